@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The Qualcomm HIDMA driver series of Linux (V14) as a Python package: the driver, ported function by function, runs on
+a model of the hardware and moves real bytes. This module is the public face: it only says which names there are and
+brings each from its module when it is first asked for. It stands for no C file.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from hidma import _mode
+
+__version__ = "0.1.0"
+
+_mode.install()
+
+_PUBLIC = {
+    "KernelOops": "hidma.machine",
+    "boot": "hidma.machine",
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'hidma' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})

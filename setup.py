@@ -1,0 +1,709 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Builds hidma: every module `x.py` with an `x.pxd` beside it becomes a C extension, all others stay plain Python.
+
+The sources are copied to `build/<abi>/src` on the way. In the copy of a compiled module constants are folded: an
+UPPER_CASE name bound once at module level to an integer (there, in another hidma module or in errno) is replaced by its
+value inside function bodies, and a number that needs more than 31 bits gets a C type (left alone, Cython computes with
+it as a Python object). Lines keep their numbers. Nothing is compiled again whose folded source, .pxd files, compiler
+and flags are as before.
+
+`HIDMA_PURE=1`, or a machine without Cython or a working C compiler, gives a build without extension modules, which runs
+interpreted. In place, by hand: `python setup.py build_ext --inplace`. All metadata is in pyproject.toml.
+"""
+
+from __future__ import annotations
+
+import ast
+import errno
+import fcntl
+import filecmp
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import operator
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import setuptools
+from setuptools import Distribution, Extension, find_namespace_packages, find_packages, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
+from setuptools.errors import CompileError, LinkError
+
+ROOT = Path(__file__).resolve().parent
+PACKAGE = "hidma"
+
+DIRECTIVES = {
+    "boundscheck": False,
+    "wraparound": False,
+    "initializedcheck": False,
+    "cdivision": True,
+    "annotation_typing": False,
+}
+CFLAGS = ["-O3", "-g0", "-w"]
+
+#: The extension module that holds what Cython would else put into each of the others: it halves the time to compile.
+SHARED = f"{PACKAGE}._cyshared"
+
+# --- folding ----------------------------------------------------------------------------------------------------------
+
+CONSTANT_NAME = re.compile(r"_?[A-Z][A-Z0-9_]*\Z")
+INT32_MAX = (1 << 31) - 1
+
+BINARY: dict[type[ast.operator], Callable[[int, int], int]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.BitOr: operator.or_,
+    ast.BitAnd: operator.and_,
+    ast.BitXor: operator.xor,
+    ast.LShift: operator.lshift,
+    ast.RShift: operator.rshift,
+}
+UNARY: dict[type[ast.unaryop], Callable[[int], int]] = {
+    ast.Invert: operator.invert,
+    ast.USub: operator.neg,
+    ast.UAdd: operator.pos,
+}
+
+
+def _bit(n: int) -> int:
+    return 1 << n
+
+
+def _genmask(high: int, low: int) -> int:
+    return (1 << (high + 1)) - (1 << low)
+
+
+CALLS: dict[tuple[str, int], Callable[..., int]] = {
+    ("BIT", 1): _bit,
+    ("BIT_ULL", 1): _bit,
+    ("GENMASK", 2): _genmask,
+    ("GENMASK_ULL", 2): _genmask,
+}
+
+
+#: Line, first byte, byte after the last, and the bytes to stand there instead.
+Edit = tuple[int, int, int, bytes]
+
+
+@dataclass
+class Scope:
+    """What the top level of one module binds for good: integer constants, and names of modules that have some."""
+
+    values: dict[str, int] = field(default_factory=dict)
+    modules: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Folded:
+    """The text of a module with its constants folded, and the C constants that it uses: name -> value."""
+
+    text: str
+    wide: dict[str, int]
+
+    def declarations(self) -> str:
+        """The lines that its .pxd needs in addition, so that the wide numbers have a C type."""
+        if not self.wide:
+            return ""
+        lines = ["", "cdef extern from *:"]
+        for name, value in sorted(self.wide.items()):
+            if value > (1 << 63) - 1:
+                lines.append(f'    unsigned long long {name} "{value:#X}ULL"'.replace("0X", "0x"))
+            elif value == -(1 << 63):
+                lines.append(f'    long long {name} "(-{(1 << 63) - 1}LL - 1)"')
+            else:
+                lines.append(f'    long long {name} "({value}LL)"')
+        return "\n".join(lines) + "\n"
+
+
+def _same_scope(node: ast.AST) -> Iterator[ast.AST]:
+    """The node and what is below it, without the insides of functions, lambdas and classes below it."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield ast.Name(child.name, ast.Store())
+        elif not isinstance(child, ast.Lambda):
+            yield from _same_scope(child)
+
+
+def _bound(node: ast.AST) -> Iterator[str]:
+    """The names that one node binds or unbinds by itself."""
+    match node:
+        case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
+            yield name
+        case ast.alias(name=name, asname=asname):
+            yield asname or name.partition(".")[0]
+        case ast.arg(arg=name):
+            yield name
+        case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+            yield name
+        case ast.MatchMapping(rest=str(name)):
+            yield name
+
+
+class Folder:
+    """Folds the constants of the modules below one root directory."""
+
+    def __init__(self, root: Path = ROOT, package: str = PACKAGE) -> None:
+        self.root = root
+        self.package = package
+        self._scopes: dict[str, Scope] = {}
+
+    def path(self, module: str) -> Path | None:
+        """The source file of a module of the package, None for any other module."""
+        if module.partition(".")[0] != self.package:
+            return None
+        base = self.root.joinpath(*module.split("."))
+        for path in (base.with_suffix(".py"), base / "__init__.py"):
+            if path.is_file():
+                return path
+        return None
+
+    def scope(self, module: str) -> Scope:
+        """The constants of a module by its dotted name; empty for one that is unknown or just being read (a cycle)."""
+        if module in self._scopes:
+            return self._scopes[module]
+        scope = self._scopes[module] = Scope()
+        if module == "errno":
+            scope.values.update({name: value for name, value in vars(errno).items() if isinstance(value, int)})
+        elif (path := self.path(module)) is not None:
+            self._read(ast.parse(path.read_bytes(), str(path)), module, path.name == "__init__.py", scope)
+        return scope
+
+    def _read(self, tree: ast.Module, module: str, is_package: bool, scope: Scope) -> None:
+        times: dict[str, int] = {}
+        for node in _same_scope(tree):
+            for name in _bound(node):
+                times[name] = times.get(name, 0) + 1
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Global):  # some function rebinds it
+                times.update(dict.fromkeys(node.names, 2))
+        for statement in tree.body:
+            match statement:
+                case (
+                    ast.Assign(targets=[ast.Name(id=name)], value=value)
+                    | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+                ) if CONSTANT_NAME.match(name) and times[name] == 1:
+                    constant = self.evaluate(value, scope)
+                    if constant is not None:
+                        scope.values[name] = constant
+                case ast.ImportFrom(module=source, names=names, level=level):
+                    base = self._absolute(source or "", level, module, is_package)
+                    for alias in names:
+                        name = alias.asname or alias.name
+                        if times.get(name) != 1:
+                            continue
+                        if base == "errno" or self.path(base) is not None:
+                            found = self.scope(base).values.get(alias.name)
+                            if found is not None and CONSTANT_NAME.match(name):
+                                scope.values[name] = found
+                                continue
+                        if self.path(f"{base}.{alias.name}") is not None:
+                            scope.modules[name] = f"{base}.{alias.name}"
+                case ast.Import(names=names):
+                    for alias in names:
+                        if alias.name == "errno" and times[alias.asname or alias.name] == 1:
+                            scope.modules[alias.asname or alias.name] = "errno"
+                        elif alias.asname and times[alias.asname] == 1 and self.path(alias.name) is not None:
+                            scope.modules[alias.asname] = alias.name
+
+    @staticmethod
+    def _absolute(source: str, level: int, module: str, is_package: bool) -> str:
+        if not level:
+            return source
+        parts = module.split(".")
+        keep = len(parts) - level + (1 if is_package else 0)
+        return ".".join([*parts[:keep], *([source] if source else [])])
+
+    def evaluate(self, node: ast.expr, scope: Scope, hidden: frozenset[str] = frozenset()) -> int | None:
+        """The integer that an expression of constants has, None when it is anything else.
+
+        scope: where its names are looked up; hidden: names that mean something else where the expression stands.
+        """
+        match node:
+            case ast.Constant(value=bool()):
+                return None
+            case ast.Constant(value=int(number)):
+                return number
+            case ast.Name(id=name, ctx=ast.Load()) if name not in hidden:
+                return scope.values.get(name)
+            case ast.Attribute(value=ast.Name(id=name), attr=attr, ctx=ast.Load()) if name not in hidden:
+                module = scope.modules.get(name)
+                return self.scope(module).values.get(attr) if module and CONSTANT_NAME.match(attr) else None
+            case ast.UnaryOp(op=op, operand=operand) if type(op) in UNARY:
+                a = self.evaluate(operand, scope, hidden)
+                return None if a is None else UNARY[type(op)](a)
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in BINARY:
+                a, b = self.evaluate(left, scope, hidden), self.evaluate(right, scope, hidden)
+                if a is None or b is None:
+                    return None
+                if isinstance(op, ast.LShift | ast.RShift) and not 0 <= b <= 256:
+                    return None
+                if isinstance(op, ast.FloorDiv | ast.Mod) and b == 0:
+                    return None
+                return BINARY[type(op)](a, b)
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=args, keywords=[]):
+                call = CALLS.get((name, len(args)))
+                if call is None or name in hidden:
+                    return None
+                numbers = [self.evaluate(arg, scope, hidden) for arg in args]
+                known = [number for number in numbers if number is not None and 0 <= number <= 256]
+                return call(*known) if len(known) == len(numbers) else None
+        return None
+
+    def fold(self, module: str, text: str | None = None) -> Folded:
+        """Fold one module, given by its dotted name; text replaces what its file says."""
+        path = self.path(module)
+        if text is None:
+            if path is None:
+                raise FileNotFoundError(errno.ENOENT, "no such module below the root", module)
+            text = path.read_text(encoding="utf-8")
+        tree = ast.parse(text, str(path or module))
+        scope = Scope()
+        self._scopes[module] = scope
+        self._read(tree, module, path is not None and path.name == "__init__.py", scope)
+        lines = text.encode().split(b"\n")
+        wide: dict[str, int] = {}
+        edits = list(_Edits(self, scope, wide).of(tree))
+        edits += self._without_c_functions(tree, module, lines)
+        for line, start, end, new in sorted(edits, reverse=True):
+            old = lines[line - 1]
+            before, after = old[:start], old[end:]
+            if new[:1].isdigit() and after.lstrip()[:1] == b".":  # 7.bit_length would be a float
+                new = b"(" + new + b")"
+            if new and before and chr(before[-1]).isidentifier():
+                new = b" " + new
+            if new and after and chr(after[0]).isidentifier():
+                new += b" "
+            lines[line - 1] = before + new + after
+        return Folded(b"\n".join(lines).decode(), wide)
+
+    def _without_c_functions(self, tree: ast.Module, module: str, lines: list[bytes]) -> Iterator[Edit]:
+        """Edits that take out of import statements what the module's .pxd cimports from the same place as a C function.
+
+        The interpreted module needs the import; for Cython the name is a C function by then, which cannot be bound.
+        """
+        path = self.path(module)
+        if path is None or not path.with_suffix(".pxd").is_file():
+            return
+        cimported = cimports(path.with_suffix(".pxd"), self.root)
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.ImportFrom) or node.col_offset:
+                continue
+            base = self._absolute(node.module or "", node.level, module, path.name == "__init__.py")
+            c_names = {
+                alias.name for alias in node.names if (base, alias.name) in cimported and self._is_c(base, alias.name)
+            }
+            if not c_names:
+                continue
+            kept = [alias for alias in node.names if alias.name not in c_names]
+            new = "from " + "." * node.level + (node.module or "") + " import "
+            new += ", ".join(alias.name + (f" as {alias.asname}" if alias.asname else "") for alias in kept)
+            assert node.end_lineno is not None and node.end_col_offset is not None
+            for line in range(node.lineno, node.end_lineno + 1):
+                end = node.end_col_offset if line == node.end_lineno else len(lines[line - 1])
+                yield line, 0, end, (new if kept else "pass").encode() if line == node.lineno else b""
+
+    def _is_c(self, module: str, name: str) -> bool:
+        """Whether the .pxd of a module declares a function that Python does not see."""
+        path = self.path(module)
+        if path is None or not path.with_suffix(".pxd").is_file():
+            return False
+        return bool(re.search(rf"^cdef [^\n(:=]*\b{name}\(", path.with_suffix(".pxd").read_text("utf-8"), re.MULTILINE))
+
+
+class _Edits:
+    """Collects the edits for the function bodies of one module."""
+
+    def __init__(self, folder: Folder, scope: Scope, wide: dict[str, int]) -> None:
+        self.folder = folder
+        self.scope = scope
+        self.wide = wide
+
+    def of(self, node: ast.AST) -> Iterator[Edit]:
+        """Outside of functions: look for function bodies only."""
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+                yield from self._function(child, frozenset())
+            else:
+                yield from self.of(child)
+
+    def _function(
+        self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, hidden: frozenset[str]
+    ) -> Iterator[Edit]:
+        body: list[ast.stmt] | list[ast.expr] = [node.body] if isinstance(node, ast.Lambda) else node.body
+        local = {name for part in ast.walk(node.args) for name in _bound(part)}
+        for statement in body:
+            local.update(name for part in _same_scope(statement) for name in _bound(part))
+            if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                local.add(statement.name)
+        for statement in body:
+            yield from self._inside(statement, hidden | local)
+
+    def _inside(self, node: ast.AST, hidden: frozenset[str]) -> Iterator[Edit]:
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
+                yield from self._function(node, hidden)
+                return
+            case ast.ClassDef():
+                yield from self.of(node)
+                return
+            case ast.JoinedStr():  # the places inside an f-string are not exact before Python 3.12
+                return
+            case ast.AnnAssign(target=target, value=value):
+                yield from self._inside(target, hidden)
+                if value is not None:
+                    yield from self._inside(value, hidden)
+                return
+            case ast.MatchValue(value=value):  # a name in a pattern would be a capture
+                number = self.folder.evaluate(value, self.scope, hidden)
+                if number is not None and 0 <= number <= INT32_MAX and value.lineno == value.end_lineno:
+                    yield self._edit(value, str(number))
+                return
+            case ast.expr():
+                number = self.folder.evaluate(node, self.scope, hidden)
+                small = number is not None and -INT32_MAX <= number <= INT32_MAX
+                if number is not None and node.lineno == node.end_lineno:
+                    if not (small and isinstance(node, ast.Constant)):
+                        yield self._edit(node, self._spell(number))
+                    return
+        for child in ast.iter_child_nodes(node):
+            yield from self._inside(child, hidden)
+
+    @staticmethod
+    def _edit(node: ast.expr, new: str) -> Edit:
+        assert node.end_col_offset is not None
+        return node.lineno, node.col_offset, node.end_col_offset, new.encode()
+
+    def _spell(self, number: int) -> str:
+        if 0 <= number <= INT32_MAX:
+            return f"{number}" if number < 10 else f"{number:#x}"
+        if -INT32_MAX <= number < 0 or not -(1 << 63) <= number < 1 << 64:
+            return f"({number})" if number < 0 else str(number)
+        name = f"_c_0x{number:X}" if number >= 0 else f"_c_minus_0x{-number:X}"
+        self.wide[name] = number
+        return name
+
+
+# --- which modules, and what each depends on --------------------------------------------------------------------------
+
+
+INLINE_ONLY = re.compile(r"^# inline-only", re.MULTILINE)
+
+
+def compiled_modules(root: Path = ROOT, package: str = PACKAGE) -> list[str]:
+    """Dotted names of the modules that have a .pxd beside their .py.
+
+    A .pxd with a line `# inline-only` holds inline C functions that stand for those of the .py: nothing to compile.
+    """
+    return sorted(
+        ".".join(pxd.relative_to(root).with_suffix("").parts)
+        for pxd in (root / package).rglob("*.pxd")
+        if pxd.name != "__init__.pxd"
+        and pxd.with_suffix(".py").is_file()
+        and not INLINE_ONLY.search(pxd.read_text(encoding="utf-8"))
+    )
+
+
+CIMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+)?cimport[ \t]+(\([^)]*\)|[^\n#]*)", re.MULTILINE)
+
+
+def cimports(pxd: Path, root: Path = ROOT) -> list[tuple[str, str]]:
+    """What a .pxd cimports: (module, name), and (module, "") where it is the module itself."""
+    package = list(pxd.relative_to(root).parent.parts)
+    found = []
+    for source, names in CIMPORT.findall(pxd.read_text(encoding="utf-8")):
+        dots = len(source) - len(source.lstrip("."))
+        if dots:
+            source = ".".join([*package[: len(package) - dots + 1], *filter(None, [source[dots:]])])
+        for part in names.strip("() \t").split(","):
+            name = part.split(" as ")[0].strip()
+            if name:
+                found.append((source, name) if source else (name, ""))
+    return found
+
+
+def pxd_files(module: str, root: Path = ROOT) -> list[Path]:
+    """The .pxd files of the package that a compiled module sees, its own first: found through `cimport`."""
+    found: dict[Path, None] = {}
+
+    def add(name: str) -> None:
+        base = root.joinpath(*name.split("."))
+        for path in (base.with_suffix(".pxd"), base / "__init__.pxd"):
+            if path not in found and path.is_file():
+                found[path] = None
+                for source, part in cimports(path, root):
+                    add(source)
+                    if part:
+                        add(f"{source}.{part}")
+
+    add(module)
+    for depth in range(1, module.count(".") + 1):
+        add(module.rsplit(".", depth)[0])
+    return list(found)
+
+
+# --- compiling --------------------------------------------------------------------------------------------------------
+
+
+def say(text: str) -> None:
+    print(f"hidma: {text}", file=sys.stderr, flush=True)
+
+
+def bring(debian: str, fedora: str) -> str:
+    """The command that brings a package, in the words of this system."""
+    if shutil.which("apt-get"):
+        return f"apt-get install {debian}"
+    if shutil.which("dnf"):
+        return f"dnf install {fedora}"
+    return f"install your system's package (Debian calls it {debian})"
+
+
+def c_compiler() -> list[str]:
+    """The command of the C compiler that extensions are built with."""
+    return shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+
+
+def why_not_compiled() -> str:
+    """Why this build makes no extension modules; empty when it makes them."""
+    if os.environ.get("HIDMA_PURE", "0") not in ("", "0"):
+        return "HIDMA_PURE is set"
+    if importlib.util.find_spec("Cython") is None:
+        return "Cython is not installed (pip install Cython)"
+    compiler = c_compiler()
+    if shutil.which(compiler[0]) is None:
+        return f"no C compiler here ({bring('gcc python3-dev', 'gcc python3-devel')})"
+    include = sysconfig.get_path("include")
+    if not Path(include, "Python.h").is_file():
+        return f"no Python.h in {include} ({bring('python3-dev', 'python3-devel')})"
+    with tempfile.TemporaryDirectory() as directory:
+        source = Path(directory, "try.c")
+        source.write_text("#include <Python.h>\nint hidma_try(void) { return (int)PyLong_AsLong(Py_None); }\n")
+        command = [*compiler, "-fPIC", "-shared", f"-I{include}", str(source), "-o", str(source.with_suffix(".so"))]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True)
+        except OSError as error:
+            return f"the C compiler {compiler[0]} does not run: {error}"
+        if done.returncode:
+            first = next(iter(done.stderr.strip().splitlines()), f"exit status {done.returncode}")
+            return f"the C compiler {compiler[0]} does not work: {first} ({bring('gcc libc6-dev', 'gcc glibc-devel')})"
+    return ""
+
+
+def write_if_changed(path: Path, data: bytes) -> None:
+    """Write a file, in one step for those who read it at the same time; leave it alone when it already says so."""
+    if path.is_file() and path.read_bytes() == data:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.write_bytes(data)
+    os.replace(part, path)
+
+
+class HidmaDistribution(Distribution):
+    """Has extension modules only where they can be made; asked late, since a compiler is tried for it."""
+
+    _why_not: str | None = None
+
+    def why_not_compiled(self) -> str:
+        if self._why_not is None:
+            self._why_not = why_not_compiled()
+            if self._why_not:
+                say(f"builds no extension modules, the same sources run interpreted: {self._why_not}")
+        return self._why_not
+
+    def has_ext_modules(self) -> bool:
+        return bool(self.ext_modules) and not self.why_not_compiled()
+
+
+class BuildPy(build_py):
+    """Copies the Python files; what an earlier build left in the same place does not come along."""
+
+    def run(self) -> None:
+        if not getattr(self, "editable_mode", False):
+            for package in (PACKAGE, "reset_plugins"):
+                shutil.rmtree(Path(self.build_lib, package), ignore_errors=True)
+        super().run()
+
+
+class BuildExt(build_ext):
+    """Folds, cythonizes and compiles, in parallel, what has changed."""
+
+    def run(self) -> None:
+        if self.distribution.has_ext_modules():
+            super().run()
+        if self.inplace:
+            self.remove_stale()
+
+    def get_source_files(self) -> list[str]:
+        return []  # .py and .pxd files are package files already
+
+    def remove_stale(self) -> None:
+        """In place, an extension module without a .pxd or that was not built now would run in place of the source."""
+        keep = set()
+        if self.distribution.has_ext_modules():
+            keep = {Path(ROOT, self.get_ext_filename(extension.name)) for extension in self.extensions}
+        else:
+            self.write_note(ROOT, {"why_not": self.distribution.why_not_compiled()})
+        for path in (ROOT / PACKAGE).rglob("*" + sysconfig.get_config_var("EXT_SUFFIX")):
+            if path not in keep:
+                path.unlink(missing_ok=True)
+
+    @staticmethod
+    def write_note(base: str | Path, note: dict[str, str]) -> None:
+        """What `hidma info` tells of this build."""
+        write_if_changed(Path(base, PACKAGE, "_built.json"), (json.dumps(note, indent=1) + "\n").encode())
+
+    def copy_file(self, infile: Any, outfile: Any, *args: Any, **kwargs: Any) -> tuple[str, bool]:
+        """A changed extension module takes the old one's place in one step: a running program keeps its own."""
+        if os.path.exists(outfile) and filecmp.cmp(infile, outfile, shallow=False):
+            return str(outfile), False
+        part = f"{outfile}.{os.getpid()}.part"
+        shutil.copyfile(infile, part)
+        shutil.copymode(infile, part)
+        os.replace(part, outfile)
+        return str(outfile), True
+
+    def copy_extensions_to_source(self) -> None:
+        super().copy_extensions_to_source()
+        self.copy_file(Path(self.build_lib, PACKAGE, "_built.json"), ROOT / PACKAGE / "_built.json")
+
+    def build_extensions(self) -> None:
+        suffix = sysconfig.get_config_var("EXT_SUFFIX")
+        work = ROOT / "build" / suffix.strip(".").removesuffix(".so")
+        work.mkdir(parents=True, exist_ok=True)
+        with open(work / "lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            note = self._build_all(work, suffix)
+        self.write_note(self.build_lib, note)
+
+    def _build_all(self, work: Path, suffix: str) -> dict[str, str]:
+        version = subprocess.run([*c_compiler(), "--version"], capture_output=True, text=True).stdout
+        note = {
+            "cython": importlib.metadata.version("Cython"),
+            "cc": next(iter(version.splitlines()), c_compiler()[0]),
+            "cflags": " ".join([os.environ.get("CFLAGS", ""), *CFLAGS]).strip(),
+        }
+        fixed = json.dumps([note, DIRECTIVES, SHARED, suffix, sys.version, c_compiler(), os.environ.get("LDFLAGS", "")])
+        names = [extension.name for extension in self.extensions]
+        keys = self._stage(work / "src", names, fixed)
+        todo = []
+        for name in names:
+            built, key = work / "lib" / (name + suffix), work / "lib" / (name + ".key")
+            if self.force or not built.is_file() or not key.is_file() or key.read_text() != keys[name]:
+                key.unlink(missing_ok=True)
+                todo.append(name)
+
+        def build(item: tuple[int, str]) -> str:
+            number, name = item
+            say(f"compiling {name} ({number} of {len(todo)})")
+            try:
+                self._build_one(work, name, suffix)
+            except (CompileError, LinkError) as error:
+                return f"{name}: {error}"
+            write_if_changed(work / "lib" / (name + ".key"), keys[name].encode())
+            return ""
+
+        jobs = self.parallel if isinstance(self.parallel, int) and not isinstance(self.parallel, bool) else 0
+        with ThreadPoolExecutor(jobs or max(2, len(os.sched_getaffinity(0)))) as pool:
+            failures = [failure for failure in pool.map(build, enumerate(todo, 1)) if failure]
+        if failures:
+            raise CompileError("\n".join(failures))
+        for name in names:
+            target = Path(self.get_ext_fullpath(name))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self.copy_file(work / "lib" / (name + suffix), target)
+        return note
+
+    @staticmethod
+    def _stage(src: Path, names: list[str], fixed: str) -> dict[str, str]:
+        """Lay out the folded tree; give each module the hash of all that its extension is made of."""
+        folder = Folder()
+        wanted: dict[Path, bytes] = {}
+        for path in (ROOT / PACKAGE).rglob("*"):
+            if path.suffix in (".pxd", ".h"):
+                wanted[path.relative_to(ROOT)] = path.read_bytes()
+            elif path.name == "__init__.py":
+                wanted[path.relative_to(ROOT)] = b""  # only says that the directory is a package
+        folded: dict[str, Folded] = {}
+        keys = {name: hashlib.sha256(fixed.encode()).hexdigest() for name in names if name == SHARED}
+        for name in names:
+            if name == SHARED:
+                continue
+            base = Path(*name.split("."))
+            folded[name] = folder.fold(name)
+            wanted[base.with_suffix(".py")] = folded[name].text.encode()
+        headers = b"".join(data for path, data in sorted(wanted.items()) if path.suffix == ".h")
+        for name in folded:
+            digest = hashlib.sha256(fixed.encode() + headers + folded[name].text.encode())
+            digest.update(folded[name].declarations().encode())
+            for path in pxd_files(name):
+                digest.update(f"\0{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
+            keys[name] = digest.hexdigest()
+            wanted[Path(*name.split(".")).with_suffix(".pxd")] += folded[name].declarations().encode()
+        for path, data in wanted.items():
+            write_if_changed(src / path, data)
+        for path in list(src.rglob("*")):
+            if path.is_file() and path.relative_to(src) not in wanted:
+                path.unlink()
+        return keys
+
+    def _build_one(self, work: Path, name: str, suffix: str) -> None:
+        """Cython runs in the staged tree, so that tracebacks name `hidma/x.py`, which Python finds on its path."""
+        c_file = work / "c" / (name + ".c")
+        c_file.parent.mkdir(parents=True, exist_ok=True)
+        directives = ",".join(f"{key}={value}" for key, value in DIRECTIVES.items())
+        command = [sys.executable, "-m", "cython", "-3", "-X", directives]
+        if name == SHARED:
+            command += ["--generate-shared", str(c_file)]
+        else:
+            command += ["--shared", SHARED, "--module-name", name, "-I", ".", "-o", str(c_file)]
+            command += [str(Path(*name.split(".")).with_suffix(".py"))]
+        done = subprocess.run(command, cwd=work / "src", capture_output=True, text=True)
+        if done.returncode:
+            raise CompileError(f"Cython refuses it:\n{done.stdout}{done.stderr}")
+        # Cython 3.3 may write the suffix of a 64-bit exception value twice: -1LLLL
+        c_file.write_bytes(re.sub(rb"\b(\d+U?LL)U?LL\b", rb"\1", c_file.read_bytes()))
+        include = [str(work / "src"), *self.compiler.include_dirs]
+        objects = self.compiler.compile(
+            [os.path.relpath(c_file)], output_dir="", include_dirs=include, extra_postargs=CFLAGS
+        )
+        target = work / "lib" / (name + suffix)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.compiler.link_shared_object(objects, str(target), target_lang="c")
+
+
+def main() -> None:
+    if int(setuptools.__version__.partition(".")[0]) < 77:  # cannot read the licence of pyproject.toml
+        sys.exit(f"hidma: setuptools {setuptools.__version__} is too old: pip install -U 'setuptools>=77'")
+    os.chdir(ROOT)
+    packages = find_packages(include=[PACKAGE, f"{PACKAGE}.*"])
+    if any((ROOT / "reset_plugins").glob("*.py")):
+        packages += find_namespace_packages(include=["reset_plugins", "reset_plugins.*"])
+    names = compiled_modules()
+    extensions = [Extension(name, [str(Path(*name.split(".")).with_suffix(".py"))]) for name in names]
+    setup(
+        packages=packages,
+        ext_modules=[Extension(SHARED, ["setup.py"]), *extensions] if extensions else [],
+        distclass=HidmaDistribution,
+        cmdclass={"build_py": BuildPy, "build_ext": BuildExt},
+    )
+
+
+if __name__ == "__main__":
+    main()
