@@ -466,12 +466,12 @@ def say(text: str) -> None:
 
 
 def bring(debian: str, fedora: str) -> str:
-    """The command that brings a package, in the words of this system."""
+    """What brings a package, in the words of this system."""
     if shutil.which("apt-get"):
-        return f"apt-get install {debian}"
+        return f"`apt-get install {debian}` brings it"
     if shutil.which("dnf"):
-        return f"dnf install {fedora}"
-    return f"install your system's package (Debian calls it {debian})"
+        return f"`dnf install {fedora}` brings it"
+    return f"your system's package for Debian's {debian} brings it"
 
 
 def c_compiler() -> list[str]:
@@ -484,13 +484,13 @@ def why_not_compiled() -> str:
     if os.environ.get("HIDMA_PURE", "0") not in ("", "0"):
         return "HIDMA_PURE is set"
     if importlib.util.find_spec("Cython") is None:
-        return "Cython is not installed (pip install Cython)"
+        return "Cython is not installed; `pip install Cython` brings it"
     compiler = c_compiler()
     if shutil.which(compiler[0]) is None:
-        return f"no C compiler here ({bring('gcc python3-dev', 'gcc python3-devel')})"
+        return f"no C compiler here; {bring('gcc python3-dev', 'gcc python3-devel')}"
     include = sysconfig.get_path("include")
     if not Path(include, "Python.h").is_file():
-        return f"no Python.h in {include} ({bring('python3-dev', 'python3-devel')})"
+        return f"no Python.h in {include}; {bring('python3-dev', 'python3-devel')}"
     with tempfile.TemporaryDirectory() as directory:
         source = Path(directory, "try.c")
         source.write_text("#include <Python.h>\nint hidma_try(void) { return (int)PyLong_AsLong(Py_None); }\n")
@@ -501,7 +501,7 @@ def why_not_compiled() -> str:
             return f"the C compiler {compiler[0]} does not run: {error}"
         if done.returncode:
             first = next(iter(done.stderr.strip().splitlines()), f"exit status {done.returncode}")
-            return f"the C compiler {compiler[0]} does not work: {first} ({bring('gcc libc6-dev', 'gcc glibc-devel')})"
+            return f"the C compiler {compiler[0]} does not work: {first}; {bring('gcc libc6-dev', 'gcc glibc-devel')}"
     return ""
 
 

@@ -138,8 +138,8 @@ def built(state: dict[str, Any]) -> bool:
     return "lacked" not in state or state["lacked"] == compiler()
 
 
-def run(command: list[str], log: IO[str]) -> tuple[int, str]:
-    """Run a program; its output goes to the log, and lines that begin as ours do to the terminal at once."""
+def run(command: list[str], log: IO[str], quiet: bool = False) -> tuple[int, str]:
+    """Run a program; its output goes to the log, and lines that begin as ours do to the terminal, unless quiet."""
     log.write("$ " + " ".join(command) + "\n")
     env = {name: value for name, value in os.environ.items() if name not in ("PYTHONHOME", "PYTHONPATH")}
     for name in ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_REQUIRE_VIRTUALENV"):
@@ -159,7 +159,7 @@ def run(command: list[str], log: IO[str]) -> tuple[int, str]:
         for line in process.stdout:
             log.write(line)
             log.flush()
-            if line.startswith("hidma: "):
+            if line.startswith("hidma: ") and not quiet:
                 print(line, end="", file=sys.stderr, flush=True)
             else:
                 output.append(line)
@@ -218,7 +218,7 @@ def build(log: IO[str]) -> bool:
     reads = [ROOT / "setup.py", ROOT / "pyproject.toml", ROOT / "hidma" / "__init__.py"]
     code, output = 0, ""
     if not metadata.is_file() or metadata.stat().st_mtime_ns <= max(path.stat().st_mtime_ns for path in reads):
-        code, output = run([str(PYTHON), "-P", "setup.py", "-q", "egg_info"], log)
+        code, output = run([str(PYTHON), "-P", "setup.py", "-q", "egg_info"], log, quiet=True)
     if not code:
         code, output = run([str(PYTHON), "-P", "setup.py", "-q", "build_ext", "--inplace"], log)
     if code:
