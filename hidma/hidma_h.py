@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Stands for ``drivers/dma/qcom/hidma.h``: the descriptor layout and the structs that the channel driver, the low
+level and debugfs share. A field that is a kernel virtual address, a bus address or ``void __iomem *`` is a u64.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hidma.linux.atomic import Atomic
+from hidma.linux.dmaengine import DmaAsyncTxDescriptor, DmaChan, DmaDevice
+from hidma.linux.interrupt import TaskletStruct
+from hidma.linux.kfifo import Kfifo
+from hidma.linux.list import ListHead
+from hidma.linux.spinlock import Spinlock
+
+TRE_SIZE = 32  # each TRE is 32 bytes
+TRE_CFG_IDX = 0
+TRE_LEN_IDX = 1
+TRE_SRC_LOW_IDX = 2
+TRE_SRC_HI_IDX = 3
+TRE_DEST_LOW_IDX = 4
+TRE_DEST_HI_IDX = 5
+
+NO_COOKIE = -0x80000000
+
+
+class HidmaTxStatus:
+    """``struct hidma_tx_status``."""
+
+    def __init__(self) -> None:
+        self.err_info = 0
+        self.err_code = 0
+
+
+class HidmaTre:
+    """``struct hidma_tre``."""
+
+    def __init__(self) -> None:
+        self.allocated = Atomic()
+        self.queued = 0
+        self.status = 0
+        self.idx = 0
+        self.dma_sig = 0
+        self.dev_name: str | None = None
+        self.callback: Any = None
+        self.data: Any = None
+        self.lldev: Any = None
+        self.tre_local = [0, 0, 0, 0, 0, 0, 0, 0, 0]
+        self.tre_index = 0
+        self.int_flags = 0
+
+    def clear(self) -> int:
+        """``memset(tre, 0, sizeof(*tre))``."""
+        self.allocated.counter = 0
+        self.queued = 0
+        self.status = 0
+        self.idx = 0
+        self.dma_sig = 0
+        self.dev_name = None
+        self.callback = None
+        self.data = None
+        self.lldev = None
+        self.tre_local = [0, 0, 0, 0, 0, 0, 0, 0, 0]
+        self.tre_index = 0
+        self.int_flags = 0
+        return 0
+
+
+class HidmaLldev:
+    """``struct hidma_lldev``."""
+
+    def __init__(self) -> None:
+        self.initialized = 0
+        self.trch_state = 0
+        self.evch_state = 0
+        self.chidx = 0
+        self.nr_tres = 0
+        self.lock = Spinlock("hidma_lldev.lock")
+        self.trepool: Any = None
+        self.dev: Any = None
+        self.trca = 0
+        self.evca = 0
+        self.pending_tre_list: Any = None
+        self.tx_status_list: Any = None
+        self.pending_tre_count = 0
+        self.tre_ring = 0
+        self.tre_ring_handle = 0
+        self.tre_ring_size = 0
+        self.tre_processed_off = 0
+        self.evre_ring = 0
+        self.evre_ring_handle = 0
+        self.evre_ring_size = 0
+        self.evre_processed_off = 0
+        self.tre_write_offset = 0
+        self.task = TaskletStruct()
+        self.handoff_fifo = Kfifo()
+
+
+class HidmaDesc:
+    """``struct hidma_desc``."""
+
+    def __init__(self) -> None:
+        self.desc = DmaAsyncTxDescriptor(self)
+        self.node = ListHead(self)
+        self.tre_ch = 0
+
+
+class HidmaChan:
+    """``struct hidma_chan``."""
+
+    def __init__(self) -> None:
+        self.paused = 0
+        self.allocated = 0
+        self.dbg_name = ""
+        self.dma_sig = 0
+        self.debugfs: Any = None
+        self.stats: Any = None
+        self.dmadev: Any = None
+        self.running: Any = None
+        self.chan = DmaChan(self)
+        self.free = ListHead()
+        self.prepared = ListHead()
+        # V14: list_first_entry() of the empty active list is taken for a descriptor (row 43): what surrounds the
+        # list head is not NULL, and its "cookie" is none that was ever given out
+        head = HidmaDesc()
+        head.desc.cookie = NO_COOKIE
+        self.active = ListHead(head)
+        self.completed = ListHead()
+        self.lock = Spinlock("hidma_chan.lock")
+
+
+class HidmaDev:
+    """``struct hidma_dev``."""
+
+    def __init__(self) -> None:
+        self.irq = 0
+        self.chidx = 0
+        self.nr_descriptors = 0
+        self.lldev: Any = None
+        self.dev_trca = 0
+        self.trca_resource: Any = None
+        self.dev_evca = 0
+        self.evca_resource: Any = None
+        self.lock = Spinlock("hidma_dev.lock")
+        self.ddev = DmaDevice()
+        self.ddev.container = self
+        self.debugfs: Any = None
+        self.stats: Any = None
+        self.task = TaskletStruct()

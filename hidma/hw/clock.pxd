@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-only
+cimport cython
+
+cdef class Event:
+    cdef public long long armed
+    cdef public long long time
+    cpdef int fire(self) except -1
+
+cdef class Timeline:
+    cdef public Clock clock
+    cdef public int rank
+    cdef public long long time
+    cdef public int runnable
+    cdef public object greenlet
+    cpdef int resumed(self) except -1
+
+@cython.final
+cdef class Clock:
+    cdef public long long now
+    cdef public long long horizon
+    cdef public long long sequence
+    cdef public list events
+    cdef public list timelines
+    cdef public Timeline current
+    cdef public Timeline main
+    cdef public int stalled
+    cdef public int firing
+
+    cpdef int schedule(self, Event event, long long time) except -1
+    cpdef int cancel(self, Event event) except -1
+    @cython.locals(entry=tuple, event=Event)
+    cpdef long long next_event(self) except -1
+    @cython.locals(entry=tuple, event=Event)
+    cpdef int fire_next(self) except -1
+    cpdef int add(self, Timeline timeline) except -1
+    cpdef int remove(self, Timeline timeline) except -1
+    cpdef int kick(self, Timeline timeline) except -1
+    @cython.locals(best=Timeline, timeline=Timeline)
+    cpdef Timeline behind(self, Timeline me)
+    cpdef int tick(self, long long ns) except -1
+    @cython.locals(me=Timeline, other=Timeline, event_time="long long", other_time="long long")
+    cpdef int sync(self) except -1
+    @cython.locals(other=Timeline, event_time="long long")
+    cpdef int idle(self, Timeline me) except -2
+    cpdef int switch(self, Timeline other) except -1
+    cpdef int advance(self, long long time) except -1

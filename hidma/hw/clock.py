@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Virtual time: one clock per machine, an event queue, and the timelines (CPUs) that spend the time.
+
+Every timeline has a time of its own. The one furthest behind runs; it hands over when it has become the one ahead,
+which it notices at a tick (a register access, a delay) or when it goes idle. Hardware events run when the time of
+the running timeline reaches them. With one timeline at work nothing switches: a tick is an addition and a
+comparison with the *horizon*, the next moment at which anything else could happen.
+
+Nothing here looks at a wall clock. Equal times are resolved by rank, which the seed of the machine decides.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from typing import Any
+
+FOREVER = 0x7FFFFFFFFFFFFFFF
+
+
+class Event:
+    """Something that the hardware will do at a moment. Subclasses override :meth:`fire`.
+
+    ``armed`` is the sequence number of the pending appointment, 0 when there is none: an appointment that was
+    cancelled or moved stays in the queue and is passed over when its turn comes.
+    """
+
+    def __init__(self) -> None:
+        self.armed = 0
+        self.time = 0
+
+    def fire(self) -> int:
+        """Do it; ``clock.now`` is the event's own time meanwhile."""
+        return 0
+
+
+class Timeline:
+    """Somebody who spends time: a CPU. ``greenlet`` is where it goes on when it is resumed."""
+
+    def __init__(self, clock: Clock, rank: int) -> None:
+        self.clock = clock
+        self.rank = rank
+        self.time = clock.now
+        self.runnable = 0
+        self.greenlet: Any = None
+
+    def resumed(self) -> int:
+        """Called whenever this timeline becomes the running one."""
+        return 0
+
+
+class Clock:
+    """The machine's clock; times are virtual nanoseconds since power-on."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.horizon = FOREVER
+        self.sequence = 0
+        self.events: list[tuple[int, int, Event]] = []
+        self.timelines: list[Timeline] = []
+        self.current: Timeline | None = None
+        self.main: Timeline | None = None
+        self.stalled = 0
+        self.firing = 0
+
+    # --- events -----------------------------------------------------------------------------------------------
+
+    def schedule(self, event: Event, time: int) -> int:
+        """Let ``event`` fire at ``time`` ns (now, if that is past); an earlier appointment of it is dropped."""
+        if time < self.now:
+            time = self.now
+        self.sequence += 1
+        event.armed = self.sequence
+        event.time = time
+        heappush(self.events, (time, self.sequence, event))
+        if time < self.horizon:
+            self.horizon = time
+        return 0
+
+    def cancel(self, event: Event) -> int:
+        """Drop the appointment of ``event``, if there is one."""
+        event.armed = 0
+        return 0
+
+    def next_event(self) -> int:
+        """Time of the next event in ns, FOREVER without one."""
+        while self.events:
+            entry = self.events[0]
+            event = entry[2]
+            if event.armed == entry[1]:
+                return event.time
+            heappop(self.events)
+        return FOREVER
+
+    def fire_next(self) -> int:
+        """Fire the next event; ``now`` is its time while it runs."""
+        entry = heappop(self.events)
+        event = entry[2]
+        event.armed = 0
+        self.now = event.time
+        self.firing += 1
+        try:
+            event.fire()
+        finally:
+            self.firing -= 1
+        return 0
+
+    # --- timelines --------------------------------------------------------------------------------------------
+
+    def add(self, timeline: Timeline) -> int:
+        """Let ``timeline`` take part."""
+        self.timelines.append(timeline)
+        return 0
+
+    def remove(self, timeline: Timeline) -> int:
+        """Take ``timeline`` out: it never runs again."""
+        timeline.runnable = 0
+        if timeline in self.timelines:
+            self.timelines.remove(timeline)
+        return 0
+
+    def kick(self, timeline: Timeline) -> int:
+        """Make an idle ``timeline`` runnable; its time is now, if it was behind."""
+        if not timeline.runnable:
+            timeline.runnable = 1
+            if timeline.time < self.now:
+                timeline.time = self.now
+            if timeline is not self.current and timeline.time + 1 < self.horizon:
+                self.horizon = timeline.time + 1
+        return 0
+
+    def behind(self, me: Timeline | None) -> Timeline | None:
+        """The runnable timeline, other than ``me``, that is furthest behind."""
+        best = None
+        for timeline in self.timelines:
+            if timeline.runnable and timeline is not me:
+                if best is None or timeline.time < best.time or (timeline.time == best.time and timeline.rank < best.rank):
+                    best = timeline
+        return best
+
+    def tick(self, ns: int) -> int:
+        """The running timeline spends ``ns`` nanoseconds; whatever falls due happens."""
+        self.now += ns
+        if self.now >= self.horizon:
+            self.sync()
+        return 0
+
+    def sync(self) -> int:
+        """Bring the world up to the running timeline's time; hand over to those who are behind it."""
+        if self.firing:
+            return 0  # the hardware itself moved the clock: nothing may run inside an event
+        me = self.current
+        if me is None:
+            return self.advance(self.now)
+        me.time = self.now
+        while True:
+            event_time = self.next_event()
+            other = self.behind(me)
+            other_time = FOREVER
+            if other is not None:
+                other_time = other.time
+            if event_time <= me.time and event_time <= other_time:
+                self.fire_next()
+            elif other_time < me.time and other is not None:
+                self.switch(other)
+                self.current = me
+                me.resumed()
+            else:
+                break
+        self.now = me.time
+        self.horizon = event_time
+        if other_time < FOREVER and other_time + 1 < event_time:
+            self.horizon = other_time + 1
+        return 0
+
+    def idle(self, me: Timeline) -> int:
+        """``me``, the running timeline, has nothing to do: let time pass until somebody kicks it.
+
+        Returns 0, or -1 when nothing is left that could ever wake anybody (only the main timeline is told).
+        """
+        me.time = self.now
+        me.runnable = 0
+        while not me.runnable:
+            event_time = self.next_event()
+            other = self.behind(me)
+            if other is not None and other.time < event_time:
+                self.switch(other)
+                self.current = me
+                me.resumed()
+            elif event_time < FOREVER:
+                self.fire_next()
+            elif self.main is None or self.main is me:
+                self.stalled = 1
+                me.runnable = 1
+            else:
+                self.stalled = 1
+                self.kick(self.main)
+        if self.now > me.time:
+            me.time = self.now
+        self.now = me.time
+        self.horizon = 0
+        self.sync()
+        if self.stalled and (self.main is None or self.main is me):
+            self.stalled = 0
+            return -1
+        return 0
+
+    def switch(self, other: Timeline) -> int:
+        """Run ``other`` instead of the current timeline; returns when this one is resumed."""
+        self.current = other
+        self.now = other.time
+        self.horizon = 0
+        other.resumed()
+        other.greenlet.switch()
+        return 0
+
+    def advance(self, time: int) -> int:
+        """Without a timeline (hardware alone): let everything up to ``time`` ns happen."""
+        while self.next_event() <= time:
+            self.fire_next()
+        self.now = time
+        self.horizon = self.next_event()
+        return 0

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: GPL-2.0-only
+cimport cython
+
+@cython.final
+cdef class Atomic:
+    cdef public int counter
+
+cpdef int atomic_read(Atomic v) noexcept
+cpdef int atomic_set(Atomic v, int i) noexcept
+cpdef int atomic_add_unless(Atomic v, int a, int u) noexcept
+cpdef int atomic_inc(Atomic v) noexcept
+cpdef int atomic_dec(Atomic v) noexcept

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``<linux/atomic.h>``: ``atomic_t``. CPUs only switch at register accesses and unlocks, so plain arithmetic is atomic."""
+
+from __future__ import annotations
+
+
+class Atomic:
+    """``atomic_t``: a signed 32-bit counter."""
+
+    def __init__(self) -> None:
+        self.counter = 0
+
+
+def atomic_read(v: Atomic) -> int:
+    """The value."""
+    return v.counter
+
+
+def atomic_set(v: Atomic, i: int) -> int:
+    """Store ``i``."""
+    v.counter = i
+    return 0
+
+
+def atomic_add_unless(v: Atomic, a: int, u: int) -> int:
+    """Add ``a``, unless the value is ``u``; 1 if it was added."""
+    if v.counter == u:
+        return 0
+    v.counter += a
+    return 1
+
+
+def atomic_inc(v: Atomic) -> int:
+    """Add one."""
+    v.counter += 1
+    return 0
+
+
+def atomic_dec(v: Atomic) -> int:
+    """Take one off."""
+    v.counter -= 1
+    return 0

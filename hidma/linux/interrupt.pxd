@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-only
+cimport cython
+from hidma.hw.line cimport Line, LineSink
+from hidma.linux cimport sched
+from hidma.linux.sched cimport Cpu, IrqController
+from hidma.linux.types cimport call
+
+@cython.final
+cdef class IrqAction:
+    cdef public object handler
+    cdef public int flags
+    cdef public str name
+    cdef public object dev_id
+
+@cython.final
+cdef class IrqDesc(LineSink):
+    cdef public int irq
+    cdef public Line line
+    cdef public list actions
+    cdef public Cpu cpu
+    cdef public int depth
+    cdef public int pulsed
+    cdef public int pending
+    cdef public dict counts
+    cdef public int rounds
+    cdef public int unhandled
+    @cython.locals(cpu=Cpu, controller=Gic, wanted=int)
+    cpdef int update(self) except -1
+
+@cython.final
+cdef class Gic(IrqController):
+    cdef public object kernel
+    cdef public dict descs
+    cdef public list waiting
+    cdef public list tasklets
+    cdef public int next_cpu
+    cpdef IrqDesc wire(self, int irq, Line line)
+    cpdef Cpu assign(self)
+    @cython.locals(waiting=list, desc=IrqDesc)
+    cpdef int handle(self, Cpu cpu) except -1
+    @cython.locals(queue=list, tasklet=TaskletStruct, flags=int)
+    cpdef int softirq(self, Cpu cpu) except -1
+
+@cython.locals(flags=int, handled=int, action=IrqAction)
+cpdef int handle_irq(IrqDesc desc, Cpu cpu) except -1
+
+@cython.final
+cdef class TaskletStruct:
+    cdef public object func
+    cdef public object data
+    cdef public int state
+    cdef public int count
+
+cpdef int tasklet_init(TaskletStruct t, object func, object data) except -1
+@cython.locals(cpu=Cpu, gic=Gic)
+cpdef int tasklet_schedule(TaskletStruct t) except -1
+@cython.locals(cpu=Cpu, gic=Gic)
+cpdef int tasklet_kill(TaskletStruct t) except -1

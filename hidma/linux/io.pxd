@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-2.0-only
+cimport cython
+from hidma.hw.bus cimport Block
+from hidma.linux cimport sched
+from hidma.linux.sched cimport Cpu
+
+@cython.final
+cdef class Window:
+    cdef public Block block
+    cdef public unsigned int start
+    cdef public unsigned long long size
+
+cpdef int unmapped(unsigned long long address) except -1
+@cython.locals(cpu=Cpu, window=Window, slot="unsigned long long", value="unsigned int")
+cpdef unsigned int readl(unsigned long long address) except? 0xDEADBEEF
+@cython.locals(cpu=Cpu, window=Window, slot="unsigned long long")
+cpdef int writel(unsigned int value, unsigned long long address) except -1
+cpdef unsigned int readl_relaxed(unsigned long long address) except? 0xDEADBEEF
+cpdef int writel_relaxed(unsigned int value, unsigned long long address) except -1

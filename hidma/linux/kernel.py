@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``<linux/kernel.h>``: a running kernel. What C keeps at file scope lives here, so that a host and its guests are
+several kernels in one process.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+from hidma.hw.bus import Bus
+from hidma.hw.clock import Clock
+from hidma.linux.debugfs import Dentry
+from hidma.linux.fault_inject import FaultInject
+from hidma.linux.interrupt import Gic
+from hidma.linux.kobject import Kobject
+from hidma.linux.printk import LogLine
+from hidma.linux.sched import Cpu, KernelOops, Task, attach, cpu_idle, detach
+
+PORT = ("hidma/", "reset_plugins/")
+
+
+class Kernel:
+    """One kernel: CPUs, log, interrupts, buses, modules, and the bus of the hardware that it is bound to.
+
+    :param name: what to call it in messages
+    :param bus: RAM and registers
+    :param cpus: number of CPUs
+    :param clock: the machine's clock
+    :param debug: whether debug messages go to the log
+    """
+
+    def __init__(self, name: str, bus: Bus, cpus: int = 1, debug: bool = False, first_rank: int = 0) -> None:
+        self.name = name
+        self.bus = bus
+        self.clock: Clock = bus.clock
+        self.trace = bus.trace
+        self.debug = debug
+        self.dead: KernelOops | None = None
+        self.config_bug = True
+        self.log: list[LogLine] = []
+        self.warned: set[str] = set()
+        self.windows: list[Any] = []
+        self.mem_regions: list[tuple[int, int, str]] = []
+        self.fault_inject = FaultInject(self.trace)
+        self.modules: dict[str, SimpleNamespace] = {}
+        self.oops_row: Callable[[KernelOops], int | None] = lambda oops: None
+        self.hide_pointers = False
+        self.addresses: dict[tuple[int, str], tuple[int, Any]] = {}
+        self.sysfs_root = Kobject("")
+        self.sysfs_root.alive = True
+        self.debugfs_root = Dentry("", None, 0o755, None, None)
+        self.gic = Gic(self)
+        self.dma_ops: Any = None
+        self.of_root: Any = None
+        self.threads: list[Task] = []
+        self.next_thread_cpu = 0
+        self.buses: dict[str, Any] = {}
+        self.classes: dict[str, Any] = {}
+        self.cpus: list[Cpu] = []
+        for number in range(cpus):
+            cpu = Cpu(self.clock, first_rank + number, self, number, self.windows, bus.memory)
+            cpu.controller = self.gic
+            self.gic.waiting.append([])
+            self.gic.tasklets.append([])
+            idle = Task(f"swapper/{number}", cpu, cpu_idle, cpu)
+            cpu.current_task = idle
+            cpu.greenlet = idle.greenlet
+            self.clock.add(cpu)
+            self.cpus.append(cpu)
+
+    # --- statics ----------------------------------------------------------------------------------------------
+
+    def module(self, name: str) -> SimpleNamespace:
+        """What module ``name`` keeps at file scope in this kernel."""
+        if name not in self.modules:
+            self.modules[name] = SimpleNamespace()
+        return self.modules[name]
+
+    # --- log --------------------------------------------------------------------------------------------------
+
+    def printk(self, level: int, text: str) -> None:
+        """One line of the log."""
+        line = LogLine(self.clock.now, level, text)
+        self.log.append(line)
+        if self.trace.on:
+            self.trace.emit(("printk", level, text))
+
+    def warn(self, text: str, once: bool = False) -> None:
+        """A WARN: one line; with ``once``, the first time only."""
+        if once:
+            if text in self.warned:
+                return
+            self.warned.add(text)
+        self.printk(4, f"WARNING: {text}")
+
+    def dmesg(self) -> str:
+        """The log, as ``dmesg`` prints it."""
+        return "".join(f"{line}\n" for line in self.log)
+
+    def atomic_sleep(self, cpu: Cpu) -> None:
+        """Somebody sleeps where it is forbidden (V14: row 4): logged once, and goes on."""
+        where = "hard interrupt" if cpu.hardirq else "softirq" if cpu.softirq else "irqs disabled"
+        task = cpu.current_task.name if cpu.current_task is not None else "swapper"
+        text = f"BUG: scheduling while atomic: {task}, {where}"
+        if text not in self.warned:
+            self.warned.add(text)
+            self.printk(3, text)
+
+    def sleeping_call(self, function: str) -> None:
+        """A function that may sleep is called in an interrupt: logged once for each."""
+        text = f"BUG: sleeping function called from invalid context: {function}"
+        if text not in self.warned:
+            self.warned.add(text)
+            self.printk(3, text)
+
+    def bug(self, condition: str) -> None:
+        """``BUG_ON``: an Oops, unless the kernel was configured without CONFIG_BUG."""
+        if self.config_bug:
+            raise KernelOops(f"kernel BUG: {condition}")
+        self.warn(f"BUG_ON({condition}) passed over (CONFIG_BUG is not set)", once=True)
+
+    def address_of(self, thing: Any, field: str = "") -> int:
+        """The address that ``thing`` (or ``field`` of it) has in this kernel, given out in the order of asking."""
+        key = (id(thing), field)
+        if key not in self.addresses:
+            self.addresses[key] = (0xFFFF8000F0000000 + 0x100 * len(self.addresses), thing)
+        return self.addresses[key][0]
+
+    # --- the end ----------------------------------------------------------------------------------------------
+
+    def die(self, oops: KernelOops) -> None:
+        """Stop this kernel: the Oops goes to the log, its CPUs never run again; other kernels go on."""
+        if self.dead is not None:
+            return
+        frames = traceback.extract_tb(oops.__traceback__)
+        names = [f.name.rpartition(".")[2] for f in frames
+                 if any(p in f.filename for p in PORT) and not any(
+                     f"hidma/{floor}/" in f.filename for floor in ("linux", "hw"))]
+        oops.backtrace = list(reversed(names))
+        oops.kernel = self.name
+        if oops.row is None:
+            oops.row = self.oops_row(oops)
+        self.dead = oops
+        self.printk(0, f"Internal error: Oops: {oops.message}")
+        if oops.row is not None:
+            self.printk(0, f"V14: this is row {oops.row} of docs/quirks")
+        self.printk(0, "Call trace:")
+        for name in oops.backtrace:
+            self.printk(0, f" {name}")
+        self.printk(0, f"---[ end Kernel panic - not syncing: {oops.message} ]---")
+        for cpu in self.cpus:
+            cpu.npending = 0
+            cpu.irqs_off = 1
+            if cpu.main_task is None:
+                self.clock.remove(cpu)
+            else:
+                self.clock.kick(cpu)
+
+    # --- entering ---------------------------------------------------------------------------------------------
+
+    def enter(self) -> None:
+        """The calling thread of Python becomes the task ``init`` on CPU 0, at its present time."""
+        cpu = self.cpus[0]
+        if cpu.main_task is None:
+            main = self.clock.main
+            if main is not None and main is not cpu:
+                assert isinstance(main, Cpu)
+                if main.main_task is not None:
+                    detach(main)
+            attach(cpu, "init")
+
+    def leave(self) -> None:
+        """Undo :meth:`enter`: CPU 0 goes on without the caller."""
+        if self.cpus[0].main_task is not None:
+            detach(self.cpus[0])

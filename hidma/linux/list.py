@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``<linux/list.h>``: doubly linked lists.
+
+A node knows the object that it is part of (``owner``): that is our ``container_of``. The head of a list may be
+given an owner too: it is what ``list_first_entry()`` gives on an empty list, where C computes a pointer into
+whatever surrounds the head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from hidma.linux.sched import KernelOops
+
+
+class ListHead:
+    """``struct list_head``."""
+
+    def __init__(self, owner: Any = None) -> None:
+        self.owner = owner
+        self.next: ListHead | None = None
+        self.prev: ListHead | None = None
+
+
+LIST_POISON = ListHead()
+
+
+def INIT_LIST_HEAD(head: ListHead) -> int:  # noqa: N802  (the C name)
+    """Make ``head`` an empty list."""
+    head.next = head
+    head.prev = head
+    return 0
+
+
+def poisoned(entry: ListHead) -> int:
+    """``entry`` was deleted, or never in a list: C follows a poison value or NULL here."""
+    if entry.next is LIST_POISON:
+        raise KernelOops("Unable to handle kernel paging request at virtual address dead000000000100")
+    raise KernelOops("Unable to handle kernel NULL pointer dereference at virtual address 00000008")
+
+
+def list_add_tail(new: ListHead, head: ListHead) -> int:
+    """Add ``new`` before ``head``."""
+    prev = head.prev
+    head.prev = new
+    new.next = head
+    new.prev = prev
+    prev.next = new
+    return 0
+
+
+def list_add(new: ListHead, head: ListHead) -> int:
+    """Add ``new`` after ``head``."""
+    after = head.next
+    after.prev = new
+    new.next = after
+    new.prev = head
+    head.next = new
+    return 0
+
+
+def list_del(entry: ListHead) -> int:
+    """Take ``entry`` out; its links are poison afterwards."""
+    after = entry.next
+    if after is LIST_POISON or after is None:
+        poisoned(entry)
+    prev = entry.prev
+    after.prev = prev
+    prev.next = after
+    entry.next = LIST_POISON
+    entry.prev = LIST_POISON
+    return 0
+
+
+def list_move_tail(entry: ListHead, head: ListHead) -> int:
+    """Move ``entry`` to the end of ``head``."""
+    after = entry.next
+    if after is LIST_POISON or after is None:
+        poisoned(entry)
+    prev = entry.prev
+    after.prev = prev
+    prev.next = after
+    return list_add_tail(entry, head)
+
+
+def list_move(entry: ListHead, head: ListHead) -> int:
+    """Move ``entry`` to the front of ``head``."""
+    after = entry.next
+    if after is LIST_POISON or after is None:
+        poisoned(entry)
+    prev = entry.prev
+    after.prev = prev
+    prev.next = after
+    return list_add(entry, head)
+
+
+def list_empty(head: ListHead) -> int:
+    """Whether nothing is in the list."""
+    return head.next is head
+
+
+def list_splice_init(list_: ListHead, head: ListHead) -> int:
+    """Move all of ``list_`` to the front of ``head``."""
+    first = list_.next
+    if first is not list_:
+        last = list_.prev
+        at = head.next
+        first.prev = head
+        head.next = first
+        last.next = at
+        at.prev = last
+        list_.next = list_
+        list_.prev = list_
+    return 0
+
+
+def list_splice_tail_init(list_: ListHead, head: ListHead) -> int:
+    """Move all of ``list_`` to the end of ``head``."""
+    first = list_.next
+    if first is not list_:
+        last = list_.prev
+        at = head.prev
+        first.prev = at
+        at.next = first
+        last.next = head
+        head.prev = last
+        list_.next = list_
+        list_.prev = list_
+    return 0
+
+
+def list_first_entry(head: ListHead) -> Any:
+    """Owner of the first entry; of the head itself when the list is empty (as C does)."""
+    return head.next.owner
+
+
+def list_for_each_entry(head: ListHead) -> Iterator[Any]:
+    """The owners, first to last. The entry after the present one is looked up when it is needed."""
+    node = head.next
+    while node is not head:
+        yield node.owner
+        node = node.next
+
+
+def list_for_each_entry_safe(head: ListHead) -> Iterator[Any]:
+    """As :func:`list_for_each_entry`, for loops that take the present entry out."""
+    node = head.next
+    while node is not head:
+        after = node.next
+        yield node.owner
+        node = after

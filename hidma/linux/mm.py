@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``<linux/mm.h>`` and ``<linux/string.h>``: kernel virtual addresses of RAM, and copying to and from them.
+
+RAM is mapped linearly from PAGE_OFFSET on. An address outside is what it would be in the kernel: a paging request
+that cannot be handled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hidma.hw.cmem import move_words
+from hidma.linux import sched
+from hidma.linux.sched import KernelOops
+
+PAGE_OFFSET = 0xFFFF800000000000
+PAGE_SIZE = 4096
+PAGE_SHIFT = 12
+
+
+def bad_address(address: int) -> int:
+    """Nothing is mapped at ``address``."""
+    raise KernelOops(f"Unable to handle kernel paging request at virtual address {address:016x}")
+
+
+def phys_to_virt(phys: int) -> int:
+    """Kernel virtual address of the RAM at physical ``phys``."""
+    return PAGE_OFFSET + (phys - sched.running_cpu().memory.base)
+
+
+def virt_to_phys(address: int) -> int:
+    """Physical address of the RAM at kernel virtual ``address``."""
+    return int(address - PAGE_OFFSET + sched.running_cpu().memory.base)
+
+
+def load_u32(ptr: int, index: int) -> int:
+    """``ptr[index]`` for a ``u32 *ptr`` into RAM."""
+    memory = sched.this_cpu.memory
+    at = ptr - PAGE_OFFSET + 4 * index
+    if at + 4 > memory.size:
+        bad_address(ptr)
+    return memory.w[at >> 2]
+
+
+def memcpy_words(dest: int, src: Sequence[int], size: int) -> int:
+    """``memcpy(dest, src, size)`` from an array of u32 to RAM; ``dest`` is aligned to 4, ``size`` a multiple of it."""
+    memory = sched.this_cpu.memory
+    at = dest - PAGE_OFFSET
+    if at + size > memory.size:
+        bad_address(dest)
+    return move_words(memory.w, at >> 2, src, size >> 2)
+
+
+def memset(dest: int, value: int, size: int) -> int:
+    """``memset(dest, value, size)`` in RAM."""
+    memory = sched.running_cpu().memory
+    at = dest - PAGE_OFFSET
+    if at < 0 or at + size > memory.size:
+        bad_address(dest)
+    memory.view[at : at + size] = bytes([value]) * size
+    return 0

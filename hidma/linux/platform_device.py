@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``<linux/platform_device.h>`` and ``<linux/of_platform.h>``: the platform bus.
+
+Devices match drivers by driver_override, device tree, ACPI, then by name, as in 4.5. Note that 4.5's
+platform_device_register_full() leaves ``of_node`` unset (V14 row 27 hangs on it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hidma.linux import sched
+from hidma.linux.acpi import AcpiDeviceId, acpi_driver_match_device
+from hidma.linux.device import BusType, Device, DeviceDriver, device_add, device_del, driver_register, driver_unregister
+from hidma.linux.errno import EINVAL, ENOMEM, ENXIO
+from hidma.linux.ioport import IORESOURCE_IRQ, IORESOURCE_MEM, Resource
+from hidma.linux.kobject import Kobject
+from hidma.linux.of import DeviceNode, OfDeviceId, of_device_is_available, of_match_node
+
+if TYPE_CHECKING:
+    from hidma.linux.kernel import Kernel
+
+PLATFORM_DEVID_NONE = -1
+
+
+class PlatformDevice:
+    """``struct platform_device``."""
+
+    def __init__(self, name: str, id: int, parent: Device | None = None) -> None:
+        self.name = name
+        self.id = id
+        self.dev = Device(name if id == PLATFORM_DEVID_NONE else f"{name}.{id}", parent)
+        self.dev.container = self
+        self.resource: list[Resource] = []
+        self.driver_override: str | None = None
+
+
+@dataclass
+class PlatformDeviceInfo:
+    """``struct platform_device_info``."""
+
+    parent: Device | None = None
+    fwnode: Any = None
+    name: str = ""
+    id: int = PLATFORM_DEVID_NONE
+    res: list[Resource] = field(default_factory=list)
+    num_res: int = 0
+    data: Any = None
+    size_data: int = 0
+    dma_mask: int = 0
+
+
+@dataclass(frozen=True)
+class PlatformDriver:
+    """``struct platform_driver`` as it stands in a module; each kernel makes its own driver of it."""
+
+    name: str
+    probe: Callable[[PlatformDevice], int]
+    remove: Callable[[PlatformDevice], int] | None = None
+    of_match_table: tuple[OfDeviceId, ...] = ()
+    acpi_match_table: tuple[AcpiDeviceId, ...] = ()
+    owner: str = ""
+
+
+def to_platform_device(dev: Device) -> PlatformDevice:
+    """The platform device that ``dev`` is part of."""
+    pdev: PlatformDevice = dev.container
+    return pdev
+
+
+def platform_get_drvdata(pdev: PlatformDevice) -> Any:
+    """What the driver stored."""
+    return pdev.dev.driver_data
+
+
+def platform_set_drvdata(pdev: PlatformDevice, data: Any) -> None:
+    """Store the driver's data."""
+    pdev.dev.driver_data = data
+
+
+def platform_match(dev: Device, driver: DeviceDriver) -> bool:
+    """Whether ``driver`` is for ``dev``."""
+    pdev = to_platform_device(dev)
+    if pdev.driver_override:
+        return pdev.driver_override == driver.name
+    if of_match_node(list(driver.of_match_table), dev.of_node) is not None:
+        return True
+    if acpi_driver_match_device(dev, driver):
+        return True
+    return pdev.name == driver.name
+
+
+def platform_bus(kernel: Kernel) -> BusType:
+    """The platform bus of ``kernel``."""
+    bus = kernel.buses.get("platform")
+    if bus is None:
+        def probe(dev: Device) -> int:
+            return int(dev.driver.container.probe(to_platform_device(dev)))
+
+        def remove(dev: Device) -> int:
+            function = dev.driver.container.remove
+            return int(function(to_platform_device(dev))) if function is not None else 0
+
+        bus = BusType(kernel, "platform", platform_match, probe, remove)
+        kernel.buses["platform"] = bus
+    return bus
+
+
+def platform_root(kernel: Kernel) -> Kobject:
+    """The directory /sys/devices/platform."""
+    node = kernel.sysfs_root
+    for name in ("devices", "platform"):
+        if name not in node.children:
+            Kobject(name, node).add()
+        node = node.children[name]
+    return node
+
+
+def platform_device_add(pdev: PlatformDevice) -> int:
+    """Register ``pdev``: 0 or -EEXIST."""
+    kernel = sched.running_cpu().kernel
+    dev = pdev.dev
+    dev.bus = platform_bus(kernel)
+    if dev.parent is None:
+        dev.kobj.parent = platform_root(kernel)
+    return device_add(dev)
+
+
+def platform_device_unregister(pdev: PlatformDevice) -> None:
+    """Remove ``pdev``."""
+    device_del(pdev.dev)
+
+
+def platform_device_register_full(pdevinfo: PlatformDeviceInfo) -> PlatformDevice | int | None:
+    """Make and register a device. As in 4.5: a negative errno stands for an error pointer, never NULL (unless made to)."""
+    kernel = sched.running_cpu().kernel
+    if kernel.trace.on:
+        kernel.trace.emit((
+            "platform_device", pdevinfo.name, pdevinfo.id, pdevinfo.parent.name if pdevinfo.parent is not None else None,
+            pdevinfo.dma_mask, [[r.start, r.end, r.flags, r.name] for r in pdevinfo.res[: pdevinfo.num_res]]))
+    if "platform_device_register_full" in kernel.fault_inject.values:
+        return kernel.fault_inject.values["platform_device_register_full"] or None
+    pdev = PlatformDevice(pdevinfo.name, pdevinfo.id, pdevinfo.parent)
+    pdev.dev.fwnode = pdevinfo.fwnode
+    if pdevinfo.dma_mask:
+        pdev.dev.dma_mask = pdevinfo.dma_mask
+        pdev.dev.coherent_dma_mask = pdevinfo.dma_mask
+    pdev.resource = [Resource(r.start, r.end, r.flags, r.name) for r in pdevinfo.res[: pdevinfo.num_res]]
+    rc = platform_device_add(pdev)
+    return rc if rc else pdev
+
+
+def platform_get_resource(pdev: PlatformDevice, type: int, num: int) -> Resource | None:
+    """The ``num``-th resource of ``type``."""
+    found = [r for r in pdev.resource if r.flags & 0x1F00 == type]
+    return found[num] if num < len(found) else None
+
+
+def platform_get_irq(pdev: PlatformDevice, num: int) -> int:
+    """The ``num``-th interrupt; -ENXIO when there is none."""
+    rc: int = sched.running_cpu().kernel.fault_inject.value("platform_get_irq")
+    if rc:
+        return rc
+    res = platform_get_resource(pdev, IORESOURCE_IRQ, num)
+    return res.start if res is not None else -ENXIO
+
+
+def platform_driver_register(drv: PlatformDriver) -> int:
+    """Make ``drv`` a driver of the running kernel: 0 or -EBUSY."""
+    kernel = sched.running_cpu().kernel
+    if kernel.trace.on:
+        kernel.trace.emit(("driver_register", drv.name))
+    driver = DeviceDriver(drv.name, list(drv.of_match_table), list(drv.acpi_match_table), drv.owner)
+    driver.container = drv
+    return driver_register(driver, platform_bus(kernel))
+
+
+def platform_driver_unregister(drv: PlatformDriver) -> None:
+    """Undo :func:`platform_driver_register`."""
+    bus = platform_bus(sched.running_cpu().kernel)
+    for driver in list(bus.drivers):
+        if driver.container is drv:
+            driver_unregister(driver)
+
+
+def of_platform_device_create(np: DeviceNode, regs: list[tuple[int, int]], name: str, parent: Device | None) -> PlatformDevice:
+    """A platform device of ``np``, as the boot code makes one: named by its address, of_node set, 32-bit DMA mask."""
+    pdev = PlatformDevice(name, PLATFORM_DEVID_NONE, parent)
+    pdev.dev.of_node = np
+    pdev.dev.fwnode = np
+    pdev.dev.coherent_dma_mask = 0xFFFFFFFF
+    pdev.dev.dma_mask = 0xFFFFFFFF
+    pdev.resource = [Resource(start, start + size - 1, IORESOURCE_MEM, np.full_name.rpartition("/")[2])
+                     for start, size in regs]
+    pdev.resource += [Resource(irq, irq, IORESOURCE_IRQ, np.full_name.rpartition("/")[2]) for irq in np.irqs]
+    np.device = pdev
+    platform_device_add(pdev)
+    return pdev
+
+

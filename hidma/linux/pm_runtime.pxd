@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0-only
+cimport cython
+from hidma.hw.clock cimport Clock, Event
+from hidma.linux cimport sched
+from hidma.linux.sched cimport Cpu
+from hidma.linux.device cimport Device
+
+@cython.final
+cdef class DevPmInfo:
+    cdef public object dev
+    cdef public int usage_count
+    cdef public int disable_depth
+    cdef public int runtime_status
+    cdef public int use_autosuspend
+    cdef public long long autosuspend_delay
+    cdef public long long last_busy
+    cdef public long long timer_expires
+    cdef public int forced
+    cdef public int get_rc
+    cdef public int runtime_auto
+    cdef public long long active_time
+    cdef public long long suspended_time
+    cdef public long long accounting_time
+    cdef public AutosuspendTimer timer
+
+cdef class AutosuspendTimer(Event):
+    cdef public DevPmInfo power
+    cdef public Clock clock
+
+cpdef int update_accounting(DevPmInfo power, long long now) except -1
+cdef int emit(Cpu cpu, str call, DevPmInfo power) except -1
+@cython.locals(clock=Clock, expires="long long")
+cdef int suspend_later(DevPmInfo power) except? -1
+cdef int resume(DevPmInfo power) except? -1
+@cython.locals(cpu=Cpu, power=DevPmInfo)
+cpdef int pm_runtime_get_sync(Device dev) except? -1
+@cython.locals(cpu=Cpu, power=DevPmInfo)
+cpdef int pm_runtime_get(Device dev) except? -1
+@cython.locals(cpu=Cpu, power=DevPmInfo)
+cpdef int pm_runtime_mark_last_busy(Device dev) except? -1
+@cython.locals(cpu=Cpu, power=DevPmInfo)
+cpdef int pm_runtime_put_autosuspend(Device dev) except? -1

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-only
+cimport cython
+from hidma.hw.clock cimport Clock, Event, Timeline
+from hidma.hw.memory cimport Memory
+from hidma.hw.trace cimport Trace
+
+cdef class IrqController:
+    cpdef int handle(self, Cpu cpu) except -1
+    cpdef int softirq(self, Cpu cpu) except -1
+
+cdef class Cpu(Timeline):
+    cdef public object kernel
+    cdef public Trace trace
+    cdef public int number
+    cdef public list windows
+    cdef public Memory memory
+    cdef public IrqController controller
+    cdef public int irqs_off
+    cdef public int hardirq
+    cdef public int softirq
+    cdef public int bh_off
+    cdef public int npending
+    cdef public int softirq_pending
+    cdef public int hold_softirq
+    cdef public int lockdep
+    cdef public int rounds
+    cdef public long long round_time
+    cdef public long long entry_time
+    cdef public set lines_seen
+    cdef public int lines_repeated
+    cdef public list queue
+    cdef public Task current_task
+    cdef public Task main_task
+
+cdef class Task:
+    cdef public str name
+    cdef public Cpu cpu
+    cdef public object threadfn
+    cdef public object data
+    cdef public int state
+    cdef public object result
+    cdef public int should_stop
+    cdef public int stalled
+    cdef public TaskWakeup wakeup
+    cdef public list waiters
+    cdef public object greenlet
+
+cdef class TaskWakeup(Event):
+    cdef public Task task
+
+cdef Cpu this_cpu
+
+cpdef Task current()
+cpdef int in_interrupt(Cpu cpu) except -1
+cpdef int interrupts(Cpu cpu) except -1
+@cython.locals(cpu=Cpu)
+cpdef int local_irq_save() except -1
+@cython.locals(cpu=Cpu)
+cpdef int local_irq_restore(int flags) except -1
+@cython.locals(now="long long")
+cpdef int watch(Cpu cpu) except -1
+cpdef int watch_line(Cpu cpu, str text) except -1
+@cython.locals(cpu=Cpu)
+cpdef int wake_up_process(Task task) except -1
+@cython.locals(main=Task)
+cpdef Task pick(Cpu cpu)
+@cython.locals(cpu=Cpu, me=Task, task=Task)
+cpdef int schedule() except -2
+@cython.locals(clock=Clock, task=Task)
+cpdef Task attach(Cpu cpu, str name)
+@cython.locals(idle=Task)
+cpdef int detach(Cpu cpu) except -1
+cpdef Cpu running_cpu()
+@cython.locals(cpu=Cpu)
+cpdef int spend(long long ns) except -1
+@cython.locals(cpu=Cpu, me=Task, until="long long", left="long long")
+cpdef long long schedule_timeout(long long ns) except -1
+cpdef int cond_resched() except -1
+@cython.locals(cpu=Cpu, ns="long long")
+cpdef int cpu_relax() except -1

@@ -1,0 +1,367 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``<linux/sched.h>`` and the CPUs: contexts, tasks, who runs where, and the soft-lockup watchdog.
+
+A CPU is a timeline of the machine's clock; a task is a greenlet that belongs to one CPU. Contexts are real: task,
+softirq, hard interrupt. An interrupt is taken when its line is up and interrupts are enabled on the CPU that it goes
+to: after a register access, at the end of an irq-disabled section, or in a sleep; nowhere else.
+
+It does not preempt: a task runs until it sleeps, waits or ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from greenlet import getcurrent, greenlet
+
+from hidma.hw.clock import Clock, Event, Timeline
+from hidma.hw.memory import Memory
+
+if TYPE_CHECKING:
+    from hidma.linux.kernel import Kernel
+
+TASK_RUNNING = 0
+TASK_INTERRUPTIBLE = 1
+TASK_UNINTERRUPTIBLE = 2
+TASK_DEAD = 64
+
+LOCKUP_ROUNDS = 100000
+LOCKUP_NS = 20000000000
+LOCKUP_LINES = 900
+
+
+class KernelOops(Exception):
+    """A kernel of the machine went where the real one could not have gone on.
+
+    :ivar kernel: name of the kernel that stopped
+    :ivar row: number of the row in docs/quirks that describes it, or None
+    :ivar backtrace: names of the functions of the port, innermost first
+    """
+
+    def __init__(self, message: str, row: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.row = row
+        self.kernel = ""
+        self.backtrace: list[str] = []
+
+
+class IrqController:
+    """What a CPU calls when interrupts or tasklets wait for it (``linux.interrupt`` implements it)."""
+
+    def handle(self, cpu: Cpu) -> int:
+        """Take the interrupts that are pending on ``cpu``."""
+        return 0
+
+    def softirq(self, cpu: Cpu) -> int:
+        """Run the softirqs that are pending on ``cpu``."""
+        return 0
+
+
+class Cpu(Timeline):
+    """One CPU of one kernel."""
+
+    def __init__(self, clock: Clock, rank: int, kernel: Kernel, number: int, windows: list[Any], memory: Memory) -> None:
+        Timeline.__init__(self, clock, rank)
+        self.kernel = kernel
+        self.trace = kernel.trace
+        self.number = number
+        self.windows = windows
+        self.memory = memory
+        self.controller = IrqController()
+        self.irqs_off = 0
+        self.hardirq = 0
+        self.softirq = 0
+        self.bh_off = 0
+        self.npending = 0
+        self.softirq_pending = 0
+        self.hold_softirq = 0
+        self.lockdep = 1
+        self.rounds = 0
+        self.round_time = 0
+        self.entry_time = 0
+        self.lines_seen: set[str] = set()
+        self.lines_repeated = 0
+        self.queue: list[Task] = []
+        self.current_task: Task | None = None
+        self.main_task: Task | None = None
+
+    def resumed(self) -> int:
+        global this_cpu
+        this_cpu = self
+        return 0
+
+
+class Task:
+    """``struct task_struct``, as far as anybody asks for it."""
+
+    def __init__(self, name: str, cpu: Cpu, threadfn: Callable[[Any], int] | None, data: Any) -> None:
+        self.name = name
+        self.cpu = cpu
+        self.threadfn = threadfn
+        self.data = data
+        self.state = TASK_UNINTERRUPTIBLE
+        self.stalled = 0
+        self.result: int | None = None
+        self.should_stop = 0
+        self.wakeup = TaskWakeup(self)
+        self.waiters: list[Task] = []
+        self.greenlet: Any = greenlet(self.run) if threadfn is not None else getcurrent()
+
+    def run(self, *_: Any) -> Any:
+        """The life of a kernel thread: from its first switch to its end."""
+        assert self.threadfn is not None
+        kernel = self.cpu.kernel
+        try:
+            self.result = self.threadfn(self.data)
+        except KernelOops as oops:
+            kernel.die(oops)
+        self.state = TASK_DEAD
+        for waiter in self.waiters:
+            wake_up_process(waiter)
+        self.waiters = []
+        if self.cpu.irqs_off or self.cpu.bh_off:
+            kernel.printk(4, f"BUG: thread {self.name} ended with interrupts or softirqs disabled")
+            self.cpu.irqs_off = 0
+            self.cpu.bh_off = 0
+        return last_switch(self)
+
+
+class TaskWakeup(Event):
+    """The timer behind a sleep."""
+
+    def __init__(self, task: Task) -> None:
+        Event.__init__(self)
+        self.task = task
+
+    def fire(self) -> int:
+        wake_up_process(self.task)
+        return 0
+
+
+
+this_cpu: Any = None
+
+
+def current() -> Task:
+    """The running task."""
+    task = this_cpu.current_task
+    assert task is not None
+    return task
+
+
+def in_interrupt(cpu: Cpu) -> int:
+    """Whether ``cpu`` is in a hard interrupt, a softirq or a softirq-disabled section."""
+    return cpu.hardirq or cpu.softirq or cpu.bh_off
+
+
+# --- interrupts ---------------------------------------------------------------------------------------------------
+
+
+def interrupts(cpu: Cpu) -> int:
+    """Take what is pending, unless interrupts are disabled on ``cpu``."""
+    while cpu.npending and not cpu.irqs_off:
+        cpu.controller.handle(cpu)
+    return 0
+
+
+def local_irq_save() -> int:
+    """Disable interrupts on this CPU; returns the state to restore."""
+    cpu = this_cpu
+    flags = cpu.irqs_off
+    cpu.irqs_off = 1
+    return flags
+
+
+def local_irq_restore(flags: int) -> int:
+    """Restore the interrupt state; what became pending meanwhile is taken now."""
+    cpu = this_cpu
+    cpu.irqs_off = flags
+    if cpu.npending and not flags:
+        interrupts(cpu)
+    return 0
+
+
+def watch(cpu: Cpu) -> int:
+    """One round of somebody's loop in a hard interrupt: does it still get anywhere?"""
+    now = cpu.clock.now
+    if now != cpu.round_time:
+        cpu.round_time = now
+        cpu.rounds = 0
+        if now - cpu.entry_time > LOCKUP_NS:
+            raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck for {(now - cpu.entry_time) // 1000000000}s!")
+    else:
+        cpu.rounds += 1
+        if cpu.rounds > LOCKUP_ROUNDS:
+            raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck: {LOCKUP_ROUNDS} rounds while the clock stood")
+    return 0
+
+
+def watch_line(cpu: Cpu, text: str) -> int:
+    """A log line from a hard interrupt: the same lines over and over are a loop as well."""
+    if text in cpu.lines_seen:
+        cpu.lines_repeated += 1
+        if cpu.lines_repeated > LOCKUP_LINES:
+            raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck: the same messages over and over")
+    else:
+        cpu.lines_seen.add(text)
+    return 0
+
+
+# --- tasks --------------------------------------------------------------------------------------------------------
+
+
+def wake_up_process(task: Task) -> int:
+    """Make ``task`` runnable on its CPU; 1 if it was not."""
+    if task.state == TASK_RUNNING or task.state == TASK_DEAD:
+        return 0
+    task.state = TASK_RUNNING
+    cpu = task.cpu
+    cpu.clock.cancel(task.wakeup)
+    cpu.queue.append(task)
+    if cpu is not this_cpu or not cpu.runnable:
+        cpu.clock.kick(cpu)
+    return 1
+
+
+def pick(cpu: Cpu) -> Task:
+    """Whoever runs next on ``cpu``; idles until there is somebody.
+
+    When the machine has come to rest and nothing could ever wake anybody, the main task is woken and told so.
+    """
+    while True:
+        interrupts(cpu)
+        if cpu.softirq_pending and not cpu.hold_softirq and not in_interrupt(cpu):
+            cpu.controller.softirq(cpu)
+        if cpu.queue:
+            return cpu.queue.pop(0)
+        if cpu.clock.idle(cpu) < 0:
+            main = cpu.main_task
+            assert main is not None
+            main.stalled = 1
+            wake_up_process(main)
+        elif cpu.kernel.dead is not None and cpu.main_task is not None:
+            wake_up_process(cpu.main_task)
+
+
+def schedule() -> int:
+    """Give up the CPU until somebody wakes the running task (whose ``state`` says so, unless it only yields).
+
+    Returns 0, or -1 when the machine has come to rest and nothing could ever wake it (the main task only).
+    """
+    cpu = this_cpu
+    me = cpu.current_task
+    if cpu.hardirq or cpu.softirq or cpu.irqs_off:
+        cpu.kernel.atomic_sleep(cpu)
+    if me.state == TASK_RUNNING:
+        cpu.queue.append(me)
+    task = pick(cpu)
+    if task is not me:
+        cpu.current_task = task
+        cpu.greenlet = task.greenlet
+        task.greenlet.switch()
+    # resumed: whoever switched here made this CPU the running one
+    if me is cpu.main_task:
+        if cpu.kernel.dead is not None:
+            raise cpu.kernel.dead
+        if me.stalled:
+            me.stalled = 0
+            return -1
+    return 0
+
+
+def last_switch(me: Task) -> Any:
+    """The end of a thread: the next task of the CPU becomes the parent, to which a dead greenlet returns."""
+    cpu = me.cpu
+    task = pick(cpu)
+    cpu.current_task = task
+    cpu.greenlet = task.greenlet
+    me.greenlet.parent = task.greenlet
+    return None
+
+
+def cpu_idle(cpu: Any) -> int:
+    """The idle task of a CPU: runs whatever comes."""
+    cpu.current_task.state = TASK_UNINTERRUPTIBLE
+    while True:
+        schedule()
+        cpu.current_task.state = TASK_UNINTERRUPTIBLE
+
+
+def attach(cpu: Cpu, name: str) -> Task:
+    """Let the calling greenlet be task ``name`` of ``cpu``, at its present time, and run there."""
+    clock = cpu.clock
+    task = Task(name, cpu, None, None)
+    task.state = TASK_RUNNING
+    cpu.main_task = task
+    clock.main = cpu
+    if clock.current is not None and clock.current is not cpu:
+        clock.current.time = clock.now
+    if cpu.time < clock.now:
+        cpu.time = clock.now
+    cpu.current_task = task
+    cpu.greenlet = task.greenlet
+    cpu.runnable = 1
+    clock.current = cpu
+    clock.now = cpu.time
+    clock.horizon = 0
+    cpu.resumed()
+    return task
+
+
+def detach(cpu: Cpu) -> int:
+    """Take the calling greenlet off ``cpu``: its idle task carries on there."""
+    idle = Task(f"swapper/{cpu.number}", cpu, cpu_idle, cpu)
+    cpu.main_task = None
+    cpu.current_task = idle
+    cpu.greenlet = idle.greenlet
+    cpu.time = cpu.clock.now
+    cpu.runnable = 1
+    cpu.clock.current = None
+    return 0
+
+
+def running_cpu() -> Cpu:
+    """The CPU that runs now."""
+    return this_cpu
+
+
+def spend(ns: int) -> int:
+    """The running CPU is busy for ``ns`` nanoseconds; interrupts are taken afterwards."""
+    cpu = this_cpu
+    cpu.clock.tick(ns)
+    if cpu.npending:
+        interrupts(cpu)
+    return 0
+
+
+def schedule_timeout(ns: int) -> int:
+    """Sleep for ``ns`` nanoseconds or until somebody wakes the task; returns what was left, in ns."""
+    cpu = this_cpu
+    me = cpu.current_task
+    until = cpu.clock.now + ns
+    me.state = TASK_UNINTERRUPTIBLE
+    cpu.clock.schedule(me.wakeup, until)
+    schedule()
+    cpu.clock.cancel(me.wakeup)
+    left = until - cpu.clock.now
+    return left if left > 0 else 0
+
+
+def cond_resched() -> int:
+    """Let another task of this CPU run, if one is ready."""
+    if this_cpu.queue:
+        schedule()
+    return 0
+
+
+def cpu_relax() -> int:
+    """One turn of a busy wait: time passes up to the next thing that could end it, a millisecond at most."""
+    cpu = this_cpu
+    ns = cpu.clock.next_event() - cpu.clock.now
+    if ns > 1000000:
+        ns = 1000000
+    if ns < 100:
+        ns = 100
+    return spend(ns)

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``<linux/slab.h>``: allocation, as far as it can fail or be misused.
+
+Objects are Python objects; what is kept of C is who may fail (fault injection), and what a pointer that was never
+set, or an index past an array, leads to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from hidma.linux import sched
+from hidma.linux.sched import KernelOops
+
+T = TypeVar("T")
+
+GFP_KERNEL = 0xD0
+GFP_NOWAIT = 0
+SLUB_RED = 0x6B6B6B6B
+
+
+class Uninitialised:
+    """A local pointer of C that nothing was stored in: whatever the stack held."""
+
+
+UNINITIALISED = Uninitialised()
+
+
+class Array(list[T]):
+    """A C array on the heap: a write past its end is an Oops; a read there finds the allocator's filling, and a warning."""
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if not 0 <= index < len(self):
+            raise KernelOops(f"BUG: slab-out-of-bounds write: element {index} of an array of {len(self)}")
+        super().__setitem__(index, value)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice) or 0 <= index < len(self):
+            return super().__getitem__(index)
+        sched.running_cpu().kernel.warn(f"slab-out-of-bounds read: element {index} of an array of {len(self)}", once=True)
+        return SLUB_RED
+
+
+def kzalloc(make: Callable[[], T], gfp: int, kind: str = "kzalloc") -> T | None:
+    """One zeroed object; None when the allocation fails."""
+    if sched.running_cpu().kernel.fault_inject.alloc(kind):
+        return None
+    return make()
+
+
+def kcalloc(n: int, make: Callable[[], T], gfp: int, kind: str = "kcalloc") -> Array[T] | None:
+    """An array of ``n`` zeroed objects; None when the allocation fails."""
+    if sched.running_cpu().kernel.fault_inject.alloc(kind):
+        return None
+    return Array(make() for _ in range(n))
+
+
+def kfree(pointer: Any) -> None:
+    """Give back; None (NULL) is fine, a pointer that was never set is not."""
+    if isinstance(pointer, Uninitialised):
+        raise KernelOops("kernel BUG: kfree of a pointer that was never allocated")
+
+
+def devm_kzalloc(dev: Any, make: Callable[[], T], gfp: int) -> T | None:
+    """As :func:`kzalloc`; the object goes with the driver of ``dev``."""
+    return kzalloc(make, gfp, "devm_kzalloc")
+
+
+def devm_kcalloc(dev: Any, n: int, make: Callable[[], T], gfp: int) -> Array[T] | None:
+    """As :func:`kcalloc`; the array goes with the driver of ``dev``."""
+    return kcalloc(n, make, gfp, "devm_kcalloc")
+
+
+def devm_kmalloc(dev: Any, make: Callable[[], T], gfp: int) -> T | None:
+    """An object of ``dev``, not zeroed; None when the allocation fails."""
+    return kzalloc(make, gfp, "devm_kmalloc")
+
+
+def devm_kstrdup(dev: Any, s: str, gfp: int) -> str | None:
+    """A copy of ``s`` that belongs to ``dev``."""
+    return kzalloc(lambda: s, gfp, "devm_kstrdup")
