@@ -46,7 +46,7 @@ ROOT = Path(__file__).resolve().parent
 PACKAGE = "hidma"
 
 DIRECTIVES = {
-    "boundscheck": False,
+    "boundscheck": True,
     "wraparound": False,
     "initializedcheck": False,
     "cdivision": True,

@@ -23,7 +23,7 @@ from hidma.ll cimport (
 cdef HidmaDev to_hidma_dev(DmaDevice dmadev)
 cdef HidmaChan to_hidma_chan(DmaChan dmach)
 cdef HidmaDesc to_hidma_desc(DmaAsyncTxDescriptor t)
-cdef int hidma_free(HidmaDev dmadev) except -1
+cpdef int hidma_free(HidmaDev dmadev) except -1
 @cython.locals(ddev=DmaDevice, mdma=HidmaDev, list_=ListHead, irqflags=int, node=ListHead, mdesc=HidmaDesc, desc=DmaAsyncTxDescriptor, llstat=int)
 cdef int hidma_process_completed(HidmaChan mchan) except -1
 @cython.locals(mdesc=HidmaDesc, mchan=HidmaChan, ddev=DmaDevice, dmadev=HidmaDev, queued=int, irqflags=int)
@@ -53,3 +53,5 @@ cdef int hidma_pause(DmaChan chan) except? -1
 @cython.locals(mchan=HidmaChan, dmadev=HidmaDev, rc=int)
 cdef int hidma_resume(DmaChan chan) except? -1
 cpdef HidmaLldev lldev_of(DmaChan dmach)
+@cython.locals(dmadev=HidmaDev, rc=int, prm="unsigned int")
+cpdef int hidma_probe(object pdev) except? -1

@@ -5,6 +5,7 @@ of the C file; V14's oddities are kept and marked with their row in docs/quirks.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 from hidma.dbg import hidma_debug_init, hidma_debug_uninit
@@ -76,7 +77,7 @@ from hidma.linux.pm_runtime import (
     pm_runtime_set_autosuspend_delay,
     pm_runtime_use_autosuspend,
 )
-from hidma.linux.printk import dev_err, dev_info, dev_warn
+from hidma.linux.printk import dev_err, dev_info, dev_warn, s32
 from hidma.linux.property import device_property_read_u32
 from hidma.linux.slab import GFP_KERNEL, GFP_NOWAIT, devm_kmalloc, devm_kstrdup, devm_kzalloc, kfree, kzalloc
 from hidma.linux.spinlock import spin_lock_init, spin_lock_irqsave, spin_unlock_irqrestore
@@ -520,126 +521,117 @@ def hidma_create_sysfs_entry(dev: HidmaDev, name: str, mode: int) -> int:
 
 
 def hidma_probe(pdev: PlatformDevice) -> int:
-    dmadev: HidmaDev | None = None
+    # the labels of C, undone from the last one reached upwards
+    with ExitStack() as goto:
+        pm_runtime_set_autosuspend_delay(pdev.dev, HIDMA_AUTOSUSPEND_TIMEOUT)
+        pm_runtime_use_autosuspend(pdev.dev)
+        pm_runtime_set_active(pdev.dev)
+        pm_runtime_enable(pdev.dev)
+        # bailout: V14: an early failure puts a reference that was never taken (rows 22, 44)
+        goto.callback(pm_runtime_disable, pdev.dev)
+        goto.callback(pm_runtime_put_sync, pdev.dev)
 
-    pm_runtime_set_autosuspend_delay(pdev.dev, HIDMA_AUTOSUSPEND_TIMEOUT)
-    pm_runtime_use_autosuspend(pdev.dev)
-    pm_runtime_set_active(pdev.dev)
-    pm_runtime_enable(pdev.dev)
+        trca_resource = platform_get_resource(pdev, IORESOURCE_MEM, 0)
+        trca = devm_ioremap_resource(pdev.dev, trca_resource)
+        if IS_ERR(trca):
+            return -ENOMEM
 
-    def bailout(rc: int) -> int:
-        # V14: an early failure puts a reference that was never taken (rows 22, 44)
-        pm_runtime_put_sync(pdev.dev)
-        pm_runtime_disable(pdev.dev)
-        return rc
+        evca_resource = platform_get_resource(pdev, IORESOURCE_MEM, 1)
+        evca = devm_ioremap_resource(pdev.dev, evca_resource)
+        if IS_ERR(evca):
+            return -ENOMEM
 
-    def dmafree(rc: int) -> int:
-        if dmadev is not None:
-            hidma_free(dmadev)
-        return bailout(rc)
+        # This driver only handles the channel interrupts; the common one is the management driver's.
+        chirq = platform_get_irq(pdev, 0)
+        if chirq < 0:
+            return -ENODEV
 
-    def uninit(rc: int) -> int:
-        assert dmadev is not None
-        hidma_debug_uninit(dmadev)
-        hidma_ll_uninit(dmadev.lldev)
-        return dmafree(rc)
+        dmadev = devm_kzalloc(pdev.dev, HidmaDev, GFP_KERNEL)
+        if dmadev is None:
+            return -ENOMEM
 
-    trca_resource = platform_get_resource(pdev, IORESOURCE_MEM, 0)
-    trca = devm_ioremap_resource(pdev.dev, trca_resource)
-    if IS_ERR(trca):
-        return bailout(-ENOMEM)
+        INIT_LIST_HEAD(dmadev.ddev.channels)
+        spin_lock_init(dmadev.lock)
+        dmadev.ddev.dev = pdev.dev
+        pm_runtime_get_sync(dmadev.ddev.dev)
+        # dmafree:
+        goto.callback(hidma_free, dmadev)
 
-    evca_resource = platform_get_resource(pdev, IORESOURCE_MEM, 1)
-    evca = devm_ioremap_resource(pdev.dev, evca_resource)
-    if IS_ERR(evca):
-        return bailout(-ENOMEM)
+        dma_cap_set(DMA_MEMCPY, dmadev.ddev)
+        if pdev.dev.dma_mask is None:
+            sched.running_cpu().kernel.warn("at hidma_probe: !pdev->dev.dma_mask")
+            return -ENXIO
 
-    # This driver only handles the channel interrupts; the common one is the management driver's.
-    chirq = platform_get_irq(pdev, 0)
-    if chirq < 0:
-        return bailout(-ENODEV)
+        dmadev.dev_evca = evca
+        dmadev.evca_resource = evca_resource
+        dmadev.dev_trca = trca
+        dmadev.trca_resource = trca_resource
+        dmadev.ddev.device_prep_dma_memcpy = hidma_prep_dma_memcpy
+        dmadev.ddev.device_alloc_chan_resources = hidma_alloc_chan_resources
+        dmadev.ddev.device_free_chan_resources = hidma_free_chan_resources
+        dmadev.ddev.device_tx_status = hidma_tx_status
+        dmadev.ddev.device_issue_pending = hidma_issue_pending
+        dmadev.ddev.device_pause = hidma_pause
+        dmadev.ddev.device_resume = hidma_resume
+        dmadev.ddev.device_terminate_all = hidma_terminate_all
+        # V14: an exponent, so this asks for 256 bytes (row 46)
+        dmadev.ddev.copy_align = 8
 
-    dmadev = devm_kzalloc(pdev.dev, HidmaDev, GFP_KERNEL)
-    if dmadev is None:
-        return bailout(-ENOMEM)
+        rc, value = device_property_read_u32(pdev.dev, "desc-count")
+        if not rc:
+            dmadev.nr_descriptors = value
 
-    INIT_LIST_HEAD(dmadev.ddev.channels)
-    spin_lock_init(dmadev.lock)
-    dmadev.ddev.dev = pdev.dev
-    pm_runtime_get_sync(dmadev.ddev.dev)
+        # V14: the property wins over the parameter (row 22)
+        prm = sched.running_cpu().kernel.module("hidma").nr_desc_prm
+        if not dmadev.nr_descriptors and prm:
+            dmadev.nr_descriptors = prm
 
-    dma_cap_set(DMA_MEMCPY, dmadev.ddev)
-    if pdev.dev.dma_mask is None:
-        sched.running_cpu().kernel.warn("at hidma_probe: !pdev->dev.dma_mask")
-        return dmafree(-ENXIO)
+        if not dmadev.nr_descriptors:
+            dmadev.nr_descriptors = HIDMA_NR_DEFAULT_DESC
 
-    dmadev.dev_evca = evca
-    dmadev.evca_resource = evca_resource
-    dmadev.dev_trca = trca
-    dmadev.trca_resource = trca_resource
-    dmadev.ddev.device_prep_dma_memcpy = hidma_prep_dma_memcpy
-    dmadev.ddev.device_alloc_chan_resources = hidma_alloc_chan_resources
-    dmadev.ddev.device_free_chan_resources = hidma_free_chan_resources
-    dmadev.ddev.device_tx_status = hidma_tx_status
-    dmadev.ddev.device_issue_pending = hidma_issue_pending
-    dmadev.ddev.device_pause = hidma_pause
-    dmadev.ddev.device_resume = hidma_resume
-    dmadev.ddev.device_terminate_all = hidma_terminate_all
-    # V14: an exponent, so this asks for 256 bytes (row 46)
-    dmadev.ddev.copy_align = 8
+        # int chidx: a register with bit 31 set reads as a negative number
+        dmadev.chidx = s32(readl(dmadev.dev_trca + 0x28))
 
-    rc, value = device_property_read_u32(pdev.dev, "desc-count")
-    if not rc:
-        dmadev.nr_descriptors = value
-
-    # V14: the property wins over the parameter (row 22)
-    prm = sched.running_cpu().kernel.module("hidma").nr_desc_prm
-    if not dmadev.nr_descriptors and prm:
-        dmadev.nr_descriptors = prm
-
-    if not dmadev.nr_descriptors:
-        dmadev.nr_descriptors = HIDMA_NR_DEFAULT_DESC
-
-    # int chidx: a register with bit 31 set reads as a negative number
-    chidx = readl(dmadev.dev_trca + 0x28)
-    dmadev.chidx = chidx - (1 << 32) if chidx & 0x80000000 else chidx
-
-    # Set DMA mask to 64 bits.
-    rc = dma_set_mask_and_coherent(pdev.dev, DMA_BIT_MASK(64))
-    if rc:
-        dev_warn(pdev.dev, "unable to set coherent mask to 64")
-        rc = dma_set_mask_and_coherent(pdev.dev, DMA_BIT_MASK(32))
+        # Set DMA mask to 64 bits.
+        rc = dma_set_mask_and_coherent(pdev.dev, DMA_BIT_MASK(64))
         if rc:
-            return dmafree(rc)
+            dev_warn(pdev.dev, "unable to set coherent mask to 64")
+            rc = dma_set_mask_and_coherent(pdev.dev, DMA_BIT_MASK(32))
+            if rc:
+                return rc
 
-    dmadev.lldev = hidma_ll_init(dmadev.ddev.dev, dmadev.nr_descriptors, dmadev.dev_trca, dmadev.dev_evca,
-                                 dmadev.chidx & 0xFF)
-    if dmadev.lldev is None:
-        # V14: whatever failed (rows 22, 51)
-        return dmafree(-EPROBE_DEFER)
+        dmadev.lldev = hidma_ll_init(dmadev.ddev.dev, dmadev.nr_descriptors, dmadev.dev_trca, dmadev.dev_evca,
+                                     dmadev.chidx & 0xFF)
+        if dmadev.lldev is None:
+            # V14: whatever failed (rows 22, 51)
+            return -EPROBE_DEFER
+        # uninit:
+        goto.callback(hidma_ll_uninit, dmadev.lldev)
+        goto.callback(hidma_debug_uninit, dmadev)
 
-    rc = devm_request_irq(pdev.dev, chirq, hidma_chirq_handler, 0, "qcom-hidma", dmadev.lldev)
-    if rc:
-        return uninit(rc)
+        rc = devm_request_irq(pdev.dev, chirq, hidma_chirq_handler, 0, "qcom-hidma", dmadev.lldev)
+        if rc:
+            return rc
 
-    INIT_LIST_HEAD(dmadev.ddev.channels)
-    rc = hidma_chan_init(dmadev, 0)
-    if rc:
-        return uninit(rc)
+        INIT_LIST_HEAD(dmadev.ddev.channels)
+        rc = hidma_chan_init(dmadev, 0)
+        if rc:
+            return rc
 
-    rc = dma_async_device_register(dmadev.ddev)
-    if rc:
-        return uninit(rc)
+        rc = dma_async_device_register(dmadev.ddev)
+        if rc:
+            return rc
 
-    dmadev.irq = chirq
-    tasklet_init(dmadev.task, function(hidma_issue_task), dmadev)
-    hidma_debug_init(dmadev)
-    hidma_create_sysfs_entry(dmadev, "chid", S_IRUGO)
-    dev_info(pdev.dev, "HI-DMA engine driver registration complete\n")
-    # V14: the chid file can be read before this (row 23)
-    platform_set_drvdata(pdev, dmadev)
-    pm_runtime_mark_last_busy(dmadev.ddev.dev)
-    pm_runtime_put_autosuspend(dmadev.ddev.dev)
+        dmadev.irq = chirq
+        tasklet_init(dmadev.task, function(hidma_issue_task), dmadev)
+        hidma_debug_init(dmadev)
+        hidma_create_sysfs_entry(dmadev, "chid", S_IRUGO)
+        dev_info(pdev.dev, "HI-DMA engine driver registration complete\n")
+        # V14: the chid file can be read before this (row 23)
+        platform_set_drvdata(pdev, dmadev)
+        pm_runtime_mark_last_busy(dmadev.ddev.dev)
+        pm_runtime_put_autosuspend(dmadev.ddev.dev)
+        goto.pop_all()
     return 0
 
 

@@ -12,7 +12,6 @@ cdef class IrqAction:
     cdef public str name
     cdef public object dev_id
 
-@cython.final
 cdef class IrqDesc(LineSink):
     cdef public int irq
     cdef public Line line
@@ -27,7 +26,6 @@ cdef class IrqDesc(LineSink):
     @cython.locals(cpu=Cpu, controller=Gic, wanted=int)
     cpdef int update(self) except -1
 
-@cython.final
 cdef class Gic(IrqController):
     cdef public object kernel
     cdef public dict descs

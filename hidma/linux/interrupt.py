@@ -14,7 +14,7 @@ from typing import Any
 from hidma.hw.line import Line, LineSink
 from hidma.linux import sched
 from hidma.linux.errno import EBUSY, EINVAL
-from hidma.linux.sched import Cpu, IrqController, KernelOops
+from hidma.linux.sched import Cpu, IrqController, KernelOops, as_oops
 from hidma.linux.types import call
 
 IRQ_NONE = 0
@@ -163,11 +163,12 @@ def handle_irq(desc: IrqDesc, cpu: Cpu) -> int:
         for action in list(desc.actions):
             if action.handler(desc.irq, action.dev_id) != IRQ_NONE:
                 handled = 1
-    except KernelOops as oops:
+    except (KernelOops, IndexError) as error:
+        oops = as_oops(error)
         desc.depth += 1  # this kernel takes no interrupt any more
         desc.update()
         cpu.kernel.die(oops)
-        raise
+        raise oops from None
     finally:
         cpu.hardirq -= 1
         cpu.irqs_off = flags

@@ -47,6 +47,15 @@ class KernelOops(Exception):
         self.backtrace: list[str] = []
 
 
+def as_oops(error: BaseException) -> KernelOops:
+    """``error`` as an Oops: an index past an array of the port is one too."""
+    if isinstance(error, KernelOops):
+        return error
+    oops = KernelOops("Unable to handle kernel paging request: an index past its array")
+    oops.__traceback__ = error.__traceback__
+    return oops
+
+
 class IrqController:
     """What a CPU calls when interrupts or tasklets wait for it (``linux.interrupt`` implements it)."""
 
@@ -115,8 +124,8 @@ class Task:
         kernel = self.cpu.kernel
         try:
             self.result = self.threadfn(self.data)
-        except KernelOops as oops:
-            kernel.die(oops)
+        except (KernelOops, IndexError) as error:
+            kernel.die(as_oops(error))
         self.state = TASK_DEAD
         for waiter in self.waiters:
             wake_up_process(waiter)

@@ -67,9 +67,10 @@ def devm_kzalloc(dev: Any, make: Callable[[], T], gfp: int) -> T | None:
     return kzalloc(make, gfp, "devm_kzalloc")
 
 
-def devm_kcalloc(dev: Any, n: int, make: Callable[[], T], gfp: int) -> Array[T] | None:
-    """As :func:`kcalloc`; the array goes with the driver of ``dev``."""
-    return kcalloc(n, make, gfp, "devm_kcalloc")
+def devm_kcalloc(dev: Any, n: int, make: Callable[[], T], gfp: int) -> list[T] | None:
+    """As :func:`kcalloc`; the array goes with the driver of ``dev``. One of objects is a plain list: hot code indexes it."""
+    array = kcalloc(n, make, gfp, "devm_kcalloc")
+    return array if array is None or make is int else list(array)
 
 
 def devm_kmalloc(dev: Any, make: Callable[[], T], gfp: int) -> T | None:

@@ -13,8 +13,7 @@ from typing import Any
 class CFunction:
     """A function of the port behind a ``void (*)(void *)``."""
 
-    def __init__(self) -> None:
-        self.fn: Any = None
+    fn: Callable[[Any], Any]
 
 
 def function(fn: Callable[[Any], Any]) -> CFunction:

@@ -11,7 +11,7 @@ from typing import Any
 from hidma.linux import sched
 from hidma.linux.interrupt import IRQ_HANDLED, handle_irq
 from hidma.linux.kernel import Kernel
-from hidma.linux.sched import KernelOops
+from hidma.linux.sched import KernelOops, as_oops
 from hidma.quirks import oops_row
 from hidma.replay.device import COMMANDS, ScriptedDevice, number
 
@@ -135,7 +135,8 @@ class Player:
             for index, step in enumerate(self.scenario["steps"]):
                 self.event(["step", index])
                 self.run_step(step)
-        except KernelOops as oops:
+        except (KernelOops, IndexError) as error:
+            oops = as_oops(error)
             self.kernel.die(oops)
             self.event(["oops", oops.row])
         finally:
