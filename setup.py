@@ -609,19 +609,24 @@ class BuildExt(build_ext):
                 key.unlink(missing_ok=True)
                 todo.append(name)
 
-        def build(item: tuple[int, str]) -> str:
-            number, name = item
-            say(f"compiling {name} ({number} of {len(todo)})")
-            try:
-                self._build_one(work, name, suffix)
-            except (CompileError, LinkError) as error:
-                return f"{name}: {error}"
-            write_if_changed(work / "lib" / (name + ".key"), keys[name].encode())
-            return ""
-
         jobs = self.parallel if isinstance(self.parallel, int) and not isinstance(self.parallel, bool) else 0
-        with ThreadPoolExecutor(jobs or max(2, len(os.sched_getaffinity(0)))) as pool:
-            failures = [failure for failure in pool.map(build, enumerate(todo, 1)) if failure]
+        jobs = jobs or max(2, len(os.sched_getaffinity(0)))
+        with ThreadPoolExecutor(jobs) as pool:
+            failures = self._translate(pool, work, todo, jobs)
+            ready = [name for name in todo if self._c_file(work, name).is_file()]
+            ready.sort(key=lambda name: self._c_file(work, name).stat().st_size, reverse=True)  # the longest first
+
+            def build(item: tuple[int, str]) -> str:
+                number, name = item
+                say(f"compiling {name} ({number} of {len(ready)})")
+                try:
+                    self._build_one(work, name, suffix)
+                except (CompileError, LinkError) as error:
+                    return f"{name}: {error}"
+                write_if_changed(work / "lib" / (name + ".key"), keys[name].encode())
+                return ""
+
+            failures += filter(None, pool.map(build, enumerate(ready, 1)))
         if failures:
             raise CompileError("\n".join(failures))
         for name in names:
@@ -652,31 +657,50 @@ class BuildExt(build_ext):
         for name in folded:
             digest = hashlib.sha256(fixed.encode() + headers + folded[name].text.encode())
             digest.update(folded[name].declarations().encode())
-            for path in pxd_files(name):
-                digest.update(f"\0{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
+            for path in (path.relative_to(ROOT) for path in pxd_files(name)):
+                digest.update(f"\0{path}\0".encode() + wanted.get(path, b""))
             keys[name] = digest.hexdigest()
+        for name in folded:
             wanted[Path(*name.split(".")).with_suffix(".pxd")] += folded[name].declarations().encode()
         for path, data in wanted.items():
             write_if_changed(src / path, data)
         for path in list(src.rglob("*")):
-            if path.is_file() and path.relative_to(src) not in wanted:
+            if path.is_file() and path.suffix not in (".c", ".o") and path.relative_to(src) not in wanted:
                 path.unlink()
         return keys
 
-    def _build_one(self, work: Path, name: str, suffix: str) -> None:
-        """Cython runs in the staged tree, so that tracebacks name `hidma/x.py`, which Python finds on its path."""
-        c_file = work / "c" / (name + ".c")
-        c_file.parent.mkdir(parents=True, exist_ok=True)
+    @staticmethod
+    def _c_file(work: Path, name: str) -> Path:
+        return work / "src" / Path(*name.split(".")).with_suffix(".c")
+
+    def _translate(self, pool: ThreadPoolExecutor, work: Path, names: list[str], jobs: int) -> list[str]:
+        """Make a fresh .c of each module that Cython takes; return what it says of the others.
+
+        It runs in the staged tree, so that tracebacks name `hidma/x.py`, which Python finds on its path; and for many
+        modules at once, since most of its time for one goes into getting started.
+        """
+        if names:
+            say(f"translating {len(names)} modules to C")
         directives = ",".join(f"{key}={value}" for key, value in DIRECTIVES.items())
-        command = [sys.executable, "-m", "cython", "-3", "-X", directives]
-        if name == SHARED:
-            command += ["--generate-shared", str(c_file)]
-        else:
-            command += ["--shared", SHARED, "--module-name", name, "-I", ".", "-o", str(c_file)]
-            command += [str(Path(*name.split(".")).with_suffix(".py"))]
-        done = subprocess.run(command, cwd=work / "src", capture_output=True, text=True)
-        if done.returncode:
-            raise CompileError(f"Cython refuses it:\n{done.stdout}{done.stderr}")
+        cython = [sys.executable, "-m", "cython", "-3", "-X", directives]
+        commands = []
+        for name in names:
+            self._c_file(work, name).unlink(missing_ok=True)
+        if SHARED in names:
+            commands.append([*cython, "--generate-shared", str(self._c_file(work, SHARED))])
+        sources = [str(Path(*name.split(".")).with_suffix(".py")) for name in names if name != SHARED]
+        for share in (sources[job::jobs] for job in range(jobs)):
+            if share:
+                commands.append([*cython, "--shared", SHARED, "-I", ".", *share])
+
+        def run(command: list[str]) -> str:
+            done = subprocess.run(command, cwd=work / "src", capture_output=True, text=True)
+            return f"Cython refuses this:\n{done.stdout}{done.stderr}" if done.returncode else ""
+
+        return [said for said in pool.map(run, commands) if said]
+
+    def _build_one(self, work: Path, name: str, suffix: str) -> None:
+        c_file = self._c_file(work, name)
         # Cython 3.3 may write the suffix of a 64-bit exception value twice: -1LLLL
         c_file.write_bytes(re.sub(rb"\b(\d+U?LL)U?LL\b", rb"\1", c_file.read_bytes()))
         include = [str(work / "src"), *self.compiler.include_dirs]

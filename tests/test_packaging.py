@@ -577,6 +577,32 @@ def test_an_environment_of_another_place_or_python_is_not_taken(env_module: Modu
     assert env_module.read_state() == {}
 
 
+@pytest.mark.slow
+@pytest.mark.network
+def test_the_first_start_sets_up_and_the_second_only_runs(tmp_path: Path) -> None:
+    sample = Sample(tmp_path / "check out")
+    shutil.copytree(ROOT / "tools", sample.root / "tools", ignore=shutil.ignore_patterns("__pycache__"))
+    (sample.package / "__main__.py").write_text(
+        "import sys\nimport click, rich\nfrom hidma import two\nprint(sys.argv[1:], two.run(1), two.__file__)\n"
+    )
+    link = tmp_path / "link"
+    link.symlink_to(sample.root / "tools" / "hidma")
+    (tmp_path / "click.py").write_text("raise SystemExit('taken from the working directory')\n")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("HIDMA_", "PYTHON"))}
+
+    def start() -> subprocess.CompletedProcess[str]:
+        command, env = [str(link), "a", "b c"], clean | {"HIDMA_PURE": "1"}
+        return subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True)
+
+    first = start()
+    if first.returncode and "pip reaches no package index" in first.stderr:
+        pytest.skip("the packages cannot be fetched: no package index is reached")
+    assert first.stdout == f"['a', 'b c'] 34 {sample.package}/two.py\n", first.stderr
+    assert [line.partition(" ")[0] for line in first.stderr.splitlines()] == ["hidma:"] * 3
+    second = start()
+    assert (second.stdout, second.stderr) == (first.stdout, "")
+
+
 def test_without_a_python_that_is_new_enough_one_line_says_what_to_do(tmp_path: Path) -> None:
     sample = tmp_path / "check out"
     shutil.copytree(ROOT / "tools", sample / "tools")
