@@ -15,6 +15,7 @@ cdef class IrqAction:
 cdef class IrqDesc(LineSink):
     cdef public int irq
     cdef public Line line
+    cdef public list lines
     cdef public list actions
     cdef public Cpu cpu
     cdef public int depth
@@ -23,7 +24,7 @@ cdef class IrqDesc(LineSink):
     cdef public dict counts
     cdef public int rounds
     cdef public int unhandled
-    @cython.locals(cpu=Cpu, controller=Gic, wanted=int)
+    @cython.locals(cpu=Cpu, controller=Gic, wanted=int, line=Line)
     cpdef int update(self) except -1
 
 cdef class Gic(IrqController):

@@ -41,6 +41,7 @@ class IrqDesc(LineSink):
     def __init__(self, irq: int, line: Line | None) -> None:
         self.irq = irq
         self.line = line
+        self.lines = [] if line is None else [line]
         self.actions: list[IrqAction] = []
         self.cpu: Cpu | None = None
         self.depth = 1
@@ -53,8 +54,11 @@ class IrqDesc(LineSink):
     def update(self) -> int:
         """Line, mask and pulse decide whether the interrupt is pending on its CPU."""
         wanted = 0
-        if self.depth == 0 and (self.pulsed or (self.line is not None and self.line.level)):
-            wanted = 1
+        if self.depth == 0:
+            wanted = self.pulsed
+            for line in self.lines:
+                if line.level:
+                    wanted = 1
         if wanted != self.pending:
             self.pending = wanted
             cpu = self.cpu
@@ -92,9 +96,13 @@ class Gic(IrqController):
         self.next_cpu = 0
 
     def wire(self, irq: int, line: Line | None) -> IrqDesc:
-        """Interrupt ``irq`` of this kernel is ``line``."""
-        desc = IrqDesc(irq, line)
-        self.descs[irq] = desc
+        """Interrupt ``irq`` of this kernel is ``line``; a second line on the same number is joined to it (wired or)."""
+        desc = self.descs.get(irq)
+        if desc is None:
+            desc = IrqDesc(irq, line)
+            self.descs[irq] = desc
+        elif line is not None:
+            desc.lines.append(line)
         if line is not None:
             line.sink = desc
         return desc
@@ -105,6 +113,10 @@ class Gic(IrqController):
         cpu = cpus[self.next_cpu % len(cpus)]
         self.next_cpu += 1
         return cpu
+
+    def idle(self) -> bool:
+        """Whether no interrupt and no tasklet waits anywhere."""
+        return not any(self.waiting) and not any(self.tasklets)
 
     def handle(self, cpu: Cpu) -> int:
         waiting = self.waiting[cpu.number]

@@ -32,7 +32,8 @@ class Kernel:
     :param debug: whether debug messages go to the log
     """
 
-    def __init__(self, name: str, bus: Bus, cpus: int = 1, debug: bool = False, first_rank: int = 0) -> None:
+    def __init__(self, name: str, bus: Bus, cpus: int = 1, debug: bool = False,
+                 ranks: list[int] | None = None) -> None:
         self.name = name
         self.bus = bus
         self.clock: Clock = bus.clock
@@ -61,7 +62,7 @@ class Kernel:
         self.classes: dict[str, Any] = {}
         self.cpus: list[Cpu] = []
         for number in range(cpus):
-            cpu = Cpu(self.clock, first_rank + number, self, number, self.windows, bus.memory)
+            cpu = Cpu(self.clock, number if ranks is None else ranks[number], self, number, self.windows, bus.memory)
             cpu.controller = self.gic
             self.gic.waiting.append([])
             self.gic.tasklets.append([])
@@ -158,6 +159,15 @@ class Kernel:
                 self.clock.remove(cpu)
             else:
                 self.clock.kick(cpu)
+
+    def close(self) -> None:
+        """End every thread; the kernel is of no use afterwards."""
+        self.leave()
+        for task in [*self.threads, *(c.current_task for c in self.cpus)]:
+            if task is not None and task.greenlet and not task.greenlet.dead:
+                task.greenlet.throw()
+        for cpu in self.cpus:
+            self.clock.remove(cpu)
 
     # --- entering ---------------------------------------------------------------------------------------------
 

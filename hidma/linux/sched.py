@@ -102,6 +102,14 @@ class Cpu(Timeline):
         return 0
 
 
+def hub() -> Any:
+    """The greenlet that Python began with: where an ended or killed one returns to, unless it says otherwise."""
+    top = getcurrent()
+    while top.parent is not None:
+        top = top.parent
+    return top
+
+
 class Task:
     """``struct task_struct``, as far as anybody asks for it."""
 
@@ -116,7 +124,7 @@ class Task:
         self.should_stop = 0
         self.wakeup = TaskWakeup(self)
         self.waiters: list[Task] = []
-        self.greenlet: Any = greenlet(self.run) if threadfn is not None else getcurrent()
+        self.greenlet: Any = greenlet(self.run, hub()) if threadfn is not None else getcurrent()
 
     def run(self, *_: Any) -> Any:
         """The life of a kernel thread: from its first switch to its end."""

@@ -88,7 +88,7 @@ def spin_lock_irqsave(lock: Spinlock) -> int:
         contended(lock, cpu)
     lock.holder = cpu.number + 1
     if cpu.lockdep:
-        check(lock, cpu, not flags)
+        check(lock, cpu, 0)
     return flags
 
 
