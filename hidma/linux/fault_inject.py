@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
-from hidma.hw.trace import Trace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hidma.hw.trace import Trace
 
 
 class FaultInject:

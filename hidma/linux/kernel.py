@@ -8,16 +8,18 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hidma.hw.bus import Bus
-from hidma.hw.clock import Clock
 from hidma.linux.debugfs import Dentry
 from hidma.linux.fault_inject import FaultInject
 from hidma.linux.interrupt import Gic
 from hidma.linux.kobject import Kobject
 from hidma.linux.printk import LogLine
 from hidma.linux.sched import Cpu, KernelOops, Task, attach, cpu_idle, detach
+
+if TYPE_CHECKING:
+    from hidma.hw.bus import Bus
+    from hidma.hw.clock import Clock
 
 PORT = ("hidma/", "reset_plugins/")
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 cimport cython
-from hidma.hw.clock cimport Clock, Event
+from hidma.hw.clock cimport Clock
 from hidma.linux cimport sched
-from hidma.linux.sched cimport Cpu
+from hidma.linux.sched cimport Cpu, Timer
 from hidma.linux.device cimport Device
 
 @cython.final
@@ -23,7 +23,7 @@ cdef class DevPmInfo:
     cdef public long long accounting_time
     cdef public AutosuspendTimer timer
 
-cdef class AutosuspendTimer(Event):
+cdef class AutosuspendTimer(Timer):
     cdef public DevPmInfo power
     cdef public Clock clock
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from hidma.hw.clock import Event
 from hidma.linux import sched
 from hidma.linux.errno import EACCES, EAGAIN, EBUSY
+from hidma.linux.sched import Timer
 
 RPM_ACTIVE = 0
 RPM_SUSPENDED = 2
@@ -45,11 +45,11 @@ class DevPmInfo:
         self.timer: AutosuspendTimer | None = None
 
 
-class AutosuspendTimer(Event):
+class AutosuspendTimer(Timer):
     """``pm_suspend_timer_fn()``: the device may have been idle for long enough."""
 
     def __init__(self, power: DevPmInfo, clock: Any) -> None:
-        Event.__init__(self)
+        Timer.__init__(self)
         self.power = power
         self.clock = clock
 

@@ -45,6 +45,9 @@ cdef class Task:
     cdef public list waiters
     cdef public object greenlet
 
+cdef class Timer(Event):
+    pass
+
 cdef class TaskWakeup(Event):
     cdef public Task task
 

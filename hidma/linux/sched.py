@@ -145,6 +145,10 @@ class Task:
         return last_switch(self)
 
 
+class Timer(Event):
+    """``struct timer_list``: something to do at a moment; subclasses override ``fire``."""
+
+
 class TaskWakeup(Event):
     """The timer behind a sleep."""
 
