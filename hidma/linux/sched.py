@@ -210,6 +210,7 @@ def watch(cpu: Cpu) -> int:
     if now != cpu.round_time:
         cpu.round_time = now
         cpu.rounds = 0
+        cpu.lines_repeated = 0
         if now - cpu.entry_time > LOCKUP_NS:
             raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck for {(now - cpu.entry_time) // 1000000000}s!")
     else:
@@ -220,7 +221,8 @@ def watch(cpu: Cpu) -> int:
 
 
 def watch_line(cpu: Cpu, text: str) -> int:
-    """A log line from a hard interrupt: the same lines over and over are a loop as well."""
+    """A log line from a hard interrupt: the same lines over and over, while the clock stands, are a loop as well."""
+    watch(cpu)
     if text in cpu.lines_seen:
         cpu.lines_repeated += 1
         if cpu.lines_repeated > LOCKUP_LINES:

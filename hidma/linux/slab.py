@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """``<linux/slab.h>``: allocation, as far as it can fail or be misused.
 
-Objects are Python objects; what is kept of C is who may fail (fault injection), and what a pointer that was never
-set, or an index past an array, leads to.
+Objects are Python objects; what is kept of C is who may fail (fault injection, a size that kmalloc() refuses), and what
+a pointer that was never set, or an index past an array, leads to. What was freed last stays known, as in a quarantine.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -18,6 +19,9 @@ T = TypeVar("T")
 GFP_KERNEL = 0xD0
 GFP_NOWAIT = 0
 SLUB_RED = 0x6B6B6B6B
+KMALLOC_MAX_SIZE = 1 << 22
+ELEMENT_SIZE = 4
+QUARANTINE = 4096
 
 
 class Uninitialised:
@@ -50,8 +54,8 @@ def kzalloc(make: Callable[[], T], gfp: int, kind: str = "kzalloc") -> T | None:
 
 
 def kcalloc(n: int, make: Callable[[], T], gfp: int, kind: str = "kcalloc") -> Array[T] | None:
-    """An array of ``n`` zeroed objects; None when the allocation fails."""
-    if sched.running_cpu().kernel.fault_inject.alloc(kind):
+    """An array of ``n`` zeroed objects (of four bytes at least); None when the allocation fails."""
+    if sched.running_cpu().kernel.fault_inject.alloc(kind) or n * ELEMENT_SIZE > KMALLOC_MAX_SIZE:
         return None
     return Array(make() for _ in range(n))
 
@@ -60,6 +64,17 @@ def kfree(pointer: Any) -> None:
     """Give back; None (NULL) is fine, a pointer that was never set is not."""
     if isinstance(pointer, Uninitialised):
         raise KernelOops("kernel BUG: kfree of a pointer that was never allocated")
+    if pointer is not None:
+        freed().append(pointer)
+
+
+def freed() -> deque[Any]:
+    """What the running kernel freed last, oldest first: for whoever has to tell why it stopped."""
+    slab = sched.running_cpu().kernel.module("slab")
+    if not hasattr(slab, "freed"):
+        slab.freed = deque(maxlen=QUARANTINE)
+    quarantine: deque[Any] = slab.freed
+    return quarantine
 
 
 def devm_kzalloc(dev: Any, make: Callable[[], T], gfp: int) -> T | None:
