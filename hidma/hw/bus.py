@@ -71,7 +71,7 @@ class Block:
 
     def read_odd(self, offset: int, width: int) -> int:
         """An access of ``width`` 1, 2 or 8 bytes: a bus error unless the block says otherwise."""
-        return (1 << (8 * width)) - 1
+        return int.from_bytes(b"\xff" * width, "little")
 
     def write_odd(self, offset: int, width: int, value: int) -> int:
         """As :meth:`read_odd`, for a write: dropped."""

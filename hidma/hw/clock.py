@@ -133,7 +133,9 @@ class Clock:
         best = None
         for timeline in self.timelines:
             if timeline.runnable and timeline is not me:
-                if best is None or timeline.time < best.time or (timeline.time == best.time and timeline.rank < best.rank):
+                if best is None or timeline.time < best.time:
+                    best = timeline
+                elif timeline.time == best.time and timeline.rank < best.rank:
                     best = timeline
         return best
 

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-2.0-only
+cimport cython
+from hidma.hw.bus cimport Bus
+from hidma.hw.channel cimport Channel, Server
+from hidma.hw.clock cimport Clock, Timeline
+from hidma.hw.engine cimport Engine
+
+@cython.final
+cdef class Queue:
+    cdef Channel first
+    cdef Channel last
+    cdef int append(self, Channel channel) except -1
+    cdef int remove(self, Channel channel) except -1
+
+cdef class Arbiter(Server):
+    cdef public Clock clock
+    cdef public Engine engine
+    cdef Queue low
+    cdef Queue high
+    cdef public Channel busy
+    cdef public long long grants
+    @cython.locals(queue=Queue)
+    cpdef int ready(self, Channel channel) except -1
+    cpdef int leave(self, Channel channel) except -1
+    @cython.locals(queue=Queue)
+    cdef int unlink(self, Channel channel) except -1
+    @cython.locals(queue=Queue)
+    cpdef int set_share(self, Channel channel, int priority, int weight) except -1
+    @cython.locals(clock=Clock, engine=Engine, turns=int, channel=Channel, cost="long long", time="long long", queue=Queue)
+    cpdef int fire(self) except -1
+    @cython.locals(clock=Clock, other=Timeline)
+    cdef int undisturbed(self, long long time) except -1
