@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from typing import Any
 
@@ -221,3 +222,39 @@ class Rig:
 
     def bytes(self, address: int, length: int) -> bytes:
         return bytes(self.memory.slice(address, length))
+
+
+def story() -> str:
+    """A run with a little of everything; its whole trace and the memory afterwards, as a digest."""
+    rig = Rig(channels=4, entries=32, managed=True, instant=False, share=1 << 18, traced=True)
+    rig.mw(MAX_BUS, 1024 << 16 | 256)
+    rig.mw(MAX_XACTIONS, 7 << 16 | 31)
+    rig.mw(CFG, 1)
+    rng = random.Random(14)
+    domain = rig.smmu.domain("scattered")
+    for page in range(64):
+        domain.map(RAM + page * 4096, RAM + (page ^ 3) * 4096, 4096, 3)
+    rig.pairs[3].stream.attach(domain)
+    rig.core.inject("irq-late:70ns:3;evre:code=4,info=3:6;read-burst:200@chan1;irq-lost:9;write-ptr:80:11")
+    for p in rig.pairs:
+        rig.mw(QOS + 4 * p.index, (p.index & 1) << 15 | (p.index + 1) << 8)
+        p.random_bytes(0, 0x20000, p.index)
+        p.up()
+    for _ in range(400):
+        p = rng.choice(rig.pairs)
+        length = rng.randrange(1, 9000)
+        source, dest = rng.randrange(0x1F000), rng.randrange(0x1F000)
+        p.copy(p.data + dest, p.data + source, length, kind=rng.choice((3, 3, 3, 4)))
+        p.ring()
+        rig.run(rng.randrange(3000))
+        if rng.random() < 0.5:
+            p.events()
+        if rng.random() < 0.03:
+            p.command(rng.choice((0, 2)))
+            p.command(1)
+        if rng.random() < 0.03:
+            p.up()
+    digest = hashlib.sha256(rig.bytes(RAM, rig.memory.size))
+    for time, event in rig.log:
+        digest.update(f"{time} {event}\n".encode())
+    return f"{len(rig.log)} events, {digest.hexdigest()}"

@@ -41,6 +41,7 @@ from hw_rig import (
 )
 
 from hidma.hw.channel import Outcome
+from hidma.hw.core import HidmaCore
 
 LONG = 8192
 
@@ -509,6 +510,38 @@ def test_registers_that_software_cannot_write() -> None:
 
 def test_chidx_is_the_index_of_the_channel() -> None:
     assert [p.t(CHIDX) for p in Rig(channels=5).pairs] == [0, 1, 2, 3, 4]
+
+
+def test_what_software_scribbles_over_read_only_words_of_a_shared_page_is_put_back() -> None:
+    pages = [bytearray(4096), bytearray(4096)]
+    r = Rig()
+    core = HidmaCore(r.bus, r.smmu, name="shared", channels=2, instant=True)
+    p = r.pairs[0]
+    shared = core.add_channel(1, 0x1000, 0x2000, p.line, r.smmu.stream(9), trca_buffer=pages[0], evca_buffer=pages[1])
+    p.model, p.trca, p.evca, p.index = shared, 0x1000, 0x2000, 1
+    p.up()
+    for _ in range(3):
+        p.copy(p.data, p.data + 64, 8)
+    p.ring()
+    p.ew(DOORBELL, 16)
+    truth = [bytes(page) for page in pages]
+    words = [memoryview(page).cast("I") for page in pages]
+    for offset in (CTRLSTS, READ_PTR, WRITE_PTR, CHIDX):
+        words[0][offset >> 2] = 0xDEADBEEF
+    for offset in (CTRLSTS, READ_PTR, WRITE_PTR, IRQ_STAT, IRQ_CLR):
+        words[1][offset >> 2] = 0xDEADBEEF
+    shared.restore()
+    assert [bytes(page) for page in pages] == truth
+    shared.trca.watched = 1
+    assert shared.trca.take(SUSPEND) == 1
+    assert words[0][CTRLSTS >> 2] == SUSPENDED << 8
+    p.copy(p.data, p.data + 64, 8)
+    assert shared.ring_doorbell(128) == 1
+    assert shared.trca.take(ENABLE) == 1
+    r.run(100)
+    assert (shared.tre_done, p.line.level) == (4, 1)
+    shared.clear(EOB)
+    assert (words[1][IRQ_STAT >> 2], p.line.level) == (0, 0)
 
 
 # --- the truth about TREs -------------------------------------------------------------------------------------------

@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hw_rig import RAM, Rig
@@ -191,3 +195,18 @@ def test_every_event_of_a_trace_is_in_the_vocabulary() -> None:
     assert seen == set(EVENTS) - {"read"} | ({"read"} if "read" in seen else set())
     one.t(0)
     assert rig.log[-1][1] == ("read", "hidma.chan0.trca", 0, one.model.trca.peek(0))
+
+
+def test_compiled_and_interpreted_runs_are_the_same_to_the_last_event() -> None:
+    here = Path(__file__).parent
+    found = set()
+    for interpreted in ("0", "1"):
+        environment = {**os.environ, "HIDMA_INTERPRETED": interpreted}
+        environment["PYTHONPATH"] = os.pathsep.join([str(here), *sys.path])
+        done = subprocess.run(
+            [sys.executable, "-c", "import hw_rig; print(hw_rig.story())"],
+            env=environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        found.add(done.stdout)
+    assert len(found) == 1
+    assert int(found.pop().split()[0]) > 4000

@@ -18,7 +18,6 @@ cdef class Arbiter(Server):
     cdef Queue low
     cdef Queue high
     cdef public Channel busy
-    cdef public long long grants
     @cython.locals(queue=Queue)
     cpdef int ready(self, Channel channel) except -1
     cpdef int leave(self, Channel channel) except -1
@@ -26,7 +25,7 @@ cdef class Arbiter(Server):
     cdef int unlink(self, Channel channel) except -1
     @cython.locals(queue=Queue)
     cpdef int set_share(self, Channel channel, int priority, int weight) except -1
-    @cython.locals(clock=Clock, engine=Engine, turns=int, channel=Channel, cost="long long", time="long long", queue=Queue)
+    @cython.locals(clock=Clock, engine=Engine, turns=int, grants=int, channel=Channel, cost="long long", time="long long", queue=Queue)
     cpdef int fire(self) except -1
     @cython.locals(clock=Clock, other=Timeline)
     cdef int undisturbed(self, long long time) except -1

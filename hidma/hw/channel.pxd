@@ -80,6 +80,10 @@ cdef class Channel:
     cdef public unsigned int event_read
     cdef public unsigned int bell
     cdef public int rung
+    cdef public unsigned int bell_taken
+    cdef public unsigned int event_bell
+    cdef public unsigned int wrong_pointer
+    cdef public long long wrong_at
     cdef public int bad
     cdef public int stage
     cdef public int flight
@@ -123,6 +127,7 @@ cdef class Channel:
     @cython.locals(taken=int, length="unsigned int")
     cpdef int event_doorbell(self, unsigned int value) except -1
     cpdef int clear(self, unsigned int causes) except -1
+    cpdef int restore(self) except -1
     @cython.locals(block=ChannelBlock)
     cpdef int stop(self) except -1
     @cython.locals(trca=ChannelBlock, evca=ChannelBlock, able=int, may_begin=int, wants=int)

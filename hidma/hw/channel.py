@@ -7,8 +7,8 @@ tells its :class:`Server` when it has something to do and when it has not.
 
 Whoever watches register pages in shared memory instead of serving accesses calls the same methods that the register
 writes call: :meth:`ChannelBlock.take`, :meth:`Channel.ring_doorbell`, :meth:`Channel.event_doorbell`,
-:meth:`Channel.clear`, :meth:`Channel.drive`; ``watched`` of a block makes a command vanish from CTRLSTS once it was
-taken.
+:meth:`Channel.clear`, :meth:`Channel.drive`, and :meth:`Channel.restore` for the words that software cannot write;
+``watched`` of a block makes a command vanish from CTRLSTS once it was taken.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ from hidma.hw.registers import (
     HOOK_DOORBELL,
     IN_RESET,
     INTCTRL,
+    IRQ_CLR,
     IRQ_EN,
     IRQ_STAT,
     PAGE,
@@ -264,12 +265,15 @@ class ChannelBlock(RegisterBlock):
         if self.is_event:
             channel.event_next = 0
             channel.event_read = 0
+            channel.event_bell = 0
+            channel.wrong_at = -1
             channel.status = 0
             channel.drive()
             channel.cause(CAUSE_RESET_DONE)
         else:
             channel.tre_next = 0
             channel.tre_end = 0
+            channel.bell_taken = 0
         channel.update()
         return 0
 
@@ -357,6 +361,11 @@ class Channel:
         self.event_read = 0
         self.bell = 0
         self.rung = 0
+        # what read-only registers say and nothing else does
+        self.bell_taken = 0
+        self.event_bell = 0
+        self.wrong_pointer = 0
+        self.wrong_at = -1
         self.bad = 0
         # the TRE that was fetched last
         self.stage = IDLE
@@ -418,6 +427,7 @@ class Channel:
             if self.bell & (TRE_SIZE - 1) == 0 and self.bell <= self.tre_len:
                 self.rung = 0
                 self.tre_end = self.bell
+                self.bell_taken = self.bell
                 self.tw[WRITE_PTR >> 2] = self.bell
             else:
                 self.bad = 1
@@ -451,6 +461,7 @@ class Channel:
             if value & (EVRE_SIZE - 1) == 0 and value <= length:
                 taken = 1
                 self.event_read = 0 if value == length else value
+                self.event_bell = value
                 self.ew[READ_PTR >> 2] = value
         if not taken:
             self.doorbells_dropped += 1
@@ -473,6 +484,19 @@ class Channel:
                 block.pending = STOPPED
                 block.stuck = 0
         return self.update()
+
+    def restore(self) -> int:
+        """Put back what the read-only registers say, from the channel's own copies (for a watched page)."""
+        self.trca.publish()
+        self.tw[READ_PTR >> 2] = self.tre_next
+        self.tw[WRITE_PTR >> 2] = self.bell_taken
+        self.tw[CHIDX >> 2] = self.index
+        self.evca.publish()
+        self.ew[READ_PTR >> 2] = self.event_bell
+        self.ew[WRITE_PTR >> 2] = self.wrong_pointer if self.wrong_at == self.evres else self.event_next
+        self.ew[IRQ_STAT >> 2] = self.status
+        self.ew[IRQ_CLR >> 2] = 0
+        return 0
 
     # --- what follows from it ---------------------------------------------------------------------------------
 

@@ -30,11 +30,12 @@ cdef class Engine:
     cdef public long long byte_fs
     cdef public int timed
     cpdef int set_bus(self, long long read_len, long long write_len, long long read_count, long long write_count) except -1
-    cpdef int grant(self) except -1
+    cpdef int grant(self, long long count) except -1
     @cython.locals(m=cython.p_uint, tw=cython.p_uint, ew=cython.p_uint, stream=Stream, base="unsigned long long",
                    size="unsigned long long", special=int, tre_base="unsigned long long", tre_next="unsigned int",
                    tre_end="unsigned int", tre_len="unsigned int", going=int, tre_at="long long",
-                   event_at="long long", single="unsigned int", event_base="unsigned long long",
+                   tre_all="unsigned int", tre_stop="unsigned int", event_at="long long", event_all="unsigned int",
+                   event_stop="unsigned int", single="unsigned int", event_base="unsigned long long",
                    event_next="unsigned int", event_len="unsigned int", event_read="unsigned int", event_good=int,
                    copying="unsigned int", stage=int, length="unsigned int", source="unsigned long long",
                    dest="unsigned long long", moved="unsigned int", config="unsigned int", address="unsigned long long",

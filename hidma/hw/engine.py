@@ -46,7 +46,7 @@ from hidma.hw.registers import (
     TRE_SIZE,
     WRITE_PTR,
 )
-from hidma.hw.smmu import GRANULE, READ, WRITE
+from hidma.hw.smmu import GRANULE, READ, TRANSLATED, WRITE
 
 OVER = 0
 NOTHING = -2
@@ -116,10 +116,10 @@ class Engine:
         self.write_count = write_count if write_count else 1
         return 0
 
-    def grant(self) -> int:
-        """A grant begins."""
-        self.reads = self.read_count
-        self.writes = self.write_count
+    def grant(self, count: int) -> int:
+        """``count`` grants begin, one after the other."""
+        self.reads = self.read_count * count
+        self.writes = self.write_count * count
         return 0
 
     def run(self, channel: Channel) -> int:
@@ -144,13 +144,19 @@ class Engine:
         event_len = channel.event_len
         event_read = channel.event_read
         event_good = event_len >= 2 * EVRE_SIZE and event_next < event_len
-        # where the rings are, if they lie in RAM in one piece
-        tre_at = -1
+        # where in RAM the rings are, and up to which offset this is known: in bypass all of it, else a page
+        tre_at = 0
+        tre_all = 0
         if tre_base >= base and tre_base - base < size and tre_len <= size - (tre_base - base):
             tre_at = tre_base - base
-        event_at = -1
+            tre_all = tre_len
+        tre_stop = tre_all
+        event_at = 0
+        event_all = 0
         if event_base >= base and event_base - base < size and event_len <= size - (event_base - base):
             event_at = event_base - base
+            event_all = event_len
+        event_stop = event_all
         copying = channel.copy_config
         tw = channel.tw
         ew = channel.ew
@@ -169,8 +175,11 @@ class Engine:
                 if self.reads <= 0 or self.writes <= 0:
                     return OVER
                 at = tre_at + tre_next
-                if tre_at < 0:
+                if tre_next >= tre_stop:
                     at = stream.reach(tre_base + tre_next, TRE_SIZE, READ)
+                    if stream.mode == TRANSLATED and at >= 0:
+                        tre_at = at - tre_next
+                        tre_stop = tre_next + GRANULE - (at & (GRANULE - 1))
                 if at < 0 or special:
                     if self.fetch_fails(channel, tre_base + tre_next, at):
                         return NOTHING
@@ -190,6 +199,7 @@ class Engine:
                 tre_next += TRE_SIZE
                 if tre_next >= tre_len:
                     tre_next = 0
+                    tre_stop = tre_all
                     if tre_end >= tre_len:  # a doorbell may call the end of the ring by its length
                         tre_end = 0
                         channel.tre_end = 0
@@ -270,8 +280,11 @@ class Engine:
             if following == event_read and event_good:
                 return self.stall(channel)
             at = event_at + event_next
-            if event_at < 0:
+            if event_next >= event_stop:
                 at = stream.reach(event_base + event_next, EVRE_SIZE, WRITE)
+                if stream.mode == TRANSLATED and at >= 0:
+                    event_at = at - event_next
+                    event_stop = event_next + GRANULE - (at & (GRANULE - 1))
             if at < 0 or special or not event_good:
                 if self.event_fails(channel, event_base + event_next, at):
                     return NOTHING
@@ -288,6 +301,8 @@ class Engine:
             if special:
                 self.event_written(channel, event_next, i)
             event_next = following
+            if following == 0:
+                event_stop = event_all
             if config & TRE_IEOB and (not channel.status & CAUSE_EOB or special or channel.swallowed):
                 channel.cause(CAUSE_EOB)
 
@@ -351,6 +366,8 @@ class Engine:
                 m[i] = EVRE_DMA_COMPLETE | code << EVRE_CODE_SHIFT | info << EVRE_INFO_SHIFT
             rule = channel.struck(WRITE_POINTER)
             if rule is not None:
+                channel.wrong_pointer = rule.value
+                channel.wrong_at = channel.evres
                 channel.ew[WRITE_PTR >> 2] = rule.value
         if self.trace.on:
             words = (m[i], m[i + 1], m[i + 2], m[i + 3])
@@ -378,9 +395,9 @@ class Engine:
                     room = self.reads * self.read_len
             if left > room:
                 n = room if room < unit else room - room % unit
-            if not filling:
-                reads = (n + self.read_len - 1) // self.read_len
             writes = (n + self.write_len - 1) // self.write_len
+            if not filling:
+                reads = writes if self.read_len == self.write_len else (n + self.read_len - 1) // self.read_len
         else:
             n = 0
         channel.portion = n
