@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -18,11 +19,78 @@ CTRLSTS = 0
 COMMANDS = {"DISABLE": 0, "ENABLE": 1, "SUSPEND": 2, "RESET": 9}
 NEXT_STATE = {0: 0, 1: 1, 2: 3, 9: 0}
 PAGE = 4096
+RAM = 64 << 20
+SLACK = 32  # a ring that had to be aligned reaches up to 26 bytes past its memory
+MOST = 1 << 20  # completions of one step
+
+
+class ScenarioError(ValueError):
+    """A scenario that cannot be run; the message says what is wrong with it."""
 
 
 def number(value: Any) -> int:
-    """A number of a scenario: an integer, or a string in Python notation."""
-    return int(value, 0) if isinstance(value, str) else int(value)
+    """A number of a scenario: an integer, or a string in Python notation.
+
+    :raises ScenarioError: when it is neither
+    """
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, str):
+        try:
+            return int(value, 0)
+        except ValueError:
+            pass
+    raise ScenarioError(f"{shown(value)} is not a number")
+
+
+def u8(value: Any) -> int:
+    """The number ``value`` as C stores it in 8 bits."""
+    return number(value) & 0xFF
+
+
+def u32(value: Any) -> int:
+    """The number ``value`` as C stores it in 32 bits."""
+    return number(value) & 0xFFFFFFFF
+
+
+def u64(value: Any) -> int:
+    """The number ``value`` as C stores it in 64 bits."""
+    return number(value) & 0xFFFFFFFFFFFFFFFF
+
+
+def s32(value: Any) -> int:
+    """The number ``value`` as C stores it in an int."""
+    return (number(value) + 0x80000000 & 0xFFFFFFFF) - 0x80000000
+
+
+def duration(value: Any) -> int:
+    """A span of virtual time, not negative and not beyond all clocks."""
+    span = number(value)
+    if not 0 <= span < 1 << 48:
+        raise ScenarioError(f"{shown(value)} is no span of time")
+    return span
+
+
+def table(value: Any, what: str) -> dict[str, Any]:
+    """``value``, an object with string keys; nothing at all stands for an empty one."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ScenarioError(f"{what} is an object, not {shown(value)}")
+    return value
+
+
+def rows(value: Any, what: str) -> list[Any]:
+    """``value``, a list."""
+    if not isinstance(value, list):
+        raise ScenarioError(f"{what} is a list, not {shown(value)}")
+    return value
+
+
+def shown(value: Any) -> str:
+    """``value`` in a message, cut short."""
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 class ScriptedBlock(Block):
@@ -106,23 +174,24 @@ class Answers(DmaOps):
         answer = self.answers.pop(0) if self.answers else None
         if answer is None:
             return 0, 0
-        handle = number(answer)
+        handle = u64(answer)
         # address and handle are congruent modulo a page; a page of slack, since a misaligned ring leaves its memory
         start = self.next + handle % PAGE
         self.next = (start + size + 2 * PAGE - 1) // PAGE * PAGE
         if self.next > self.memory.size:
             return 0, 0
-        self.blocks.append((handle, size + PAGE, start))
+        self.blocks.append((handle, size, start))
         return PAGE_OFFSET + start, handle
 
     def free(self, dev: Any, size: int, vaddr: int, handle: int) -> None:
         """The memory stays readable for the rest of the scenario."""
 
     def find(self, handle: int, count: int) -> int | None:
-        """Offset in the memory of ``count`` bytes at bus address ``handle``, if they were handed out."""
-        for first, size, start in self.blocks:
-            if first <= handle and handle + count <= first + size:
-                return start + handle - first
+        """Offset in the memory of ``count`` bytes at bus address ``handle``, handed out or just behind."""
+        for slack in (0, SLACK):
+            for first, size, start in reversed(self.blocks):
+                if first <= handle and handle + count <= first + size + slack:
+                    return start + handle - first
         return None
 
 
@@ -130,30 +199,45 @@ class ScriptedDevice:
     """The device of one scenario, and the bus that the kernel of the replay is bound to."""
 
     def __init__(self, scenario: dict[str, Any], event: Callable[[list[Any]], None],
-                 run_steps: Callable[[list[Any]], None], resources: list[list[Any]]) -> None:
-        spec = scenario.get("device", {})
+                 run_steps: Callable[[list[Any]], None], resources: list[tuple[str, int, int]]) -> None:
+        spec = table(scenario.get("device"), "device")
         self.event = event
         self.run_steps = run_steps
         self.clock = Clock()
-        self.access_ns = number(spec.get("access_ns", 0))
+        self.access_ns = duration(spec.get("access_ns", 0))
         self.reset_ptrs = bool(spec.get("reset_ptrs", False))
-        self.memory = Memory(0, 64 << 20)
-        self.dma = Answers(self.memory, scenario.get("coherent", []))
+        self.memory = Memory(0, RAM)
+        self.dma = Answers(self.memory, rows(scenario.get("coherent") or [], "coherent"))
         self.bus = Bus(self.clock, self.memory, Trace())
         self.blocks: dict[str, ScriptedBlock] = {}
         for name, start, size in resources:
-            block = ScriptedBlock(name, number(start), max(number(size), 1), self)
+            block = ScriptedBlock(name, start, max(size, 1), self)
             self.blocks[name] = block
             self.bus.blocks.append(block)
         for name in ("trca", "evca", "mgmt"):
             if name not in self.blocks:
                 self.blocks[name] = ScriptedBlock(name, 0, 0, self)
-        for name, regs in spec.get("regs", {}).items():
-            for offset, value in regs.items():
-                self.blocks[name].regs[number(offset)] = number(value) & 0xFFFFFFFF
-        for name, commands in spec.get("latency", {}).items():
-            for command, count in commands.items():
-                self.blocks[name].latency[COMMANDS[command]] = number(count)
+        for name, regs in table(spec.get("regs"), "device.regs").items():
+            for offset, value in table(regs, f"device.regs.{name}").items():
+                self.block(name).regs[u32(offset)] = u32(value)
+        for name, commands in table(spec.get("latency"), "device.latency").items():
+            for command, count in table(commands, f"device.latency.{name}").items():
+                self.set_latency(name, command, count)
+
+    def block(self, name: Any) -> ScriptedBlock:
+        """The block called ``name``.
+
+        :raises ScenarioError: when there is none
+        """
+        if not isinstance(name, str) or name not in self.blocks:
+            raise ScenarioError(f"{shown(name)} is not one of the blocks {', '.join(self.blocks)}")
+        return self.blocks[name]
+
+    def set_latency(self, name: Any, command: Any, count: Any) -> None:
+        """After how many further reads a command to block ``name`` shows."""
+        if not isinstance(command, str) or command not in COMMANDS:
+            raise ScenarioError(f"{shown(command)} is not one of the commands {', '.join(COMMANDS)}")
+        self.block(name).latency[COMMANDS[command]] = number(count)
 
     def ring_base(self, block: str) -> int:
         """Bus address of the ring in the registers of ``block``."""
@@ -167,6 +251,8 @@ class ScriptedDevice:
 
     def complete(self, n: int, code: int, info: int) -> None:
         """Write ``n`` EVREs for the next TREs and raise the cause."""
+        if n > MOST:
+            raise ScenarioError(f"{n} completions are more than {MOST}")
         trca, evca = self.blocks["trca"].regs, self.blocks["evca"].regs
         for _ in range(n):
             words = self.read_words(self.ring_base("trca") + trca.get(0x18, 0), 8) or [0] * 8

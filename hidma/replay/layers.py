@@ -9,7 +9,7 @@ from hidma import channel, ll, mgmt
 from hidma.hidma_h import HidmaChan, HidmaDev, HidmaLldev, HidmaTre
 from hidma.linux import dmaengine, io
 from hidma.linux.acpi import AcpiDevice
-from hidma.linux.device import Device
+from hidma.linux.device import BusType, Device
 from hidma.linux.dmaengine import DMA_STATUS_NAMES, DmaTxState
 from hidma.linux.errno import EACCES, ENOENT
 from hidma.linux.interrupt import IrqAction
@@ -18,11 +18,10 @@ from hidma.linux.kfifo import kfifo_len, kfifo_size
 from hidma.linux.list import ListHead, list_for_each_entry
 from hidma.linux.of import DeviceNode
 from hidma.linux.platform_device import PlatformDevice, platform_get_drvdata
+from hidma.linux.sched import KernelOops
 from hidma.linux.seq_file import seq_read
-from hidma.replay.device import number
+from hidma.replay.device import ScenarioError, number, rows, s32, shown, table, u8, u32, u64
 from hidma.replay.runner import MGMT_RESOURCES, Player
-
-NAMES = {0: "DMA_COMPLETE", 1: "DMA_IN_PROGRESS", 2: "DMA_PAUSED", 3: "DMA_ERROR"}
 
 
 def as_bool(value: Any) -> int:
@@ -51,49 +50,66 @@ def dump_ll(lldev: HidmaLldev, pool: list[HidmaTre], full: bool) -> dict[str, An
     return out
 
 
+Options = dict[str, Any] | None
+
+
 class LowLevel(Player):
     """Layer ``ll``: the functions of hidma_ll.c, one by one."""
 
     def __init__(self, scenario: dict[str, Any]) -> None:
         super().__init__(scenario)
         self.dev = Device(self.device_name)
-        self.lldev: HidmaLldev | None = None
+        self.object: HidmaLldev | None = None
         self.pool: list[HidmaTre] = []
         self.names: dict[str, int] = {}
+        if len(self.resource_list) < 2:
+            raise ScenarioError("the low level has two blocks of registers")
         self.windows = [io.ioremap(start, size) for start, size in self.resource_list]
+
+    @property
+    def lldev(self) -> HidmaLldev:
+        """The low-level object; C would follow a NULL pointer without one."""
+        if self.object is None:
+            raise KernelOops("Unable to handle kernel NULL pointer dereference: there is no low-level object")
+        return self.object
 
     def tre(self, name: Any) -> int:
         """A TRE number: by name, or as it stands."""
-        return self.names[name] if isinstance(name, str) and name in self.names else number(name)
+        if isinstance(name, str) and name in self.names:
+            return self.names[name]
+        try:
+            return u32(name)
+        except ScenarioError:
+            raise ScenarioError(f"{shown(name)} is neither the name of a TRE that was requested nor a number") from None
 
-    def do_init(self, nr_tres: Any, chidx: Any, options: dict[str, Any] | None = None) -> None:
-        null = (options or {}).get("null", [])
+    def do_init(self, nr_tres: Any, chidx: Any, *, options: Options = None) -> None:
+        null = (options or {}).get("null") or ()
         trca = 0 if "trca" in null else self.windows[0]
         evca = 0 if "evca" in null else self.windows[1]
-        self.lldev = ll.hidma_ll_init(None if "dev" in null else self.dev, number(nr_tres), trca, evca,
-                                      number(chidx) & 0xFF)
-        if self.lldev is not None:
-            self.pool = list(self.lldev.trepool)
-            self.desc.actions = [IrqAction(ll.hidma_ll_inthandler, 0, "ll", self.lldev)]
-        self.event(["ret", "init", self.lldev is not None])
+        self.object = ll.hidma_ll_init(None if "dev" in null else self.dev, u32(nr_tres), trca, evca, u8(chidx))
+        if self.object is not None:
+            self.pool = list(self.object.trepool)
+        self.event(["ret", "init", self.object is not None])
 
-    def do_request(self, name: str, options: dict[str, Any] | None = None) -> None:
+    def do_request(self, name: Any, *, options: Options = None) -> None:
         options = options or {}
-        null = options.get("null", [])
+        name = self.name(name)
+        null = options.get("null") or ()
         stored: list[int] = []
         callback = None if options.get("cb", True) in (False, None) else self.callback
-        rc = ll.hidma_ll_request(None if "lldev" in null else self.lldev, number(options.get("sig", 0)), name, callback,
+        rc = ll.hidma_ll_request(None if "lldev" in null else self.object, u32(options.get("sig", 0)), name, callback,
                                  name, None if "tre" in null else stored.append)
         if rc == 0:
             self.names[name] = stored[0]
         self.event(["ret", "request", rc, stored[0] if stored else None])
 
-    def do_set(self, tre: Any, src: Any, dest: Any, length: Any, flags: Any) -> None:
-        ll.hidma_ll_set_transfer_params(self.lldev, self.tre(tre), number(src), number(dest), number(length), number(flags))
+    def do_set(self, tre: Any, src: Any, dest: Any, len: Any, flags: Any) -> None:
+        ll.hidma_ll_set_transfer_params(self.lldev, self.tre(tre), u64(src), u64(dest), u32(len), u32(flags))
 
     def do_queue(self, tre: Any) -> None:
-        ll.hidma_ll_queue_request(self.lldev, self.tre(tre))
-        self.ring_event(self.pool[self.tre(tre)].tre_index)
+        number = self.tre(tre)
+        ll.hidma_ll_queue_request(self.lldev, number)
+        self.ring_event(self.pool[number].tre_index)
 
     def do_start(self) -> None:
         ll.hidma_ll_start(self.lldev)
@@ -102,10 +118,14 @@ class LowLevel(Player):
         ll.hidma_ll_free(self.lldev, self.tre(tre))
 
     def do_cleanup(self, info: Any, code: Any) -> None:
-        ll.hidma_cleanup_pending_tre(self.lldev, number(info) & 0xFF, number(code) & 0xFF)
+        self.in_handler(ll.hidma_cleanup_pending_tre, self.lldev, u8(info), u8(code))
+
+    def do_irq(self) -> None:
+        self.desc.actions = [IrqAction(ll.hidma_ll_inthandler, 0, "ll", self.lldev)]
+        super().do_irq()
 
     def do_status(self, tre: Any) -> None:
-        self.event(["ret", "status", NAMES[ll.hidma_ll_status(self.lldev, self.tre(tre))]])
+        self.event(["ret", "status", DMA_STATUS_NAMES[ll.hidma_ll_status(self.lldev, self.tre(tre))]])
 
     def do_isenabled(self) -> None:
         self.event(["ret", "isenabled", bool(ll.hidma_ll_isenabled(self.lldev))])
@@ -119,17 +139,16 @@ class LowLevel(Player):
     def do_setup(self) -> None:
         self.event(["ret", "setup", ll.hidma_ll_setup(self.lldev)])
 
-    def do_uninit(self, options: dict[str, Any] | None = None) -> None:
+    def do_uninit(self, *, options: Options = None) -> None:
         null = (options or {}).get("null")
-        self.event(["ret", "uninit", ll.hidma_ll_uninit(None if null else self.lldev)])
+        self.event(["ret", "uninit", ll.hidma_ll_uninit(None if null else self.object)])
 
     def do_set_pending(self, n: Any) -> None:
-        assert self.lldev is not None
-        self.lldev.pending_tre_count = number(n)
+        self.lldev.pending_tre_count = s32(n)
 
     def do_dump(self, full: Any = None) -> None:
-        if self.lldev is not None:
-            self.event(["dump", dump_ll(self.lldev, self.pool, full == "full")])
+        if self.object is not None:
+            self.event(["dump", dump_ll(self.object, self.pool, full == "full")])
 
 
 class Channel(Player):
@@ -137,22 +156,16 @@ class Channel(Player):
 
     def __init__(self, scenario: dict[str, Any]) -> None:
         super().__init__(scenario)
-        inject = self.kernel.fault_inject
         statics = self.kernel.module("hidma")
-        statics.nr_desc_prm = number(scenario.get("params", {}).get("nr_desc_prm", 0))
-        self.pdev = PlatformDevice(self.device_name, -1)
-        dev = self.pdev.dev
-        dev.acpi_companion = AcpiDevice("", "QCOM8061", properties=dict(scenario.get("properties", {})))
-        dev.dma_mask = None if inject.values.pop("no_dma_mask", 0) else (1 << 64) - 1
-        dev.kobj.alive = True
-        self.pdev.resource = [Resource(s, s + n - 1, IORESOURCE_MEM) for s, n in self.resource_list]
-        if self.irq >= 0:
-            self.pdev.resource.append(Resource(self.irq, self.irq, IORESOURCE_IRQ))
-        else:
-            inject.values["platform_get_irq"] = self.irq
+        statics.nr_desc_prm = u32(table(scenario.get("params"), "params").get("nr_desc_prm", 0))
+        self.pdev = platform_device(self, "QCOM8061")
+        # the asynchronous get returns what the scenario says, whatever the state of the device
+        self.pdev.dev.power.forced = 1
+        self.pdev.dev.power.get_rc = 1
         self.descs: dict[str, Any] = {}
         self.cookies: dict[str, int] = {}
         self.pool: list[HidmaTre] = []
+        self.channel: HidmaChan | None = None
         self.removed = False
 
     @property
@@ -164,24 +177,32 @@ class Channel(Player):
     @property
     def mchan(self) -> HidmaChan:
         """The only channel."""
-        assert self.dmadev is not None
-        mchan: HidmaChan = self.dmadev.ddev.channels.next.owner.container
-        return mchan
+        if self.channel is None:
+            raise ScenarioError("there is no channel before a probe that succeeds")
+        return self.channel
 
-    def client_callback(self, name: str) -> Any:
-        """A callback for the descriptor of ``name``."""
-        return self.callback
+    def desc_of(self, name: Any) -> Any:
+        """The descriptor called ``name``."""
+        if self.name(name) not in self.descs:
+            raise ScenarioError(f"{shown(name)} is no descriptor that was prepared")
+        return self.descs[name]
 
     def do_probe(self) -> None:
+        self.pdev.dev.dma_mask = None if self.kernel.fault_inject.value("no_dma_mask") else (1 << 64) - 1
         rc = channel.hidma_probe(self.pdev)
+        dmadev = self.dmadev
         if rc:
             self.pdev.dev.devres.release_all()
         else:
-            assert self.dmadev is not None
-            self.pool = list(self.dmadev.lldev.trepool)
+            assert dmadev is not None
+            self.pool = list(dmadev.lldev.trepool)
+            self.channel = next(list_for_each_entry(dmadev.ddev.channels)).container
+            self.removed = False
         self.event(["ret", "probe", rc])
 
     def do_remove(self) -> None:
+        if self.dmadev is None:
+            raise KernelOops("Unable to handle kernel NULL pointer dereference: the device has no driver")
         rc = channel.hidma_remove(self.pdev)
         self.removed = True
         self.event(["ret", "remove", rc])
@@ -192,24 +213,24 @@ class Channel(Player):
     def do_free_chan(self) -> None:
         dmaengine.free_chan_resources(self.mchan.chan)
 
-    def do_prep(self, name: str, dest: Any, src: Any, length: Any, flags: Any,
-                options: dict[str, Any] | None = None) -> None:
-        tx = dmaengine.dmaengine_prep_dma_memcpy(self.mchan.chan, number(dest), number(src), number(length), number(flags))
+    def do_prep(self, name: Any, dest: Any, src: Any, len: Any, flags: Any, *, options: Options = None) -> None:
+        name = self.name(name)
+        tx = dmaengine.dmaengine_prep_dma_memcpy(self.mchan.chan, u64(dest), u64(src), u64(len), u64(flags))
         if tx is None:
             self.descs.pop(name, None)
             self.event(["ret", "prep", None])
             return
         callback = (options or {}).get("cb", name)
-        if callback is None:
+        if callback is None or callback is False:
             tx.callback = None
         elif callback != "keep":
             tx.callback = self.callback
-            tx.callback_param = name
+            tx.callback_param = self.name(callback)
         self.descs[name] = tx.container
         self.event(["ret", "prep", tx.container.tre_ch])
 
-    def do_submit(self, name: str) -> None:
-        mdesc = self.descs.get(name)
+    def do_submit(self, name: Any) -> None:
+        mdesc = self.descs.get(self.name(name))
         if mdesc is None:
             self.event(["ret", "submit", None])
             return
@@ -222,13 +243,22 @@ class Channel(Player):
     def do_issue(self) -> None:
         dmaengine.dma_async_issue_pending(self.mchan.chan)
 
-    def do_tx_status(self, name: Any, options: dict[str, Any] | None = None) -> None:
-        cookie = self.cookies.get(name) if isinstance(name, str) else number(name)
-        if cookie is None:
+    def cookie(self, value: Any) -> int | None:
+        """A cookie: by the name of its descriptor, or as it stands."""
+        if isinstance(value, str) and (value in self.cookies or value in self.descs):
+            return self.cookies.get(value)
+        try:
+            return s32(value)
+        except ScenarioError:
+            return None
+
+    def do_tx_status(self, cookie: Any, *, options: Options = None) -> None:
+        number = self.cookie(cookie)
+        if number is None:
             self.event(["ret", "tx_status", None])
             return
         state = None if (options or {}).get("null_state") else DmaTxState()
-        status = dmaengine.dmaengine_tx_status(self.mchan.chan, cookie, state)
+        status = dmaengine.dmaengine_tx_status(self.mchan.chan, number, state)
         self.event(["ret", "tx_status", DMA_STATUS_NAMES[status],
                     None if state is None else [state.last, state.used, state.residue]])
 
@@ -241,40 +271,36 @@ class Channel(Player):
     def do_terminate_all(self) -> None:
         self.event(["ret", "terminate_all", dmaengine.dmaengine_terminate_all(self.mchan.chan)])
 
-    def do_set_callback(self, name: str, new: str) -> None:
-        mdesc = self.descs.get(name)
-        if mdesc is not None:
-            mdesc.desc.callback = self.callback
-            mdesc.desc.callback_param = new
+    def do_set_callback(self, name: Any, newname: Any) -> None:
+        mdesc = self.desc_of(name)
+        mdesc.desc.callback = None if newname is None else self.callback
+        mdesc.desc.callback_param = None if newname is None else self.name(newname)
 
     def do_set_cookie(self, last: Any, completed: Any) -> None:
         chan = self.mchan.chan
-        chan.cookie = number(last)
-        chan.completed_cookie = number(completed)
+        chan.cookie = s32(last)
+        chan.completed_cookie = s32(completed)
 
     def do_pm_get_rc(self, n: Any) -> None:
-        power = self.pdev.dev.power
-        power.forced = 1
-        power.get_rc = number(n)
+        self.pdev.dev.power.get_rc = s32(n)
 
-    def do_show(self, attr: str, options: dict[str, Any] | None = None) -> None:
-        show(self, self.pdev, attr, options)
+    def do_show(self, attr: Any, *, options: Options = None) -> None:
+        show(self, self.pdev, self.name(attr), options)
 
-    def do_ll_request(self, name: str) -> None:
+    def do_ll_request(self, name: Any) -> None:
         stored: list[int] = []
-        assert self.dmadev is not None
-        rc = ll.hidma_ll_request(self.dmadev.lldev, 0, name, self.callback, name, stored.append)
+        rc = ll.hidma_ll_request(self.mchan.dmadev.lldev, 0, self.name(name), self.callback, name, stored.append)
         self.event(["ret", "request", rc, stored[0] if stored else None])
 
-    def do_debugfs(self, path: str) -> None:
+    def do_debugfs(self, path: Any) -> None:
         node: Any = self.kernel.debugfs_root
-        for part in path.split("/"):
+        for part in self.name(path).split("/"):
             node = None if node is None else node.children.get(part)
         text = None if node is None or node.fops is None else seq_read(node.fops, node.data)
         self.event(["text", path, text])
 
-    def do_corrupt_tre(self, name: str, n: Any) -> None:
-        self.descs[name].tre_ch = number(n)
+    def do_corrupt_tre(self, name: Any, n: Any) -> None:
+        self.desc_of(name).tre_ch = u32(n)
 
     def do_dump(self, full: Any = None) -> None:
         power = self.pdev.dev.power
@@ -284,8 +310,8 @@ class Channel(Player):
         if dmadev is not None:
             out |= {"chidx": dmadev.chidx, "nr_descriptors": dmadev.nr_descriptors, "irq": dmadev.irq,
                     "issue_task_scheduled": as_bool(dmadev.task.state)}
-            if not self.removed:
-                out |= self.dump_channel(self.mchan)
+            if not self.removed and self.channel is not None:
+                out |= self.dump_channel(self.channel)
             out["ll"] = dump_ll(dmadev.lldev, self.pool, full == "full")
         self.event(["dump", out])
 
@@ -307,7 +333,21 @@ class Channel(Player):
                 "lists": {name: [m.tre_ch for m in lst] for name, lst in members.items()}, "running": running}
 
 
-def show(player: Player, pdev: PlatformDevice, path: str, options: dict[str, Any] | None) -> None:
+def platform_device(player: Player, hid: str) -> PlatformDevice:
+    """The device that a driver is to probe, with the scenario's properties, resources and interrupt."""
+    pdev = PlatformDevice(player.device_name, -1)
+    properties = table(player.scenario.get("properties"), "properties")
+    pdev.dev.acpi_companion = AcpiDevice("", hid, properties=dict(properties))
+    pdev.dev.kobj.alive = True
+    pdev.resource = [Resource(start, start + size - 1, IORESOURCE_MEM) for start, size in player.resource_list]
+    if player.irq >= 0:
+        pdev.resource.append(Resource(player.irq, player.irq, IORESOURCE_IRQ))
+    else:
+        player.kernel.fault_inject.values["platform_get_irq"] = player.irq
+    return pdev
+
+
+def show(player: Player, pdev: PlatformDevice, path: str, options: Options) -> None:
     """Read an attribute, its name replaced during the call if the scenario says so."""
     bound = find_attribute(pdev, path)
     if bound is None:
@@ -317,7 +357,7 @@ def show(player: Player, pdev: PlatformDevice, path: str, options: dict[str, Any
     bound.attr.attr.name = (options or {}).get("as", name)
     text = bound.show()
     bound.attr.attr.name = name
-    player.event(["ret", "show", text if isinstance(text, int) else text.decode("latin-1")])
+    player.event(["ret", "show", text if isinstance(text, int) else text.decode()])
 
 
 def find_attribute(pdev: PlatformDevice, path: str) -> Any:
@@ -331,6 +371,12 @@ def find_attribute(pdev: PlatformDevice, path: str) -> Any:
     return node.attributes.get(name)
 
 
+#: The fields of ``struct hidma_mgmt_dev`` that a scenario may set, and how wide they are; the last two are arrays.
+WIDTHS = {"hw_version_major": 8, "hw_version_minor": 8, "max_wr_xactions": 32, "max_rd_xactions": 32,
+          "max_write_request": 32, "max_read_request": 32, "dma_channels": 32, "chreset_timeout_cycles": 32,
+          "hw_version": 32, "addrsize": 64, "priority": 32, "weight": 32}
+
+
 class Management(Player):
     """Layers ``mgmt`` and ``mgmt_sys``: the management driver, its files, and the object hierarchy."""
 
@@ -339,26 +385,23 @@ class Management(Player):
 
     def __init__(self, scenario: dict[str, Any]) -> None:
         super().__init__(scenario)
-        self.pdev = PlatformDevice(self.device_name, -1)
-        dev = self.pdev.dev
-        dev.acpi_companion = AcpiDevice("", "QCOM8060", properties=dict(scenario.get("properties", {})))
-        dev.kobj.alive = True
-        self.pdev.resource = [Resource(s, s + n - 1, IORESOURCE_MEM) for s, n in self.resource_list]
-        if self.irq >= 0:
-            self.pdev.resource.append(Resource(self.irq, self.irq, IORESOURCE_IRQ))
-        else:
-            self.kernel.fault_inject.values["platform_get_irq"] = self.irq
+        self.pdev = platform_device(self, "QCOM8060")
+        # devices that the driver makes are registered and bound to nobody: there is no driver core in a recording
+        self.kernel.buses["platform"] = BusType(self.kernel, "platform", lambda dev, drv: False, lambda dev: 0,
+                                                lambda dev: 0)
         self.kernel.of_root = DeviceNode("")
         self.nodes: list[DeviceNode] = []
-        for spec in scenario.get("of", []):
+        for spec in rows(scenario.get("of") or [], "of"):
             self.add_node(spec, self.kernel.of_root)
 
-    def add_node(self, spec: dict[str, Any], parent: DeviceNode) -> None:
+    def add_node(self, spec: Any, parent: DeviceNode) -> None:
         """One node of the scenario's tree."""
+        if not isinstance(spec, dict) or not isinstance(spec.get("name"), str):
+            raise ScenarioError(f"a node is an object with a name, not {shown(spec)}")
         node = ScriptedNode(spec, parent)
         node.device = PlatformDevice("parent", -1)
         self.nodes.append(node)
-        for child in spec.get("children", []):
+        for child in rows(spec.get("children") or [], "children"):
             self.add_node(child, node)
 
     def sink(self, event: tuple[Any, ...]) -> None:
@@ -368,11 +411,17 @@ class Management(Player):
 
     @property
     def mgmtdev(self) -> Any:
-        """The driver's data."""
-        return platform_get_drvdata(self.pdev)
+        """The driver's data; C would follow a NULL pointer before a probe that succeeds."""
+        mgmtdev = platform_get_drvdata(self.pdev)
+        if mgmtdev is None:
+            raise KernelOops("Unable to handle kernel NULL pointer dereference: the device has no driver")
+        return mgmtdev
 
-    def do_module_init(self, name: str) -> None:
-        self.event(["ret", "module_init", {"hidma_mgmt_init": mgmt.hidma_mgmt_init}[name]()])
+    def do_module_init(self, name: Any) -> None:
+        functions = {"hidma_mgmt_init": mgmt.hidma_mgmt_init}
+        if self.name(name) not in functions:
+            raise ScenarioError(f"{shown(name)} is not one of {', '.join(functions)}")
+        self.event(["ret", "module_init", functions[name]()])
 
     def do_of_refs(self) -> None:
         for node in self.nodes:
@@ -387,34 +436,43 @@ class Management(Player):
     def do_setup(self) -> None:
         self.event(["ret", "setup", mgmt.hidma_mgmt_setup(self.mgmtdev)])
 
-    def do_set_field(self, field: str, *args: Any) -> None:
+    def do_set_field(self, field: Any, *args: Any) -> None:
+        if field not in WIDTHS or len(args) != (2 if field in ("priority", "weight") else 1):
+            raise ScenarioError(f"{shown([field, *args])} is no field with its value")
+        value = number(args[-1]) & (1 << WIDTHS[field]) - 1
         if len(args) == 2:
-            getattr(self.mgmtdev, field)[number(args[0])] = number(args[1])
+            getattr(self.mgmtdev, field)[number(args[0])] = value
         else:
-            setattr(self.mgmtdev, field, number(args[0]))
+            setattr(self.mgmtdev, field, value)
 
-    def do_show(self, path: str, options: dict[str, Any] | None = None) -> None:
-        show(self, self.pdev, path, options)
+    def do_show(self, path: Any, *, options: Options = None) -> None:
+        show(self, self.pdev, self.name(path), options)
 
-    def do_store(self, path: str, text: str, options: dict[str, Any] | None = None, raw: bool = False) -> None:
-        bound = find_attribute(self.pdev, path)
+    def store(self, op: str, path: Any, text: Any, options: Options) -> None:
+        """Write an attribute, with the test of its mode or without."""
+        bound = find_attribute(self.pdev, self.name(path))
+        if not isinstance(text, str):
+            raise ScenarioError(f"{shown(text)} is not a text")
         if bound is None:
             rc = -ENOENT
-        elif not raw and not bound.mode & 0o222:
+        elif op == "store" and not bound.mode & 0o222:
             rc = -EACCES
         else:
             name = bound.attr.attr.name
             bound.attr.attr.name = (options or {}).get("as", name)
-            rc = bound.store(text.encode("latin-1"))
+            rc = bound.store(text.encode("utf-8", "surrogatepass"))
             bound.attr.attr.name = name
-        self.event(["ret", "store_raw" if raw else "store", rc])
+        self.event(["ret", op, rc])
 
-    def do_store_raw(self, path: str, text: str, options: dict[str, Any] | None = None) -> None:
-        self.do_store(path, text, options, raw=True)
+    def do_store(self, path: Any, text: Any, *, options: Options = None) -> None:
+        self.store("store", path, text, options)
 
-    def do_dump(self) -> None:
+    def do_store_raw(self, path: Any, text: Any, *, options: Options = None) -> None:
+        self.store("store_raw", path, text, options)
+
+    def do_dump(self, full: Any = None) -> None:
         power = self.pdev.dev.power
-        m = self.mgmtdev
+        m = platform_get_drvdata(self.pdev)
         out: dict[str, Any] = {"probed": m is not None, "pm_usage": power.usage_count,
                                "pm_enabled": as_bool(power.disable_depth == 0)}
         if m is not None:
@@ -431,14 +489,16 @@ class ScriptedNode(DeviceNode):
 
     def __init__(self, spec: dict[str, Any], parent: DeviceNode) -> None:
         super().__init__(spec["name"], parent)
-        if "compatible" in spec:
-            self.properties["compatible"] = spec["compatible"].encode() + b"\0"
-        if "reg" in spec:
-            self.properties["reg"] = b"".join(number(c).to_bytes(4, "big") for c in spec["reg"])
+        compatible = spec.get("compatible")
+        if compatible is not None:
+            strings = compatible if isinstance(compatible, list) else [compatible]
+            self.properties["compatible"] = b"".join(str(c).encode() + b"\0" for c in strings)
+        if spec.get("reg") is not None:
+            self.properties["reg"] = b"".join(u32(c).to_bytes(4, "big") for c in rows(spec["reg"], "reg"))
         if not spec.get("available", True):
             self.properties["status"] = b"disabled\0"
         # the cells that C finds in the parent: each node of a scenario has its own
-        self.cells = (number(spec.get("addr_cells", 2)), number(spec.get("size_cells", 2)))
+        self.cells = (u32(spec.get("addr_cells", 2)), u32(spec.get("size_cells", 2)))
         self.irqs = [number(spec["irq"])] if "irq" in spec else []
         self.irq_rc = number(spec.get("irq_rc", 0))
 

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ from hidma.linux.interrupt import IRQ_HANDLED, handle_irq
 from hidma.linux.kernel import Kernel
 from hidma.linux.sched import KernelOops, as_oops
 from hidma.quirks import oops_row
-from hidma.replay.device import COMMANDS, ScriptedDevice, number
+from hidma.replay.device import ScenarioError, ScriptedDevice, duration, number, rows, shown, table, u32
 
 CHANNEL_RESOURCES = [["trca", 0x5C050000, 0x1000], ["evca", 0x5C0B0000, 0x1000]]
 MGMT_RESOURCES = [["mgmt", 0xF9984000, 0x15000]]
@@ -24,8 +27,8 @@ KEPT = frozenset((
     "iounmap", "irq_init", "irq_cleanup", "set_irqs", "remap_pfn_range"))
 
 
-class ScenarioError(ValueError):
-    """A scenario that cannot be run; the message says what is wrong with it."""
+#: More than this and a scenario does not end.
+MOST_EVENTS = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -54,17 +57,72 @@ def load(path: str | Path) -> Scenario:
     :raises ScenarioError: when it is none
     :raises OSError: when it cannot be read
     """
-    text = Path(path).read_text()
     try:
-        data = json.loads(text)
-    except ValueError as error:
-        raise ScenarioError(f"{path} is not a scenario: {error}") from None
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise ScenarioError(f"{path} is not a scenario: {reason}") from None
     if not isinstance(data, dict) or not isinstance(data.get("scenario"), dict):
         raise ScenarioError(f"{path} is not a scenario: it has no object named 'scenario'")
     scenario = data["scenario"]
     if not isinstance(scenario.get("steps"), list):
         raise ScenarioError(f"{path} is not a scenario: it has no list named 'steps'")
-    return Scenario(str(path), scenario, data.get("expected"), data.get("runs"))
+    expected, runs = data.get("expected"), data.get("runs")
+    if expected is not None and not isinstance(expected, list):
+        raise ScenarioError(f"{path}: what is expected is a list of events, not {shown(expected)}")
+    if runs is not None:
+        each = list(runs.values()) if isinstance(runs, dict) else runs
+        if not isinstance(each, list) or not all(
+                isinstance(r, dict) and isinstance(r.get("expected") or [], list) for r in each):
+            raise ScenarioError(f"{path}: the native runs are objects with a list named 'expected'")
+    return Scenario(str(path), scenario, expected, runs)
+
+
+@functools.cache
+def usage(method: Callable[..., Any]) -> inspect.Signature:
+    """What a step takes."""
+    return inspect.signature(method)
+
+
+def described(signature: inspect.Signature) -> str:
+    """What a step takes, in a message."""
+    names = []
+    for name, parameter in list(signature.parameters.items())[1:]:
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+            continue
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            names.append("...")
+        else:
+            names.append(name if parameter.default is inspect.Parameter.empty else f"[{name}]")
+    return " ".join(names) or "nothing"
+
+
+def ours(error: BaseException) -> bool:
+    """Whether ``error`` came up in the port or below it, not in the replay: then C would have gone astray there too."""
+    trace = error.__traceback__
+    name = ""
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename.replace("\\", "/")
+        trace = trace.tb_next
+    return "hidma/" in name and "hidma/replay/" not in name
+
+
+def oops_of(error: Exception) -> KernelOops | None:
+    """``error`` as the Oops that the machine would have had, None when it is a mistake of the replay."""
+    if isinstance(error, KernelOops):
+        return error
+    if not ours(error):
+        return None
+    if isinstance(error, IndexError):
+        return as_oops(error)
+    if isinstance(error, ZeroDivisionError):
+        oops = KernelOops("divide error")
+    elif isinstance(error, AttributeError | TypeError) and "NoneType" in str(error):
+        oops = KernelOops("Unable to handle kernel NULL pointer dereference")
+    else:
+        return None
+    oops.__traceback__ = error.__traceback__
+    return oops
 
 
 class Player:
@@ -78,9 +136,10 @@ class Player:
         self.events: list[Any] = []
         self.on_cb: dict[str, list[list[Any]]] = {}
         self.irq = number(scenario.get("irq", 5))
-        resources = scenario.get("resources", self.resources)
+        given = scenario.get("resources")
+        resources = [self.resource(r) for r in (self.resources if given is None else rows(given, "resources"))]
         self.device = ScriptedDevice(scenario, self.event, self.run_steps, resources)
-        self.resource_list = [(number(start), number(size)) for _, start, size in resources]
+        self.resource_list = [(start, size) for _, start, size in resources]
         self.kernel = Kernel("replay", self.device.bus, 1)
         self.kernel.hide_pointers = True
         self.kernel.config_bug = False  # as recorded: a BUG_ON is noted and passed over
@@ -88,23 +147,29 @@ class Player:
         self.kernel.dma_ops = self.device.dma
         self.kernel.trace.open(self.sink)
         self.kernel.cpus[0].hold_softirq = 1
-        self.desc = self.kernel.gic.wire(self.irq if self.irq > 0 else 5, None)
-        self.setup_faults(scenario.get("faults", {}))
+        self.desc = self.kernel.gic.wire(self.irq if self.irq >= 0 else 5, None)
+        for name in ("kobject_create", "debugfs", "copy"):  # counted from the first call on, whenever a fault is added
+            self.kernel.fault_inject.nth[name] = -1
+        for name, value in table(scenario.get("faults"), "faults").items():
+            self.add_fault(name, number(value))
         self.kernel.enter()
 
-    def setup_faults(self, faults: dict[str, Any]) -> None:
-        """Make kernel calls fail."""
-        inject = self.kernel.fault_inject
-        for name, value in faults.items():
-            self.add_fault(name, number(value))
-        inject.allocations = 0
+    @staticmethod
+    def resource(spec: Any) -> tuple[str, int, int]:
+        """One memory resource: block, start, size."""
+        if not isinstance(spec, list | tuple) or len(spec) != 3 or not isinstance(spec[0], str):
+            raise ScenarioError(f"a resource is [block, start, size], not {shown(spec)}")
+        start, size = number(spec[1]), number(spec[2])
+        if start < 0 or not 0 <= size <= 1 << 30 or start + size > 1 << 64:
+            raise ScenarioError(f"a resource lies within 64 bits and has 1 GiB at most, not {shown(spec)}")
+        return spec[0], start, size
 
     def add_fault(self, name: str, value: int) -> None:
         """One forced failure."""
         inject = self.kernel.fault_inject
         if name == "alloc":
             inject.alloc_fails = value
-        elif name in ("kobject_create", "debugfs", "copy"):
+        elif name in inject.nth:
             inject.nth[name] = value
         else:
             inject.values[name] = value
@@ -113,6 +178,8 @@ class Player:
 
     def event(self, event: list[Any]) -> None:
         """Append to the list."""
+        if len(self.events) >= MOST_EVENTS:
+            raise ScenarioError(f"it does not end: more than {MOST_EVENTS} events")
         self.events.append(event)
 
     def sink(self, event: tuple[Any, ...]) -> None:
@@ -130,15 +197,23 @@ class Player:
     # --- steps ------------------------------------------------------------------------------------------------
 
     def play(self) -> list[Any]:
-        """Run all steps; an Oops ends the list."""
+        """Run all steps; an Oops ends the list.
+
+        :raises ScenarioError: when a step is none
+        """
+        index = 0
         try:
             for index, step in enumerate(self.scenario["steps"]):
                 self.event(["step", index])
                 self.run_step(step)
-        except (KernelOops, IndexError) as error:
-            oops = as_oops(error)
+        except ScenarioError as error:
+            raise ScenarioError(f"step {index}: {error}") from None
+        except Exception as error:
+            oops = oops_of(error)
+            if oops is None:
+                raise
             self.kernel.die(oops)
-            self.event(["oops", oops.row])
+            self.events.append(["oops", oops.row])
         finally:
             self.kernel.leave()
         return self.events
@@ -148,68 +223,107 @@ class Player:
         for step in steps:
             self.run_step(step)
 
-    def run_step(self, step: list[Any]) -> None:
+    def run_step(self, step: Any) -> None:
         """One step."""
         if not isinstance(step, list) or not step or not isinstance(step[0], str):
-            raise ScenarioError(f"a step is a list that begins with its name, not {step!r}")
-        method = getattr(self, f"do_{step[0]}", None)
+            raise ScenarioError(f"a step is a list that begins with its name, not {shown(step)}")
+        op, *args = step
+        method = getattr(type(self), f"do_{op}", None)
         if method is None:
-            raise ScenarioError(f"the layer {self.scenario.get('layer')!r} has no step {step[0]!r}")
-        args = step[1:]
+            raise ScenarioError(f"the layer {self.scenario.get('layer')!r} has no step {op!r}")
         options = args.pop() if args and isinstance(args[-1], dict) else {}
-        method(*args, **({"options": options} if options else {}))
+        signature = usage(method)
+        named = {"options": options} if "options" in signature.parameters else {}
+        try:
+            signature.bind(self, *args, **named)
+        except TypeError:
+            raise ScenarioError(f"{op} takes {described(signature)}; this is {shown(step)}") from None
+        try:
+            method(self, *args, **named)
+        except ScenarioError as error:
+            raise ScenarioError(f"{op}: {error}") from None
+
+    @staticmethod
+    def name(value: Any) -> str:
+        """A name in a step."""
+        if not isinstance(value, str):
+            raise ScenarioError(f"{shown(value)} is not a name")
+        return value
 
     def do_complete(self, n: Any, code: Any, info: Any) -> None:
         self.device.complete(number(n), number(code), number(info))
 
     def do_raise(self, bits: Any) -> None:
         regs = self.device.blocks["evca"].regs
-        regs[0x100] = regs.get(0x100, 0) | number(bits)
+        regs[0x100] = regs.get(0x100, 0) | u32(bits)
 
-    def do_poke(self, block: str, offset: Any, value: Any) -> None:
-        self.device.blocks[block].regs[number(offset)] = number(value) & 0xFFFFFFFF
+    def do_poke(self, block: Any, offset: Any, value: Any) -> None:
+        self.device.block(block).regs[u32(offset)] = u32(value)
 
-    def do_peek(self, block: str, offset: Any) -> None:
-        self.event(["ret", "peek", self.device.blocks[block].regs.get(number(offset), 0)])
+    def do_peek(self, block: Any, offset: Any) -> None:
+        self.event(["ret", "peek", self.device.block(block).regs.get(u32(offset), 0)])
 
     def do_advance(self, us: Any) -> None:
-        self.device.clock.tick(number(us) * 1000)
+        self.device.clock.tick(duration(us) * 1000)
 
     def do_access_ns(self, ns: Any) -> None:
-        self.device.access_ns = number(ns)
+        self.device.access_ns = duration(ns)
 
-    def do_latency(self, block: str, command: str, count: Any) -> None:
-        self.device.blocks[block].latency[COMMANDS[command]] = number(count)
+    def do_latency(self, block: Any, command: Any, n: Any) -> None:
+        self.device.set_latency(block, command, n)
 
     def do_now(self) -> None:
         self.event(["ret", "now", self.device.clock.now])
 
-    def do_ring(self, which: str, index: Any) -> None:
+    def do_ring(self, which: Any, index: Any) -> None:
+        if which not in ("tre", "evre"):
+            raise ScenarioError(f"{shown(which)} is neither 'tre' nor 'evre'")
         size, block, words = (32, "trca", 8) if which == "tre" else (16, "evca", 4)
         at = self.device.ring_base(block) + size * number(index)
         self.event(["ring", which, number(index), self.device.read_words(at, words)])
 
-    def do_fault(self, name: str, value: Any) -> None:
-        self.add_fault(name, number(value))
+    def do_fault(self, name: Any, value: Any) -> None:
+        self.add_fault(self.name(name), number(value))
 
     def do_tasklet(self) -> None:
+        # whatever runs just now: the recorder runs them where the step stands
         cpu = sched.running_cpu()
-        self.kernel.gic.softirq(cpu)
+        context = cpu.hardirq, cpu.softirq, cpu.bh_off
+        cpu.hardirq = cpu.softirq = cpu.bh_off = 0
+        try:
+            self.kernel.gic.softirq(cpu)
+        finally:
+            cpu.hardirq, cpu.softirq, cpu.bh_off = context
 
-    def do_hook(self, kind: str, block: str, offset: Any, k: Any, steps: list[Any]) -> None:
-        self.device.blocks[block].hooks.append([kind, number(offset), number(k), steps])
+    def do_hook(self, rw: Any, block: Any, offset: Any, k: Any, steps: Any) -> None:
+        if rw not in ("r", "w"):
+            raise ScenarioError(f"{shown(rw)} is neither 'r' nor 'w'")
+        self.device.block(block).hooks.append([rw, u32(offset), number(k), rows(steps, "what a hook does")])
 
-    def do_on_cb(self, name: str, steps: list[Any]) -> None:
-        self.on_cb.setdefault(name, []).append(steps)
+    def do_on_cb(self, name: Any, steps: Any) -> None:
+        self.on_cb.setdefault(self.name(name), []).append(rows(steps, "what a callback does"))
 
     def do_irq(self) -> None:
-        if not self.desc.actions:
+        if self.desc.actions:
+            handled = handle_irq(self.desc, sched.running_cpu())
+            self.event(["ret", "irq", IRQ_HANDLED if handled else 0])
+        else:
             self.event(["ret", "irq", None])
-            return
-        handled = handle_irq(self.desc, sched.running_cpu())
-        self.event(["ret", "irq", IRQ_HANDLED if handled else 0])
         if self.scenario.get("tasklet") == "after_irq":
             self.do_tasklet()
+
+    def in_handler(self, function: Callable[..., Any], *args: Any) -> None:
+        """Call ``function``, which only an interrupt handler calls, as one: a loop without an end is noticed."""
+        cpu = sched.running_cpu()
+        cpu.hardirq += 1
+        cpu.rounds = 0
+        cpu.entry_time = cpu.round_time = cpu.clock.now
+        cpu.lines_seen.clear()
+        cpu.lines_repeated = 0
+        try:
+            function(*args)
+        finally:
+            cpu.hardirq -= 1
 
     def ring_event(self, slot: int) -> None:
         """What the recorder wrote after a TRE was queued."""
@@ -224,13 +338,13 @@ def replay(scenario: Scenario) -> list[Any]:
     from hidma.replay import layers
 
     layer = scenario.scenario.get("layer")
-    player = layers.PLAYERS.get(str(layer))
+    player = layers.PLAYERS.get(layer) if isinstance(layer, str) else None
     if player is None:
-        raise ScenarioError(f"{scenario.path}: layer {layer!r} is not one of {', '.join(sorted(layers.PLAYERS))}")
+        raise ScenarioError(f"{scenario.path}: layer {shown(layer)} is not one of {', '.join(sorted(layers.PLAYERS))}")
     try:
         return player(scenario.scenario).play()
-    except (TypeError, KeyError) as error:
-        raise ScenarioError(f"{scenario.path}: a step does not fit the format: {error}") from error
+    except ScenarioError as error:
+        raise ScenarioError(f"{scenario.path}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -253,20 +367,24 @@ NOTHING = "nothing more"
 
 
 def first_difference(got: list[Any], wanted: list[Any]) -> Mismatch | None:
-    """Where ``got`` departs from ``wanted``."""
+    """Where ``got`` departs from ``wanted``; true and 1 differ, as they do in JSON."""
     for index in range(max(len(got), len(wanted))):
         a = got[index] if index < len(got) else NOTHING
         b = wanted[index] if index < len(wanted) else NOTHING
-        if a != b:
+        if a != b or json.dumps(a, sort_keys=True) != json.dumps(b, sort_keys=True):
             return Mismatch(index, got[max(0, index - 5):index], a, b)
     return None
+
+
+#: Words of a recorded violation that say that memory was touched which was not the driver's.
+MEMORY = ("kfree", "heap", "freed", "bytes written", "bytes read")
 
 
 def quirk_expectation(runs: dict[str, Any] | list[Any]) -> tuple[bool, list[list[Any]]]:
     """Whether the native runs define a result, and their lists of events."""
     each = list(runs.values()) if isinstance(runs, dict) else list(runs)
     lists = [r.get("expected") or [] for r in each]
-    broken = any(word in text for r in each for text in r.get("violations", []) for word in ("kfree", "bytes written"))
+    broken = any(word in str(text) for r in each for text in r.get("violations") or [] for word in MEMORY)
     defined = all(r.get("status") == "ok" for r in each) and all(e == lists[0] for e in lists) and not broken
     return defined, lists
 
@@ -279,9 +397,9 @@ def compare(scenario: Scenario, got: list[Any]) -> Mismatch | None:
     defined, lists = quirk_expectation(scenario.runs or {})
     if defined and lists:
         return first_difference(got, lists[0])
-    # an Oops is wanted; before it, whatever the native runs have must agree
-    if not got or got[-1][0] != "oops":
-        return Mismatch(len(got), got[-5:], NOTHING, ["oops", "a row of docs/quirks"])
+    # an Oops with a row is wanted; before it, whatever the native runs have must agree
+    if not got or got[-1][0] != "oops" or got[-1][1] is None:
+        return Mismatch(len(got) - 1, got[-6:-1], got[-1] if got else NOTHING, ["oops", "a row of docs/quirks"])
     for native in lists:
         count = min(len(native), len(got) - 1)
         difference = first_difference(got[:count], native[:count])
