@@ -67,6 +67,7 @@ class Device:
         self.kobj.owner = self
         self.container: Any = None
         self.registered = False
+        self.async_suspend = False
         self.children: list[Device] = []
         self.release: Callable[[], None] | None = None
 
@@ -114,6 +115,7 @@ class BusType:
         self.devices: list[Device] = []
         self.drivers: list[DeviceDriver] = []
         self.deferred: list[Device] = []
+        self.autoprobe = True
         self.changed: Callable[[str, Any], None] | None = None
 
     def notify(self, what: str, thing: Any) -> None:
@@ -135,7 +137,7 @@ def device_add(dev: Device) -> int:
     dev.kobj.add()
     bus.devices.append(dev)
     bus.notify("add", dev)
-    for driver in bus.drivers:
+    for driver in bus.drivers if bus.autoprobe else ():
         if bus.match(dev, driver):
             rc = driver_probe_device(driver, dev)
             if rc == 0 or rc == -EPROBE_DEFER:
@@ -232,7 +234,7 @@ def driver_register(driver: DeviceDriver, bus: BusType) -> int:
     driver.bus = bus
     bus.drivers.append(driver)
     bus.notify("add_driver", driver)
-    for dev in list(bus.devices):
+    for dev in list(bus.devices) if bus.autoprobe else ():
         if dev.driver is None and bus.match(dev, driver):
             driver_probe_device(driver, dev)
     return 0

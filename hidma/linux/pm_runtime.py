@@ -282,6 +282,14 @@ def runtime_status(dev: Any) -> str:
     return STATUS[power.runtime_status]
 
 
+def power_times(dev: Any) -> tuple[int, int]:
+    """Milliseconds that the device has been active, and suspended; while runtime PM is disabled nothing is added."""
+    power = dev.power
+    if power.disable_depth == 0:
+        update_accounting(power, sched.this_cpu.clock.now)
+    return power.active_time // NSEC_PER_MSEC, power.suspended_time // NSEC_PER_MSEC
+
+
 def pm_busy(dev: Any) -> int:
     """-EBUSY while the device is in use, 0 otherwise."""
     return -EBUSY if dev.power.usage_count > 0 else 0

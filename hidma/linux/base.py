@@ -1,0 +1,539 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The files that the kernel's core makes around those of a driver: ``drivers/base/{core,bus,platform,power/sysfs}.c``,
+``drivers/dma/dmaengine.c`` (the class dma), ``kernel/{params,module,irq/proc,resource}.c``. Together with the drivers' own
+they are the tree that a shell sees.
+
+Each file carries its documentation. Files of the core that say nothing about this series (power/wakeup*, uevents over
+netlink, ...) are not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from hidma.linux import sched
+from hidma.linux.abi_doc import AbiDoc
+from hidma.linux.debugfs import Dentry
+from hidma.linux.device import device_release_driver, driver_probe_device
+from hidma.linux.dmaengine import DmaChan
+from hidma.linux.errno import EINVAL, EIO, ENODEV
+from hidma.linux.fs import Dir, File, Inode, Link, Vfs, text_file
+from hidma.linux.kobject import Kobject
+from hidma.linux.kstrtox import kstrtoul
+from hidma.linux.list import list_for_each_entry
+from hidma.linux.module import Module, ModuleParam, modules
+from hidma.linux.of import DeviceNode, of_compatible
+from hidma.linux.platform_device import platform_bus, to_platform_device
+from hidma.linux.pm_runtime import pm_runtime_allow, pm_runtime_forbid, power_times, runtime_status
+from hidma.linux.printk import dev_err
+from hidma.linux.seq_file import seq_read
+from hidma.linux.sysfs import BoundAttribute
+
+if TYPE_CHECKING:
+    from hidma.linux.device import BusType, Device, DeviceDriver
+
+DEVICE = ("/sys/devices/platform/*", "/sys/devices/platform/*/*")
+DMA = tuple(f"{path}/dma/dma*chan*" for path in DEVICE)
+DRIVER = ("/sys/bus/platform/drivers/*",)
+ACTIONS = ("add", "remove", "change", "move", "online", "offline")
+PATH_MAX = 4096
+
+
+def doc(where: tuple[str, ...], name: str, mode: int, description: str, values: str = "", date: str = "",
+        kernel_version: str = "", errors: tuple[tuple[str, str], ...] = ()) -> AbiDoc:
+    """The documentation of a file of the core."""
+    return AbiDoc(tuple(f"{path}/{name}" for path in where), mode, description, date, kernel_version, "", "", values, errors)
+
+
+def strip(data: bytes) -> str:
+    """What was written, up to a NUL and without one trailing newline."""
+    text = data.split(b"\0")[0].decode("latin-1")
+    return text[:-1] if text.endswith("\n") else text
+
+
+UEVENT = doc(DEVICE, "uevent", 0o644, "The variables that an event of this device carries; writing the name of an action makes "
+             "the kernel send that event again.", "add, remove, change, move, online or offline; anything else is complained "
+             "about in the log and taken all the same", "", "2.6.15")
+MODALIAS = doc(DEVICE, "modalias", 0o444, "The alias by which the module of a driver for this device is found.", "", "", "2.6.18")
+DRIVER_OVERRIDE = doc(
+    DEVICE, "driver_override", 0o644, "The name of the only driver that may bind the device, whatever would match "
+    "otherwise. It binds and unbinds nothing by itself: unbind the device first, then bind it or write its name to "
+    "drivers_probe. (null) says that there is no such name.",
+    "the name of a driver; an empty line removes it", "April 2014", "3.16", (("EINVAL", "4096 bytes or more"),))
+POWER = {
+    "control": doc(DEVICE, "power/control", 0o644, "Whether the device may be suspended at run time (auto) or is kept active (on).",
+                   "auto or on", "January 2009", "", (("EINVAL", "any other word"),)),
+    "runtime_status": doc(DEVICE, "power/runtime_status", 0o444, "active, suspended, or unsupported while runtime PM is disabled for the device.",
+                          "", "July 2010"),
+    "runtime_active_time": doc(DEVICE, "power/runtime_active_time", 0o444, "Milliseconds that the device has been active.", "", "July 2010"),
+    "runtime_suspended_time": doc(DEVICE, "power/runtime_suspended_time", 0o444, "Milliseconds that the device has been suspended.", "", "July 2010"),
+    "autosuspend_delay_ms": doc(
+        DEVICE, "power/autosuspend_delay_ms", 0o644, "Milliseconds of idleness after which the device is suspended; a negative "
+        "number prevents it. Both drivers of the series begin with 2000.", "a signed number of 32 bits, decimal", "September 2010", "",
+        (("EIO", "the driver does not use autosuspend"), ("EINVAL", "no number, or too large"))),
+    "runtime_usage": doc(DEVICE, "power/runtime_usage", 0o444, "References that keep the device active. V14 leaks one for each issue_pending "
+                         "(rows 16, 44), so it grows.", "", "April 2010"),
+    "runtime_active_kids": doc(DEVICE, "power/runtime_active_kids", 0o444, "Children of the device that are active.", "", "April 2010"),
+    "runtime_enabled": doc(DEVICE, "power/runtime_enabled", 0o444, "enabled, disabled, forbidden, or disabled & forbidden.", "", "April 2010"),
+    "async": doc(DEVICE, "power/async", 0o644, "Whether system suspend handles the device in its own thread.", "enabled or disabled", "January 2009",
+                 "", (("EINVAL", "any other word"),)),
+}
+DMA_DOCS = {
+    "memcpy_count": doc(DMA, "memcpy_count", 0o444, "Copies that the offload functions of the DMA engine core have given to the channel. "
+                        "4.5 has no caller of them left: it stays 0."),
+    "bytes_transferred": doc(DMA, "bytes_transferred", 0o444, "Bytes of those copies: it stays 0 as well."),
+    "in_use": doc(DMA, "in_use", 0o444, "How many clients hold the channel."),
+    "uevent": doc(DMA, "uevent", 0o644, "As the uevent file of a device."),
+}
+BIND = doc(DRIVER, "bind", 0o200, "Binds the driver to the device whose name is written.", "the name of a device that matches the driver and has none",
+           "December 2003", "2.6.0", (("ENODEV", "no such device, it has a driver, it does not match, or its probe failed"),))
+UNBIND = doc(DRIVER, "unbind", 0o200, "Takes the device whose name is written away from the driver.", "the name of a device of this driver",
+             "December 2003", "2.6.0", (("ENODEV", "no such device, or it is not this driver's"),))
+DRIVER_UEVENT = doc(DRIVER, "uevent", 0o200, "Sends an event of the driver.", "as for a device")
+DRIVERS_PROBE = doc(("/sys/bus/platform",), "drivers_probe", 0o200, "Looks for a driver for the device whose name is written.",
+                    "the name of a device", "June 2006", "", (("ENODEV", "no such device"), ("EINVAL", "no driver was bound")))
+AUTOPROBE = doc(("/sys/bus/platform",), "drivers_autoprobe", 0o644, "Whether new devices and drivers are matched by themselves.", "0 for no, anything else for yes")
+BUS_UEVENT = doc(("/sys/bus/platform",), "uevent", 0o200, "Sends an event of the bus.", "as for a device")
+MODULE_DOCS = {
+    "initstate": doc(("/sys/module/*",), "initstate", 0o444, "live, once the module is loaded."),
+    "refcnt": doc(("/sys/module/*",), "refcnt", 0o444, "How many hold the module."),
+    "taint": doc(("/sys/module/*",), "taint", 0o444, "Letters for what the module taints the kernel with: none for these."),
+    "uevent": doc(("/sys/module/*",), "uevent", 0o200, "Sends an event of the module.", "as for a device"),
+}
+NR_DESC_PRM = AbiDoc(
+    ("/sys/module/hidma/parameters/nr_desc_prm",), 0o644,
+    "Descriptors of a channel whose firmware has no desc-count. A change counts for channels that are probed afterwards. "
+    "V14 takes desc-count first, then this, then 10 (row 22).", "February 2016", "4.6", "", "", "a number of 32 bits",
+    (("EINVAL", "no number"), ("ERANGE", "beyond 32 bits")), "hidma")
+
+
+# --- /sys/devices -------------------------------------------------------------------------------------------------
+
+
+def device_env(dev: Device) -> str:
+    """The variables of an event of ``dev``."""
+    lines = []
+    if dev.driver is not None:
+        lines.append(f"DRIVER={dev.driver.name}")
+    node = dev.of_node
+    if isinstance(node, DeviceNode):
+        lines.append(f"OF_NAME={node.name}")
+        lines.append(f"OF_FULLNAME={node.full_name}")
+        compatible = of_compatible(node)
+        lines += [f"OF_COMPATIBLE_{i}={text}" for i, text in enumerate(compatible)]
+        lines.append(f"OF_COMPATIBLE_N={len(compatible)}")
+    if dev.bus is not None:
+        lines.append(f"MODALIAS={modalias(dev)}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def modalias(dev: Device) -> str:
+    """How a module for ``dev`` is asked for: by device tree, ACPI, else by name."""
+    if isinstance(dev.of_node, DeviceNode):
+        return f"of:N{dev.of_node.name}T<NULL>" + "".join(f"C{text}" for text in of_compatible(dev.of_node))
+    if dev.acpi_companion is not None and dev.acpi_companion.hid:
+        return "acpi:" + "".join(f"{name}:" for name in [dev.acpi_companion.hid, *dev.acpi_companion.cids])
+    return f"platform:{to_platform_device(dev).name}"
+
+
+def uevent_store(dev: Device, data: bytes) -> int:
+    """Send an event again; what is no action is complained about and taken."""
+    if strip(data) not in ACTIONS:
+        dev_err(dev, "uevent: unknown action-string\n")
+    return len(data)
+
+
+def driver_override_store(dev: Device, data: bytes) -> int:
+    """Name the only driver that may bind."""
+    if len(data) >= PATH_MAX:
+        return -EINVAL
+    to_platform_device(dev).driver_override = strip(data).split("\n")[0] or None
+    return len(data)
+
+
+def control_store(dev: Device, data: bytes) -> int:
+    """``auto`` or ``on``."""
+    word = strip(data)
+    if word == "auto":
+        pm_runtime_allow(dev)
+    elif word == "on":
+        pm_runtime_forbid(dev)
+    else:
+        return -EINVAL
+    return len(data)
+
+
+def delay_show(dev: Device) -> str | int:
+    """The autosuspend delay."""
+    return f"{dev.power.autosuspend_delay}\n" if dev.power.use_autosuspend else -EIO
+
+
+def delay_store(dev: Device, data: bytes) -> int:
+    """Set the autosuspend delay."""
+    if not dev.power.use_autosuspend:
+        return -EIO
+    negative = data[:1] == b"-"
+    rc, value = kstrtoul(data[1:] if negative else data, 10)
+    if rc or value > 0x7FFFFFFF + negative or data[1:2] == b"+":
+        return -EINVAL
+    dev.power.autosuspend_delay = -value if negative else value
+    return len(data)
+
+
+def async_store(dev: Device, data: bytes) -> int:
+    """``enabled`` or ``disabled``."""
+    word = strip(data)
+    if word not in ("enabled", "disabled"):
+        return -EINVAL
+    dev.async_suspend = word == "enabled"
+    return len(data)
+
+
+def enabled_text(dev: Device) -> str:
+    """``power/runtime_enabled``."""
+    disabled, forbidden = dev.power.disable_depth > 0, not dev.power.runtime_auto
+    if disabled and forbidden:
+        return "disabled & forbidden"
+    return "disabled" if disabled else "forbidden" if forbidden else "enabled"
+
+
+def attribute(kobj: Kobject, entry: AbiDoc, show: Callable[[], str | int] | None,
+              store: Callable[[bytes], int] | None = None) -> File:
+    """A file of the core in the directory of ``kobj``."""
+    def text() -> bytes | int:
+        assert show is not None
+        value = show()
+        return value if isinstance(value, int) else value.encode("latin-1")
+
+    file = File(entry.mode, text if show is not None else None, store, doc=entry)
+    file.alive = lambda: kobj.alive
+    return file
+
+
+def power_dir(dev: Device) -> Dir:
+    """``power/``."""
+    kobj = dev.kobj
+
+    def active_kids() -> int:
+        return sum(1 for child in dev.children if runtime_status(child) == "active")
+
+    def entries() -> dict[str, Inode]:
+        return {
+            "async": attribute(kobj, POWER["async"], lambda: "enabled\n" if dev.async_suspend else "disabled\n",
+                               lambda d: async_store(dev, d)),
+            "autosuspend_delay_ms": attribute(kobj, POWER["autosuspend_delay_ms"], lambda: delay_show(dev), lambda d: delay_store(dev, d)),
+            "control": attribute(kobj, POWER["control"], lambda: "auto\n" if dev.power.runtime_auto else "on\n",
+                                 lambda d: control_store(dev, d)),
+            "runtime_active_kids": attribute(kobj, POWER["runtime_active_kids"], lambda: f"{active_kids()}\n"),
+            "runtime_active_time": attribute(kobj, POWER["runtime_active_time"], lambda: f"{power_times(dev)[0]}\n"),
+            "runtime_enabled": attribute(kobj, POWER["runtime_enabled"], lambda: f"{enabled_text(dev)}\n"),
+            "runtime_status": attribute(kobj, POWER["runtime_status"], lambda: f"{runtime_status(dev)}\n"),
+            "runtime_suspended_time": attribute(kobj, POWER["runtime_suspended_time"], lambda: f"{power_times(dev)[1]}\n"),
+            "runtime_usage": attribute(kobj, POWER["runtime_usage"], lambda: f"{dev.power.usage_count}\n"),
+        }
+
+    return Dir(entries)
+
+
+def up(kobj: Kobject) -> str:
+    """From a directory of sysfs to its root, relatively."""
+    return "../" * (kobj.path().count("/") + 1)
+
+
+def dma_dir(dev: Device, chan: DmaChan) -> Dir:
+    """``dma/dmaNchanM/``: the class device of a channel."""
+    kobj = dev.kobj
+
+    def entries() -> dict[str, Inode]:
+        return {
+            "bytes_transferred": attribute(kobj, DMA_DOCS["bytes_transferred"], lambda: f"{chan.bytes_transferred}\n"),
+            "device": Link("../../../" + dev.name),
+            "in_use": attribute(kobj, DMA_DOCS["in_use"], lambda: f"{chan.client_count}\n"),
+            "memcpy_count": attribute(kobj, DMA_DOCS["memcpy_count"], lambda: f"{chan.memcpy_count}\n"),
+            "subsystem": Link("../../" + up(kobj) + "class/dma"),
+            "uevent": attribute(kobj, DMA_DOCS["uevent"], lambda: "", lambda d: uevent_store(dev, d)),
+        }
+
+    return Dir(entries)
+
+
+def dma_channels(dev: Device) -> list[DmaChan]:
+    """The channels of the DMA devices of ``dev``."""
+    engine = sched.running_cpu().kernel.module("dmaengine")
+    return [chan for d in getattr(engine, "dma_device_list", []) if d.dev is dev for chan in list_for_each_entry(d.channels)]
+
+
+def device_dir(kobj: Kobject, dev: Device) -> dict[str, Inode]:
+    """What the core puts into the directory of a device."""
+    entries: dict[str, Inode] = {}
+    if dev.driver is not None:
+        entries["driver"] = Link(up(kobj) + f"bus/platform/drivers/{dev.driver.name}")
+    pdev = to_platform_device(dev)
+    entries["driver_override"] = attribute(
+        kobj, DRIVER_OVERRIDE, lambda: f"{'(null)' if pdev.driver_override is None else pdev.driver_override}\n",
+        lambda d: driver_override_store(dev, d))
+    entries["modalias"] = attribute(kobj, MODALIAS, lambda: f"{modalias(dev)}\n")
+    if isinstance(dev.of_node, DeviceNode):
+        entries["of_node"] = Link(up(kobj) + "firmware/devicetree/base" + dev.of_node.full_name.rstrip("/"))
+    if dev.acpi_companion is not None:
+        entries["firmware_node"] = Link(up(kobj) + f"devices/LNXSYSTM:00/LNXSYBUS:00/{dev.name}")
+    entries["power"] = power_dir(dev)
+    entries["subsystem"] = Link(up(kobj) + "bus/platform")
+    entries["uevent"] = attribute(kobj, UEVENT, lambda: device_env(dev), lambda d: uevent_store(dev, d))
+    chans = dma_channels(dev)
+    if chans:
+        entries["dma"] = Dir(lambda: {c.name: dma_dir(dev, c) for c in dma_channels(dev)})
+    return entries
+
+
+def bound_file(bound: BoundAttribute) -> File:
+    """The file of a driver's attribute."""
+    file = File(bound.mode, bound.show, bound.store, doc=getattr(bound.attr, "doc", None))
+    if bound.attr.show is None:
+        file.show = None
+    if bound.attr.store is None:
+        file.store = None
+    file.alive = lambda: bound.kobj.alive and bound.kobj.attributes.get(bound.attr.attr.name) is bound
+    return file
+
+
+def kobj_dir(kobj: Kobject) -> Dir:
+    """The directory of ``kobj``."""
+    def entries() -> dict[str, Inode]:
+        found: dict[str, Inode] = {name: kobj_dir(child) for name, child in kobj.children.items()}
+        found |= {name: bound_file(bound) for name, bound in kobj.attributes.items()}
+        found |= {name: Link(target) for name, target in kobj.links.items()}
+        if kobj.owner is not None and getattr(kobj.owner, "bus", None) is not None:
+            found |= device_dir(kobj, kobj.owner)
+        return dict(sorted(found.items()))
+
+    return Dir(entries)
+
+
+# --- /sys/bus, /sys/class, /sys/module ----------------------------------------------------------------------------
+
+
+def find_device(bus: BusType, data: bytes) -> Device | None:
+    """The device whose name was written."""
+    name = strip(data)
+    return next((dev for dev in bus.devices if dev.name == name), None)
+
+
+def bind_store(bus: BusType, driver: DeviceDriver, data: bytes) -> int:
+    """``bind``."""
+    dev = find_device(bus, data)
+    if dev is None or dev.driver is not None or not bus.match(dev, driver):
+        return -ENODEV
+    return len(data) if driver_probe_device(driver, dev) == 0 else -ENODEV
+
+
+def unbind_store(bus: BusType, driver: DeviceDriver, data: bytes) -> int:
+    """``unbind``."""
+    dev = find_device(bus, data)
+    if dev is None or dev.driver is not driver:
+        return -ENODEV
+    device_release_driver(dev)
+    return len(data)
+
+
+def probe_store(bus: BusType, data: bytes) -> int:
+    """``drivers_probe``."""
+    dev = find_device(bus, data)
+    if dev is None:
+        return -ENODEV
+    if dev.driver is None:
+        for driver in bus.drivers:
+            if bus.match(dev, driver) and driver_probe_device(driver, dev) == 0:
+                return len(data)
+        return -EINVAL
+    return len(data)
+
+
+def driver_dir(bus: BusType, driver: DeviceDriver) -> Dir:
+    """``/sys/bus/platform/drivers/<name>/``."""
+    kobj = Kobject("")
+    kobj.alive = True
+
+    def entries() -> dict[str, Inode]:
+        found: dict[str, Inode] = {dev.name: Link("../../../../" + dev.kobj.path()) for dev in driver.devices}
+        found["bind"] = attribute(kobj, BIND, None, lambda d: bind_store(bus, driver, d))
+        found["unbind"] = attribute(kobj, UNBIND, None, lambda d: unbind_store(bus, driver, d))
+        found["uevent"] = attribute(kobj, DRIVER_UEVENT, None, len)
+        if driver.owner:
+            found["module"] = Link(f"../../../../module/{driver.owner}")
+        return dict(sorted(found.items()))
+
+    return Dir(entries)
+
+
+def bus_dir(bus: BusType) -> Dir:
+    """``/sys/bus/platform/``."""
+    kobj = Kobject("")
+    kobj.alive = True
+
+    def autoprobe(data: bytes) -> int:
+        bus.autoprobe = data[:1] != b"0"
+        return len(data)
+
+    return Dir(lambda: {
+        "devices": Dir(lambda: {d.name: Link("../../../" + d.kobj.path()) for d in sorted(bus.devices, key=lambda d: d.name)}),
+        "drivers": Dir(lambda: {d.name: driver_dir(bus, d) for d in sorted(bus.drivers, key=lambda d: d.name)}),
+        "drivers_autoprobe": attribute(kobj, AUTOPROBE, lambda: f"{int(bus.autoprobe)}\n", autoprobe),
+        "drivers_probe": attribute(kobj, DRIVERS_PROBE, None, lambda d: probe_store(bus, d)),
+        "uevent": attribute(kobj, BUS_UEVENT, None, len),
+    })
+
+
+def param_file(kobj: Kobject, state: Any, param: ModuleParam) -> File:
+    """``/sys/module/<name>/parameters/<param>``."""
+    entry = NR_DESC_PRM if param.name == "nr_desc_prm" else AbiDoc(
+        (f"/sys/module/*/parameters/{param.name}",), param.perm, param.desc or "A parameter of the module.")
+
+    def show() -> str:
+        value = getattr(state, param.name)
+        return f"{'Y' if value is True else 'N' if value is False else value}\n"
+
+    def store(data: bytes) -> int:
+        try:
+            setattr(state, param.name, param.parse(strip(data)))
+        except ValueError as error:
+            return -34 if "between" in str(error) else -EINVAL
+        return len(data)
+
+    return attribute(kobj, entry, show, store if param.perm & 0o222 else None)
+
+
+def module_dir(kernel: Any, module: Module) -> Dir:
+    """``/sys/module/<name>/``."""
+    kobj = Kobject("")
+    kobj.alive = True
+    state = kernel.module(module.name)
+    bus = platform_bus(kernel)
+
+    def entries() -> dict[str, Inode]:
+        drivers = [d for d in bus.drivers if d.owner == module.name]
+        found: dict[str, Inode] = {
+            "holders": Dir(dict),
+            "initstate": attribute(kobj, MODULE_DOCS["initstate"], lambda: "live\n"),
+            "refcnt": attribute(kobj, MODULE_DOCS["refcnt"], lambda: "0\n"),
+            "taint": attribute(kobj, MODULE_DOCS["taint"], lambda: "\n"),
+            "uevent": attribute(kobj, MODULE_DOCS["uevent"], None, len),
+        }
+        if drivers:
+            found["drivers"] = Dir(lambda: {f"platform:{d.name}": Link(f"../../../bus/platform/drivers/{d.name}") for d in drivers})
+        shown = [p for p in module.params if p.perm]
+        if shown:
+            found["parameters"] = Dir(lambda: {p.name: param_file(kobj, state, p) for p in shown})
+        return dict(sorted(found.items()))
+
+    return Dir(entries)
+
+
+def debug_dir(dentry: Dentry) -> Dir:
+    """A directory of debugfs."""
+    def entries() -> dict[str, Inode]:
+        found: dict[str, Inode] = {}
+        for name, child in sorted(dentry.children.items()):
+            if child.fops is None:
+                found[name] = debug_dir(child)
+            else:
+                found[name] = debug_file(child)
+        return found
+
+    return Dir(entries, 0o700 if dentry.parent is None else dentry.mode & 0o7777)
+
+
+def debug_file(dentry: Dentry) -> File:
+    """A file of debugfs."""
+    def show() -> bytes | int:
+        text = seq_read(dentry.fops, dentry.data)
+        return text if isinstance(text, int) else text.encode()
+
+    file = File(dentry.mode, show, None, 0)
+    file.strict = False
+    file.alive = lambda: not dentry.removed
+    return file
+
+
+def tree_dir(node: DeviceNode) -> Dir:
+    """A node below /sys/firmware/devicetree/base."""
+    def entries() -> dict[str, Inode]:
+        found: dict[str, Inode] = {}
+        for child in node.children:
+            found[f"{child.name}@{child.unit}" if child.unit else child.name] = tree_dir(child)
+        for name, raw in {"name": node.name.encode() + b"\0", **node.properties}.items():
+            file = File(0o444, lambda raw=raw: raw, None, len(raw))  # type: ignore[misc]
+            found[name] = file
+        return dict(sorted(found.items()))
+
+    return Dir(entries)
+
+
+# --- /proc --------------------------------------------------------------------------------------------------------
+
+
+def interrupts_text(kernel: Any) -> str:
+    """``/proc/interrupts``."""
+    out = ["           " + "".join(f"{f'CPU{c.number}':<11}" for c in kernel.cpus).rstrip() + "\n"]
+    for irq, desc in sorted(kernel.gic.descs.items()):
+        if desc.actions:
+            counts = "".join(f"{desc.counts.get(c.number, 0):>10} " for c in kernel.cpus)
+            names = ", ".join(a.name for a in desc.actions)
+            out.append(f"{irq:>3}: {counts}    GIC {irq:>3} Level     {names}\n")
+    return "".join(out)
+
+
+def iomem_text(kernel: Any) -> str:
+    """``/proc/iomem``."""
+    memory = kernel.bus.memory
+    rows = [(memory.base, memory.base + memory.size - 1, "System RAM"), *kernel.mem_regions]
+    return "".join(f"{start:08x}-{end:08x} : {name}\n" for start, end, name in sorted(rows))
+
+
+def modules_text(kernel: Any) -> str:
+    """``/proc/modules``: size and address are not ours to know: 0."""
+    return "".join(f"{m.name} 0 0 {','.join(m.depends) + ',' if m.depends else '-'} Live 0x{0:016x}\n" for m in reversed(modules(kernel)))
+
+
+def uptime_text(kernel: Any) -> str:
+    """``/proc/uptime``."""
+    seconds = kernel.clock.now / 1e9
+    return f"{seconds:.2f} {seconds * len(kernel.cpus):.2f}\n"
+
+
+def proc_dir(kernel: Any) -> Dir:
+    """``/proc``."""
+    return Dir(lambda: {
+        "interrupts": text_file(lambda: interrupts_text(kernel)),
+        "iomem": text_file(lambda: iomem_text(kernel)),
+        "modules": text_file(lambda: modules_text(kernel)),
+        "uptime": text_file(lambda: uptime_text(kernel)),
+        "version": text_file(lambda: "Linux version 4.5.0-rc1 (hidma) #1 SMP\n"),
+    }, 0o555)
+
+
+# --- the whole ----------------------------------------------------------------------------------------------------
+
+
+def mount_root(kernel: Any) -> Vfs:
+    """The tree of ``kernel``, as it is mounted after boot."""
+    def class_dma() -> dict[str, Inode]:
+        found: dict[str, Inode] = {}
+        for dev in platform_bus(kernel).devices:
+            for chan in dma_channels(dev):
+                found[chan.name] = Link("../../" + dev.kobj.path() + f"/dma/{chan.name}")
+        return dict(sorted(found.items()))
+
+    def sys_entries() -> dict[str, Inode]:
+        firmware = {"base": tree_dir(kernel.of_root)} if kernel.of_root is not None else {}
+        return {
+            "bus": Dir(lambda: {"platform": bus_dir(platform_bus(kernel))}),
+            "class": Dir(lambda: {"dma": Dir(class_dma)}),
+            "devices": kobj_dir(kernel.sysfs_root.children["devices"]) if "devices" in kernel.sysfs_root.children else Dir(dict),
+            "firmware": Dir(lambda: {"devicetree": Dir(lambda: dict(firmware))} if firmware else {}),
+            "kernel": Dir(lambda: {"debug": debug_dir(kernel.debugfs_root)}),
+            "module": Dir(lambda: {m.name: module_dir(kernel, m) for m in sorted(modules(kernel), key=lambda m: m.name)}),
+        }
+
+    return Vfs(Dir(lambda: {"proc": proc_dir(kernel), "sys": Dir(sys_entries)}))
