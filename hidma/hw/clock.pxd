@@ -11,6 +11,7 @@ cdef class Timeline:
     cdef public int rank
     cdef public long long time
     cdef public int runnable
+    cdef public int gone
     cdef public object greenlet
     cpdef int resumed(self) except -1
 
@@ -25,9 +26,12 @@ cdef class Clock:
     cdef public Timeline main
     cdef public int stalled
     cdef public int firing
+    cdef public long long stale
 
     cpdef int schedule(self, Event event, long long time) except -1
     cpdef int cancel(self, Event event) except -1
+    @cython.locals(live=list, entry=tuple, event=Event)
+    cpdef int compact(self) except -1
     @cython.locals(entry=tuple, event=Event)
     cpdef long long next_event(self) except -1
     @cython.locals(entry=tuple, event=Event)
@@ -42,5 +46,6 @@ cdef class Clock:
     cpdef int sync(self) except -1
     @cython.locals(other=Timeline, event_time="long long")
     cpdef int idle(self, Timeline me) except -2
+    @cython.locals(me=Timeline)
     cpdef int switch(self, Timeline other) except -1
     cpdef int advance(self, long long time) except -1

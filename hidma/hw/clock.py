@@ -11,10 +11,11 @@ Nothing here looks at a wall clock. Equal times are resolved by rank, which the 
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 FOREVER = 0x7FFFFFFFFFFFFFFF
+STALE_KEPT = 256
 
 
 class Event:
@@ -34,13 +35,16 @@ class Event:
 
 
 class Timeline:
-    """Somebody who spends time: a CPU. ``greenlet`` is where it goes on when it is resumed."""
+    """Somebody who spends time: a CPU. ``greenlet`` is where it goes on when it is resumed, ``gone`` is set when it was
+    taken out of its clock.
+    """
 
     def __init__(self, clock: Clock, rank: int) -> None:
         self.clock = clock
         self.rank = rank
         self.time = clock.now
         self.runnable = 0
+        self.gone = 0
         self.greenlet: Any = None
 
     def resumed(self) -> int:
@@ -61,6 +65,7 @@ class Clock:
         self.main: Timeline | None = None
         self.stalled = 0
         self.firing = 0
+        self.stale = 0
 
     # --- events -----------------------------------------------------------------------------------------------
 
@@ -68,17 +73,35 @@ class Clock:
         """Let ``event`` fire at ``time`` ns (now, if that is past); an earlier appointment of it is dropped."""
         if time < self.now:
             time = self.now
+        if event.armed:
+            self.stale += 1
         self.sequence += 1
         event.armed = self.sequence
         event.time = time
         heappush(self.events, (time, self.sequence, event))
         if time < self.horizon:
             self.horizon = time
+        if self.stale > STALE_KEPT and self.stale > len(self.events) >> 1:
+            self.compact()
         return 0
 
     def cancel(self, event: Event) -> int:
         """Drop the appointment of ``event``, if there is one."""
-        event.armed = 0
+        if event.armed:
+            event.armed = 0
+            self.stale += 1
+        return 0
+
+    def compact(self) -> int:
+        """Drop the appointments that were cancelled or moved: time-outs that never happen would fill the queue."""
+        live = []
+        for entry in self.events:
+            event = entry[2]
+            if event.armed == entry[1]:
+                live.append(entry)
+        heapify(live)
+        self.events = live
+        self.stale = 0
         return 0
 
     def next_event(self) -> int:
@@ -89,6 +112,7 @@ class Clock:
             if event.armed == entry[1]:
                 return event.time
             heappop(self.events)
+            self.stale -= 1
         return FOREVER
 
     def fire_next(self) -> int:
@@ -108,11 +132,13 @@ class Clock:
 
     def add(self, timeline: Timeline) -> int:
         """Let ``timeline`` take part."""
+        timeline.gone = 0
         self.timelines.append(timeline)
         return 0
 
     def remove(self, timeline: Timeline) -> int:
-        """Take ``timeline`` out: it never runs again."""
+        """Take ``timeline`` out: it runs no more, unless it is added again."""
+        timeline.gone = 1
         timeline.runnable = 0
         if timeline in self.timelines:
             self.timelines.remove(timeline)
@@ -120,7 +146,7 @@ class Clock:
 
     def kick(self, timeline: Timeline) -> int:
         """Make an idle ``timeline`` runnable; its time is now, if it was behind."""
-        if not timeline.runnable:
+        if not timeline.runnable and not timeline.gone:
             timeline.runnable = 1
             if timeline.time < self.now:
                 timeline.time = self.now
@@ -164,8 +190,6 @@ class Clock:
                 self.fire_next()
             elif other_time < me.time and other is not None:
                 self.switch(other)
-                self.current = me
-                me.resumed()
             else:
                 break
         self.now = me.time
@@ -177,7 +201,8 @@ class Clock:
     def idle(self, me: Timeline) -> int:
         """``me``, the running timeline, has nothing to do: let time pass until somebody kicks it.
 
-        Returns 0, or -1 when nothing is left that could ever wake anybody (only the main timeline is told).
+        Returns 0, or -1 when nothing is left that could ever wake anybody (only the main timeline is told). It does not
+        return while ``me`` is taken out.
         """
         me.time = self.now
         me.runnable = 0
@@ -186,16 +211,16 @@ class Clock:
             other = self.behind(me)
             if other is not None and other.time < event_time:
                 self.switch(other)
-                self.current = me
-                me.resumed()
             elif event_time < FOREVER:
                 self.fire_next()
-            elif self.main is None or self.main is me:
-                self.stalled = 1
-                me.runnable = 1
-            else:
+            elif self.main is not None and self.main is not me and not self.main.gone:
                 self.stalled = 1
                 self.kick(self.main)
+            elif me.gone:
+                raise RuntimeError("the last timeline was taken out of its clock while it ran")
+            else:
+                self.stalled = 1
+                me.runnable = 1
         if self.now > me.time:
             me.time = self.now
         self.now = me.time
@@ -207,12 +232,21 @@ class Clock:
         return 0
 
     def switch(self, other: Timeline) -> int:
-        """Run ``other`` instead of the current timeline; returns when this one is resumed."""
+        """Run ``other`` instead of the current timeline; returns when this one is resumed, be it by an exception."""
+        me = self.current
         self.current = other
         self.now = other.time
         self.horizon = 0
         other.resumed()
-        other.greenlet.switch()
+        try:
+            other.greenlet.switch()
+        finally:
+            if me is not None:
+                self.current = me
+                if me.time < self.now:
+                    me.time = self.now
+                self.now = me.time
+                me.resumed()
         return 0
 
     def advance(self, time: int) -> int:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 cimport cython
+from hidma.hw.clock cimport Clock
 from hidma.hw.line cimport Line, LineSink
 from hidma.linux cimport sched
 from hidma.linux.sched cimport Cpu, IrqController
@@ -24,6 +25,9 @@ cdef class IrqDesc(LineSink):
     cdef public dict counts
     cdef public int rounds
     cdef public int unhandled
+    cdef public long long last_unhandled
+    cdef public int spurious_disabled
+    cdef public int in_progress
     @cython.locals(cpu=Cpu, controller=Gic, wanted=int, line=Line)
     cpdef int update(self) except -1
 
@@ -35,23 +39,27 @@ cdef class Gic(IrqController):
     cdef public int next_cpu
     cpdef IrqDesc wire(self, int irq, Line line)
     cpdef Cpu assign(self)
-    @cython.locals(waiting=list, desc=IrqDesc)
+    @cython.locals(waiting=list, desc=IrqDesc, clock=Clock, since="long long", rounds=int, served=int, run="long long")
     cpdef int handle(self, Cpu cpu) except -1
-    @cython.locals(queue=list, tasklet=TaskletStruct, flags=int)
+    @cython.locals(queue=list, tasklet=TaskletStruct, flags=int, left=int, rounds=int, run=int)
     cpdef int softirq(self, Cpu cpu) except -1
 
+cpdef int irq_exit(Cpu cpu) except -1
 @cython.locals(flags=int, handled=int, action=IrqAction)
 cpdef int handle_irq(IrqDesc desc, Cpu cpu) except -1
+cpdef int note_interrupt(IrqDesc desc, Cpu cpu, int handled) except -1
 
 @cython.final
 cdef class TaskletStruct:
     cdef public object func
     cdef public object data
     cdef public int state
+    cdef public int running
     cdef public int count
+    cdef public Cpu cpu
 
 cpdef int tasklet_init(TaskletStruct t, object func, object data) except -1
 @cython.locals(cpu=Cpu, gic=Gic)
 cpdef int tasklet_schedule(TaskletStruct t) except -1
-@cython.locals(cpu=Cpu, gic=Gic)
+@cython.locals(cpu=Cpu, since="long long")
 cpdef int tasklet_kill(TaskletStruct t) except -1

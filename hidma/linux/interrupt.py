@@ -2,8 +2,9 @@
 """``<linux/interrupt.h>`` (and ``<linux/irq.h>``): interrupts and tasklets.
 
 Lines are level-triggered: an interrupt is pending while its line is up. Each interrupt goes to one CPU, given out
-round robin when it is requested. Tasklets run when the hard interrupt returns, or when the CPU next schedules.
-Threaded handlers and MSI are not there: the series uses neither.
+round robin when it is requested. Tasklets run when the hard interrupt returns, or when the CPU next schedules; after
+ten rounds in a row they leave the CPU to its tasks for a moment, as they would to ksoftirqd. Threaded handlers and MSI
+are not there: the series uses neither.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ IRQ_NONE = 0
 IRQ_HANDLED = 1
 IRQF_SHARED = 0x80
 IRQF_TRIGGER_HIGH = 0x4
+IRQF_TRIGGER_MASK = 0xF
 SPURIOUS_ROUNDS = 100000
 SPURIOUS_LIMIT = 99900
+SPURIOUS_NS = 100000000
+MAX_SOFTIRQ_RESTART = 10
 
 
 class IrqAction:
@@ -50,11 +54,14 @@ class IrqDesc(LineSink):
         self.counts: dict[int, int] = {}
         self.rounds = 0
         self.unhandled = 0
+        self.last_unhandled = 0
+        self.spurious_disabled = 0
+        self.in_progress = 0
 
     def update(self) -> int:
         """Line, mask and pulse decide whether the interrupt is pending on its CPU."""
         wanted = 0
-        if self.depth == 0:
+        if self.depth == 0 and self.actions:
             wanted = self.pulsed
             for line in self.lines:
                 if line.level:
@@ -120,7 +127,11 @@ class Gic(IrqController):
 
     def handle(self, cpu: Cpu) -> int:
         waiting = self.waiting[cpu.number]
-        while cpu.npending and not cpu.irqs_off:
+        clock = cpu.clock
+        since = clock.now
+        rounds = 0
+        served = 0
+        while cpu.npending and not cpu.irqs_off and not cpu.dead:
             desc = waiting[0]
             if len(waiting) > 1:
                 waiting.append(waiting.pop(0))
@@ -128,35 +139,73 @@ class Gic(IrqController):
                 desc.pulsed = 0
                 desc.update()
             handle_irq(desc, cpu)
+            run = cpu.tasklets_run
+            if cpu.softirq_pending and served < MAX_SOFTIRQ_RESTART:
+                irq_exit(cpu)
+            if cpu.tasklets_run != run:
+                served += 1
+                rounds = 0
+                since = clock.now
+                continue
+            rounds += 1
+            if rounds > sched.LOCKUP_ROUNDS:
+                # nothing but this interrupt: for ever, if nobody is there who could end it
+                alone = clock.next_event() >= sched.NEVER and clock.behind(cpu) is None
+                if alone or clock.now - since > sched.LOCKUP_NS:
+                    raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck: irq {desc.irq} comes again and again")
         return 0
 
     def softirq(self, cpu: Cpu) -> int:
-        if cpu.hardirq or cpu.softirq or cpu.bh_off:
+        if cpu.hardirq or cpu.softirq or cpu.bh_off or cpu.dead:
             return 0
         queue = self.tasklets[cpu.number]
         flags = cpu.irqs_off
+        left = 0
+        rounds = 0
         cpu.softirq = 1
         cpu.irqs_off = 0
         try:
-            # a tasklet that schedules itself again is for the next round, so that the others get their turn
-            while queue:
-                tasklet = queue.pop(0)
-                if tasklet.count:
-                    queue.append(tasklet)
+            while queue and (rounds < MAX_SOFTIRQ_RESTART or cpu.hold_softirq):
+                rounds += 1
+                left = 0
+                run = 0
+                # what is scheduled meanwhile, be it by itself, is for the next round
+                for _ in range(len(queue)):
+                    tasklet = queue.pop(0)
+                    if tasklet.count or tasklet.running:
+                        queue.append(tasklet)
+                        left |= tasklet.running
+                        continue
+                    run = 1
+                    tasklet.state = 0
+                    tasklet.running = 1
+                    try:
+                        call(tasklet.func, tasklet.data)
+                    finally:
+                        tasklet.running = 0
+                    cpu.tasklets_run += 1
+                    if cpu.npending:
+                        sched.interrupts(cpu)
+                if not run:
                     break
-                tasklet.state = 0
-                call(tasklet.func, tasklet.data)
-                if cpu.npending:
-                    sched.interrupts(cpu)
+            else:
+                left = 1
         finally:
             cpu.softirq = 0
             cpu.irqs_off = flags
-        cpu.softirq_pending = 1 if queue else 0
-        return 0
+            cpu.softirq_pending = 1 if queue else 0
+        return 1 if left and queue else 0
+
+
+def irq_exit(cpu: Cpu) -> int:
+    """The softirqs that hard interrupts left, once the last of them has returned."""
+    if not cpu.hold_softirq and not cpu.hardirq and not cpu.softirq and not cpu.bh_off:
+        cpu.controller.softirq(cpu)
+    return 0
 
 
 def handle_irq(desc: IrqDesc, cpu: Cpu) -> int:
-    """One hard interrupt on ``cpu``: its handlers, then the softirqs that they left; 1 if somebody handled it."""
+    """One hard interrupt on ``cpu``: its handlers; 1 if somebody handled it."""
     flags = cpu.irqs_off
     handled = 0
     cpu.hardirq += 1
@@ -169,6 +218,7 @@ def handle_irq(desc: IrqDesc, cpu: Cpu) -> int:
     if cpu.lines_seen:
         cpu.lines_seen.clear()
     desc.counts[cpu.number] = desc.counts.get(cpu.number, 0) + 1
+    desc.in_progress += 1
     if cpu.trace.on:
         cpu.trace.emit(("irq_enter", cpu.number, desc.irq))
     try:
@@ -182,24 +232,38 @@ def handle_irq(desc: IrqDesc, cpu: Cpu) -> int:
         cpu.kernel.die(oops)
         raise oops from None
     finally:
+        desc.in_progress -= 1
         cpu.hardirq -= 1
         cpu.irqs_off = flags
     if cpu.trace.on:
         cpu.trace.emit(("irq_exit", cpu.number, desc.irq))
-    desc.rounds += 1
-    if not handled:
-        desc.unhandled += 1
-    if desc.rounds >= SPURIOUS_ROUNDS:
-        if desc.unhandled > SPURIOUS_LIMIT:
-            cpu.kernel.printk(0, f"irq {desc.irq}: nobody cared (try booting with the \"irqpoll\" option)")
-            cpu.kernel.printk(0, f"Disabling IRQ #{desc.irq}")
-            desc.depth += 1
-            desc.update()
-        desc.rounds = 0
-        desc.unhandled = 0
-    if cpu.softirq_pending and not cpu.hold_softirq and not cpu.hardirq and not cpu.softirq and not cpu.bh_off:
-        cpu.controller.softirq(cpu)
+    note_interrupt(desc, cpu, handled)
     return handled
+
+
+def note_interrupt(desc: IrqDesc, cpu: Cpu, handled: int) -> int:
+    """Of 100,000 interrupts nearly all were handled by nobody: the interrupt is switched off."""
+    if not handled:
+        if cpu.clock.now - desc.last_unhandled > SPURIOUS_NS:
+            desc.unhandled = 0
+        desc.unhandled += 1
+        desc.last_unhandled = cpu.clock.now
+    desc.rounds += 1
+    if desc.rounds < SPURIOUS_ROUNDS:
+        return 0
+    desc.rounds = 0
+    if desc.unhandled > SPURIOUS_LIMIT:
+        kernel = cpu.kernel
+        kernel.printk(3, f"irq {desc.irq}: nobody cared (try booting with the \"irqpoll\" option)")
+        kernel.printk(3, "handlers:")
+        for action in desc.actions:
+            kernel.printk(3, f"[<{kernel.address_of(action.handler):016x}>] {getattr(action.handler, '__name__', '?')}")
+        kernel.printk(0, f"Disabling IRQ #{desc.irq}")
+        desc.spurious_disabled = 1
+        desc.depth += 1
+        desc.update()
+    desc.unhandled = 0
+    return 0
 
 
 def irq_desc(irq: int) -> IrqDesc | None:
@@ -213,7 +277,10 @@ def generic_handle_irq(irq: int) -> int:
     desc = irq_desc(irq)
     if desc is None or not desc.actions:
         return -EINVAL
-    return handle_irq(desc, sched.running_cpu())
+    cpu = sched.running_cpu()
+    handled = handle_irq(desc, cpu)
+    irq_exit(cpu)
+    return handled
 
 
 def request_irq(irq: int, handler: Callable[[int, Any], int], flags: int, name: str, dev_id: Any) -> int:
@@ -222,30 +289,50 @@ def request_irq(irq: int, handler: Callable[[int, Any], int], flags: int, name: 
     rc: int = kernel.fault_inject.value("request_irq")
     if rc:
         return rc
+    if flags & IRQF_SHARED and dev_id is None:
+        return -EINVAL
     desc = kernel.gic.descs.get(irq)
     if desc is None:
         return -EINVAL
-    if desc.actions and not (flags & IRQF_SHARED and desc.actions[0].flags & IRQF_SHARED):
-        kernel.printk(3, f"genirq: Flags mismatch irq {irq}. {flags:08x} ({name}) vs. "
-                         f"{desc.actions[0].flags:08x} ({desc.actions[0].name})")
-        return -EBUSY
-    if flags & IRQF_SHARED and dev_id is None:
-        return -EINVAL
+    if desc.actions:
+        old = desc.actions[0]
+        if not flags & old.flags & IRQF_SHARED or (flags ^ old.flags) & IRQF_TRIGGER_MASK:
+            kernel.printk(3, f"genirq: Flags mismatch irq {irq}. {flags:08x} ({name}) vs. {old.flags:08x} ({old.name})")
+            return -EBUSY
     desc.actions.append(IrqAction(handler, flags, name, dev_id))
+    desc.rounds = 0
+    desc.unhandled = 0
+    if desc.cpu is None:
+        desc.cpu = kernel.gic.assign()
     if len(desc.actions) == 1:
-        if desc.cpu is None:
-            desc.cpu = kernel.gic.assign()
         desc.depth = 0
-        desc.update()
-        cpu = sched.running_cpu()
-        if cpu.npending and not cpu.irqs_off:
-            sched.interrupts(cpu)
+    elif desc.spurious_disabled:
+        desc.depth -= 1
+    desc.spurious_disabled = 0
+    desc.update()
+    sched.interrupts(sched.running_cpu())
     return 0
 
 
+def synchronize_irq(irq: int) -> None:
+    """Wait until no handler of ``irq`` runs on any CPU; from inside one of them that is for ever."""
+    desc = irq_desc(irq)
+    cpu = sched.running_cpu()
+    if desc is None or desc.cpu is None:
+        return
+    if desc.in_progress and desc.cpu is cpu:
+        raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck: a handler of irq {irq} waits for its own end")
+    since = cpu.clock.now
+    while desc.in_progress:
+        sched.wait_here(cpu, since, "synchronize_irq")
+
+
 def free_irq(irq: int, dev_id: Any) -> None:
-    """Remove the handler that was installed with ``dev_id``."""
-    kernel = sched.running_cpu().kernel
+    """Remove the handler that was installed with ``dev_id``; returns when it runs nowhere any more."""
+    cpu = sched.running_cpu()
+    kernel = cpu.kernel
+    if in_interrupt(cpu):
+        kernel.warn(f"Trying to free IRQ {irq} from IRQ context!")
     desc = kernel.gic.descs.get(irq)
     if desc is not None:
         for action in desc.actions:
@@ -254,13 +341,15 @@ def free_irq(irq: int, dev_id: Any) -> None:
                 if not desc.actions:
                     desc.depth = 1
                     desc.pulsed = 0
+                    desc.spurious_disabled = 0
                     desc.update()
+                synchronize_irq(irq)
                 return
-    kernel.printk(4, f"Trying to free already-free IRQ {irq}")
+    kernel.warn(f"Trying to free already-free IRQ {irq}")
 
 
-def disable_irq(irq: int) -> None:
-    """Mask ``irq``; calls nest."""
+def disable_irq_nosync(irq: int) -> None:
+    """Mask ``irq``; calls nest. A handler that runs on another CPU goes on."""
     desc = irq_desc(irq)
     if desc is not None:
         desc.depth += 1
@@ -268,7 +357,10 @@ def disable_irq(irq: int) -> None:
             desc.update()
 
 
-disable_irq_nosync = disable_irq
+def disable_irq(irq: int) -> None:
+    """Mask ``irq`` and wait until no handler of it runs; calls nest."""
+    disable_irq_nosync(irq)
+    synchronize_irq(irq)
 
 
 def enable_irq(irq: int) -> None:
@@ -276,15 +368,13 @@ def enable_irq(irq: int) -> None:
     desc = irq_desc(irq)
     if desc is None:
         return
-    cpu = sched.running_cpu()
     if desc.depth == 0:
-        cpu.kernel.printk(4, f"Unbalanced enable for IRQ {irq}")
+        sched.running_cpu().kernel.warn(f"Unbalanced enable for IRQ {irq}")
         return
     desc.depth -= 1
     if desc.cpu is not None:
         desc.update()
-    if cpu.npending and not cpu.irqs_off:
-        sched.interrupts(cpu)
+    sched.interrupts(sched.running_cpu())
 
 
 def devm_request_irq(dev: Any, irq: int, handler: Callable[[int, Any], int], flags: int, name: str, dev_id: Any) -> int:
@@ -314,13 +404,16 @@ def devm_free_irq(dev: Any, irq: int, dev_id: Any) -> None:
 
 
 class TaskletStruct:
-    """``struct tasklet_struct``: ``state`` is 1 while scheduled, ``count`` above 0 while disabled."""
+    """``struct tasklet_struct``: ``state`` is 1 while scheduled, ``running`` while its function runs, ``count`` is above
+    0 while disabled; ``cpu`` is where it was scheduled last."""
 
     def __init__(self) -> None:
         self.func: Any = None
         self.data: Any = None
         self.state = 0
+        self.running = 0
         self.count = 0
+        self.cpu: Any = None
 
 
 def tasklet_init(t: TaskletStruct, func: Any, data: Any) -> int:
@@ -338,8 +431,33 @@ def tasklet_schedule(t: TaskletStruct) -> int:
         cpu = sched.this_cpu
         gic = cpu.controller
         t.state = 1
+        t.cpu = cpu
         gic.tasklets[cpu.number].append(t)
         cpu.softirq_pending = 1
+    return 0
+
+
+def tasklet_disable_nosync(t: TaskletStruct) -> int:
+    """Keep ``t`` from starting; calls nest. It stays scheduled."""
+    t.count += 1
+    return 0
+
+
+def tasklet_disable(t: TaskletStruct) -> int:
+    """Keep ``t`` from starting and wait until it runs nowhere; calls nest."""
+    t.count += 1
+    cpu = sched.running_cpu()
+    since = cpu.clock.now
+    while t.running:
+        sched.wait_here(cpu, since, "tasklet_disable")
+    return 0
+
+
+def tasklet_enable(t: TaskletStruct) -> int:
+    """Undo one :func:`tasklet_disable`; if it is scheduled, it runs soon."""
+    t.count -= 1
+    if t.state and not t.count and t.cpu is not None:
+        t.cpu.clock.kick(t.cpu)
     return 0
 
 
@@ -347,22 +465,37 @@ def tasklet_kill(t: TaskletStruct) -> int:
     """Wait until ``t`` is neither scheduled nor running; a scheduled one runs first."""
     cpu = sched.this_cpu
     if in_interrupt(cpu):
-        cpu.kernel.printk(4, "Attempt to kill tasklet from interrupt")
-    gic = cpu.controller
-    for number, queue in enumerate(gic.tasklets):
-        if t in queue:
-            # the CPU that it waits on runs its softirqs while this task waits
-            if number == cpu.number:
-                held = cpu.hold_softirq
-                gic.softirq(cpu)
-                cpu.hold_softirq = held
-            else:
-                while t.state and t in queue:
-                    other = cpu.kernel.cpus[number]
-                    cpu.clock.kick(other)
-                    cpu.clock.tick(1000)
-                    if cpu.npending and not cpu.irqs_off:
-                        sched.interrupts(cpu)
+        cpu.kernel.printk(5, "Attempt to kill tasklet from interrupt")
+    since = cpu.clock.now
+    while t.state or t.running:
+        if in_interrupt(cpu) and (t.cpu is cpu or t.running):
+            raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck: "
+                             "tasklet_kill() in an interrupt waits for what runs after it")
+        if t.cpu is cpu:
+            # this task yields to ksoftirqd
+            cpu.controller.softirq(cpu)
+            if not t.state and not t.running:
+                break
+        elif t.cpu is not None:
+            cpu.clock.kick(t.cpu)
+        sched.wait_here(cpu, since, "tasklet_kill")
+        sched.cond_resched()
+    return 0
+
+
+def local_bh_disable() -> int:
+    """Keep softirqs from running on this CPU; calls nest."""
+    cpu = sched.running_cpu()
+    cpu.bh_off += 1
+    return 0
+
+
+def local_bh_enable() -> int:
+    """Undo one :func:`local_bh_disable`; with the last one the softirqs that wait are run."""
+    cpu = sched.running_cpu()
+    cpu.bh_off -= 1
+    if cpu.softirq_pending and not cpu.irqs_off:
+        irq_exit(cpu)
     return 0
 
 

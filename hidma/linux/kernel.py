@@ -10,12 +10,15 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from greenlet import getcurrent
+
+from hidma.linux import sched
 from hidma.linux.debugfs import Dentry
 from hidma.linux.fault_inject import FaultInject
 from hidma.linux.interrupt import Gic
 from hidma.linux.kobject import Kobject
 from hidma.linux.printk import LogLine
-from hidma.linux.sched import Cpu, KernelOops, Task, attach, cpu_idle, detach
+from hidma.linux.sched import CLOSED, STOPPED, Cpu, KernelOops, Task, attach, cpu_idle, detach, kill
 
 if TYPE_CHECKING:
     from hidma.hw.bus import Bus
@@ -69,6 +72,7 @@ class Kernel:
             self.gic.waiting.append([])
             self.gic.tasklets.append([])
             idle = Task(f"swapper/{number}", cpu, cpu_idle, cpu)
+            cpu.idle_task = idle
             cpu.current_task = idle
             cpu.greenlet = idle.greenlet
             self.clock.add(cpu)
@@ -155,7 +159,7 @@ class Kernel:
             self.printk(0, f" {name}")
         self.printk(0, f"---[ end Kernel panic - not syncing: {oops.message} ]---")
         for cpu in self.cpus:
-            cpu.npending = 0
+            cpu.dead = STOPPED
             cpu.irqs_off = 1
             if cpu.main_task is None:
                 self.clock.remove(cpu)
@@ -163,26 +167,46 @@ class Kernel:
                 self.clock.kick(cpu)
 
     def close(self) -> None:
-        """End every thread; the kernel is of no use afterwards."""
+        """End every thread and give back what it holds; the kernel is of no use afterwards, others go on."""
         self.leave()
-        for task in [*self.threads, *(c.current_task for c in self.cpus)]:
-            if task is not None and task.greenlet and not task.greenlet.dead:
-                task.greenlet.throw()
+        clock = self.clock
+        now, current, running = clock.now, clock.current, sched.running_cpu()
         for cpu in self.cpus:
-            self.clock.remove(cpu)
+            cpu.dead = CLOSED
+            clock.remove(cpu)
+        clock.firing += 1  # while threads unwind nobody else may run
+        try:
+            for task in [*self.threads, *(cpu.idle_task for cpu in self.cpus)]:
+                if task is not None:
+                    kill(task)
+        finally:
+            clock.firing -= 1
+            clock.now = now
+            clock.current = current
+            if running is not None:
+                running.resumed()
+        self.threads.clear()
 
     # --- entering ---------------------------------------------------------------------------------------------
 
     def enter(self) -> None:
-        """The calling thread of Python becomes the task ``init`` on CPU 0, at its present time."""
+        """The calling thread of Python becomes the task ``init`` on CPU 0, at its present time.
+
+        Nothing changes when it is that task already, but that this kernel's CPU is the running one again.
+
+        :raises KernelOops: when the kernel has stopped
+        """
+        if self.dead is not None:
+            raise self.dead
         cpu = self.cpus[0]
         if cpu.main_task is None:
             main = self.clock.main
-            if main is not None and main is not cpu:
+            if main is not None:
                 assert isinstance(main, Cpu)
-                if main.main_task is not None:
-                    detach(main)
+                detach(main)
             attach(cpu, "init")
+        elif cpu.main_task.greenlet is getcurrent():
+            cpu.resumed()
 
     def leave(self) -> None:
         """Undo :meth:`enter`: CPU 0 goes on without the caller."""

@@ -22,6 +22,10 @@ cdef class Cpu(Timeline):
     cdef public int npending
     cdef public int softirq_pending
     cdef public int hold_softirq
+    cdef public long long tasklets_run
+    cdef public int dead
+    cdef public int frozen
+    cdef public object spins_on
     cdef public int lockdep
     cdef public int rounds
     cdef public long long round_time
@@ -29,6 +33,7 @@ cdef class Cpu(Timeline):
     cdef public set lines_seen
     cdef public int lines_repeated
     cdef public list queue
+    cdef public Task idle_task
     cdef public Task current_task
     cdef public Task main_task
 
@@ -65,19 +70,27 @@ cpdef int watch(Cpu cpu) except -1
 cpdef int watch_line(Cpu cpu, str text) except -1
 @cython.locals(cpu=Cpu)
 cpdef int wake_up_process(Task task) except -1
-@cython.locals(main=Task)
+cpdef int stopped(Cpu cpu) except -1
+@cython.locals(main=Task, left=int)
 cpdef Task pick(Cpu cpu)
-@cython.locals(cpu=Cpu, me=Task, task=Task)
+@cython.locals(cpu=Cpu)
 cpdef int schedule() except -2
+@cython.locals(hardirq=int, softirq=int, irqs_off=int, bh_off=int)
+cpdef int schedule_atomic(Cpu cpu) except -2
+@cython.locals(me=Task, task=Task)
+cpdef int switch_task(Cpu cpu) except -2
 @cython.locals(clock=Clock, task=Task)
 cpdef Task attach(Cpu cpu, str name)
-@cython.locals(idle=Task)
+@cython.locals(clock=Clock, task=Task, idle=Task)
 cpdef int detach(Cpu cpu) except -1
+cpdef int kill(Task task) except -1
 cpdef Cpu running_cpu()
 @cython.locals(cpu=Cpu)
 cpdef int spend(long long ns) except -1
 @cython.locals(cpu=Cpu, me=Task, until="long long", left="long long")
 cpdef long long schedule_timeout(long long ns) except -1
+@cython.locals(cpu=Cpu)
 cpdef int cond_resched() except -1
 @cython.locals(cpu=Cpu, ns="long long")
 cpdef int cpu_relax() except -1
+cpdef int wait_here(Cpu cpu, long long since, str what) except -1

@@ -5,7 +5,8 @@ A CPU is a timeline of the machine's clock; a task is a greenlet that belongs to
 softirq, hard interrupt. An interrupt is taken when its line is up and interrupts are enabled on the CPU that it goes
 to: after a register access, at the end of an irq-disabled section, or in a sleep; nowhere else.
 
-It does not preempt: a task runs until it sleeps, waits or ends.
+It does not preempt: a task runs until it sleeps, waits or ends. A CPU whose kernel has stopped, or was closed, runs
+nothing any more.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from greenlet import getcurrent, greenlet
+from greenlet import GreenletExit, getcurrent, greenlet
 
 from hidma.hw.clock import Clock, Event, Timeline
 from hidma.hw.memory import Memory
@@ -29,6 +30,11 @@ TASK_DEAD = 64
 LOCKUP_ROUNDS = 100000
 LOCKUP_NS = 20000000000
 LOCKUP_LINES = 900
+KSOFTIRQD_NS = 1000
+NEVER = 0x7FFFFFFFFFFFFFFF
+
+STOPPED = 1
+CLOSED = 2
 
 
 class KernelOops(Exception):
@@ -48,10 +54,14 @@ class KernelOops(Exception):
 
 
 def as_oops(error: BaseException) -> KernelOops:
-    """``error`` as an Oops: an index past an array of the port is one too."""
+    """``error`` as an Oops: an index past an array of the port is one too, and so is whatever else ends a thread."""
     if isinstance(error, KernelOops):
         return error
-    oops = KernelOops("Unable to handle kernel paging request: an index past its array")
+    if isinstance(error, IndexError):
+        oops = KernelOops("Unable to handle kernel paging request: an index past its array")
+    else:
+        oops = KernelOops(f"BUG: {type(error).__name__}: {error}")
+        oops.__cause__ = error
     oops.__traceback__ = error.__traceback__
     return oops
 
@@ -64,14 +74,19 @@ class IrqController:
         return 0
 
     def softirq(self, cpu: Cpu) -> int:
-        """Run the softirqs that are pending on ``cpu``."""
+        """Run the softirqs that are pending on ``cpu``; 1 if some were left for the next turn."""
         return 0
 
 
 class Cpu(Timeline):
-    """One CPU of one kernel."""
+    """One CPU of one kernel.
 
-    def __init__(self, clock: Clock, rank: int, kernel: Kernel, number: int, windows: list[Any], memory: Memory) -> None:
+    ``irqs_off``, ``hardirq``, ``softirq`` and ``bh_off`` are its context; ``dead`` is STOPPED or CLOSED when it runs no
+    more; ``frozen`` while the caller of Python left it in the middle of an atomic section.
+    """
+
+    def __init__(self, clock: Clock, rank: int, kernel: Kernel, number: int, windows: list[Any],
+                 memory: Memory) -> None:
         Timeline.__init__(self, clock, rank)
         self.kernel = kernel
         self.trace = kernel.trace
@@ -86,6 +101,10 @@ class Cpu(Timeline):
         self.npending = 0
         self.softirq_pending = 0
         self.hold_softirq = 0
+        self.tasklets_run = 0
+        self.dead = 0
+        self.frozen = 0
+        self.spins_on: Any = None
         self.lockdep = 1
         self.rounds = 0
         self.round_time = 0
@@ -93,6 +112,7 @@ class Cpu(Timeline):
         self.lines_seen: set[str] = set()
         self.lines_repeated = 0
         self.queue: list[Task] = []
+        self.idle_task: Task | None = None
         self.current_task: Task | None = None
         self.main_task: Task | None = None
 
@@ -131,15 +151,27 @@ class Task:
         assert self.threadfn is not None
         kernel = self.cpu.kernel
         try:
-            self.result = self.threadfn(self.data)
-        except (KernelOops, IndexError) as error:
+            if not self.should_stop:
+                self.result = self.threadfn(self.data)
+        except GreenletExit:
+            self.state = TASK_DEAD
+            return None
+        except Exception as error:
             kernel.die(as_oops(error))
+        except BaseException as error:  # somebody interrupts the program: its main greenlet hears of it
+            kernel.die(as_oops(error))
+            self.state = TASK_DEAD
+            main = self.cpu.clock.main
+            if main is not None and main.main_task is not None:
+                self.greenlet.parent = main.main_task.greenlet
+            raise
         self.state = TASK_DEAD
         for waiter in self.waiters:
             wake_up_process(waiter)
         self.waiters = []
         if self.cpu.irqs_off or self.cpu.bh_off:
-            kernel.printk(4, f"BUG: thread {self.name} ended with interrupts or softirqs disabled")
+            if not self.cpu.dead:
+                kernel.printk(4, f"BUG: thread {self.name} ended with interrupts or softirqs disabled")
             self.cpu.irqs_off = 0
             self.cpu.bh_off = 0
         return last_switch(self)
@@ -159,7 +191,6 @@ class TaskWakeup(Event):
     def fire(self) -> int:
         wake_up_process(self.task)
         return 0
-
 
 
 this_cpu: Any = None
@@ -182,7 +213,7 @@ def in_interrupt(cpu: Cpu) -> int:
 
 def interrupts(cpu: Cpu) -> int:
     """Take what is pending, unless interrupts are disabled on ``cpu``."""
-    while cpu.npending and not cpu.irqs_off:
+    while cpu.npending and not cpu.irqs_off and not cpu.dead:
         cpu.controller.handle(cpu)
     return 0
 
@@ -237,35 +268,52 @@ def watch_line(cpu: Cpu, text: str) -> int:
 
 def wake_up_process(task: Task) -> int:
     """Make ``task`` runnable on its CPU; 1 if it was not."""
-    if task.state == TASK_RUNNING or task.state == TASK_DEAD:
+    cpu = task.cpu
+    if task.state == TASK_RUNNING or task.state == TASK_DEAD or cpu.dead:
         return 0
     task.state = TASK_RUNNING
-    cpu = task.cpu
     cpu.clock.cancel(task.wakeup)
     cpu.queue.append(task)
-    if cpu is not this_cpu or not cpu.runnable:
-        cpu.clock.kick(cpu)
+    cpu.clock.kick(cpu)
     return 1
+
+
+def stopped(cpu: Cpu) -> int:
+    """Whoever still runs on ``cpu``, whose kernel has stopped or was closed, ends here."""
+    if cpu.dead == CLOSED:
+        raise GreenletExit
+    raise cpu.kernel.dead
 
 
 def pick(cpu: Cpu) -> Task:
     """Whoever runs next on ``cpu``; idles until there is somebody.
 
-    When the machine has come to rest and nothing could ever wake anybody, the main task is woken and told so.
+    When the machine has come to rest and nothing could ever wake anybody, the main task is woken and told so. On a CPU
+    whose kernel has stopped only the main task goes on, to hear of it.
     """
     while True:
+        if cpu.dead:
+            if cpu.dead == CLOSED:
+                stopped(cpu)
+            if cpu.main_task is not None:
+                cpu.main_task.state = TASK_RUNNING
+                return cpu.main_task
+            cpu.clock.idle(cpu)
+            continue
         interrupts(cpu)
+        left = 0
         if cpu.softirq_pending and not cpu.hold_softirq and not in_interrupt(cpu):
-            cpu.controller.softirq(cpu)
+            left = cpu.controller.softirq(cpu)
         if cpu.queue:
             return cpu.queue.pop(0)
-        if cpu.clock.idle(cpu) < 0:
+        if left:
+            # ksoftirqd has the CPU for itself: what was left goes on after a moment
+            cpu.clock.tick(KSOFTIRQD_NS)
+        elif cpu.clock.idle(cpu) < 0:
             main = cpu.main_task
             assert main is not None
             main.stalled = 1
             wake_up_process(main)
-        elif cpu.kernel.dead is not None and cpu.main_task is not None:
-            wake_up_process(cpu.main_task)
 
 
 def schedule() -> int:
@@ -274,9 +322,35 @@ def schedule() -> int:
     Returns 0, or -1 when the machine has come to rest and nothing could ever wake it (the main task only).
     """
     cpu = this_cpu
-    me = cpu.current_task
-    if cpu.hardirq or cpu.softirq or cpu.irqs_off:
+    if cpu.hardirq or cpu.softirq or cpu.irqs_off or cpu.bh_off:
+        return schedule_atomic(cpu)
+    return switch_task(cpu)
+
+
+def schedule_atomic(cpu: Cpu) -> int:
+    """:func:`schedule` where it is forbidden: complained about; the context is the task's own and comes back with it."""
+    if not cpu.dead:
         cpu.kernel.atomic_sleep(cpu)
+    hardirq = cpu.hardirq
+    softirq = cpu.softirq
+    irqs_off = cpu.irqs_off
+    bh_off = cpu.bh_off
+    cpu.hardirq = 0
+    cpu.softirq = 0
+    cpu.irqs_off = 0
+    cpu.bh_off = 0
+    try:
+        return switch_task(cpu)
+    finally:
+        cpu.hardirq = hardirq
+        cpu.softirq = softirq
+        cpu.irqs_off = irqs_off
+        cpu.bh_off = bh_off
+
+
+def switch_task(cpu: Cpu) -> int:
+    """Let another task of ``cpu`` run until it is the present one's turn again."""
+    me = cpu.current_task
     if me.state == TASK_RUNNING:
         cpu.queue.append(me)
     task = pick(cpu)
@@ -286,8 +360,8 @@ def schedule() -> int:
         task.greenlet.switch()
     # resumed: whoever switched here made this CPU the running one
     if me is cpu.main_task:
-        if cpu.kernel.dead is not None:
-            raise cpu.kernel.dead
+        if cpu.dead:
+            stopped(cpu)
         if me.stalled:
             me.stalled = 0
             return -1
@@ -298,6 +372,8 @@ def last_switch(me: Task) -> Any:
     """The end of a thread: the next task of the CPU becomes the parent, to which a dead greenlet returns."""
     cpu = me.cpu
     task = pick(cpu)
+    if me in cpu.kernel.threads:
+        cpu.kernel.threads.remove(me)
     cpu.current_task = task
     cpu.greenlet = task.greenlet
     me.greenlet.parent = task.greenlet
@@ -306,42 +382,67 @@ def last_switch(me: Task) -> Any:
 
 def cpu_idle(cpu: Any) -> int:
     """The idle task of a CPU: runs whatever comes."""
-    cpu.current_task.state = TASK_UNINTERRUPTIBLE
     while True:
+        cpu.idle_task.state = TASK_UNINTERRUPTIBLE
         schedule()
-        cpu.current_task.state = TASK_UNINTERRUPTIBLE
 
 
 def attach(cpu: Cpu, name: str) -> Task:
-    """Let the calling greenlet be task ``name`` of ``cpu``, at its present time, and run there."""
+    """Let the calling greenlet be task ``name`` of ``cpu``: first in its queue, at its present time."""
     clock = cpu.clock
     task = Task(name, cpu, None, None)
     task.state = TASK_RUNNING
     cpu.main_task = task
     clock.main = cpu
-    if clock.current is not None and clock.current is not cpu:
-        clock.current.time = clock.now
-    if cpu.time < clock.now:
-        cpu.time = clock.now
-    cpu.current_task = task
-    cpu.greenlet = task.greenlet
-    cpu.runnable = 1
-    clock.current = cpu
-    clock.now = cpu.time
-    clock.horizon = 0
-    cpu.resumed()
+    clock.current = None
+    if cpu.frozen:
+        # it was left in the middle of an atomic section: nobody else has run there, the section goes on
+        cpu.frozen = 0
+        clock.add(cpu)
+        clock.kick(cpu)
+        cpu.current_task = task
+        cpu.greenlet = task.greenlet
+        clock.current = cpu
+        clock.now = cpu.time
+        clock.horizon = 0
+        cpu.resumed()
+        return task
+    cpu.queue.insert(0, task)
+    clock.kick(cpu)
+    clock.switch(clock.behind(None))
     return task
 
 
 def detach(cpu: Cpu) -> int:
-    """Take the calling greenlet off ``cpu``: its idle task carries on there."""
-    idle = Task(f"swapper/{cpu.number}", cpu, cpu_idle, cpu)
+    """Take the calling greenlet off ``cpu``: its idle task carries on there, unless it is left in an atomic section."""
+    clock = cpu.clock
+    task = cpu.main_task
+    clock.cancel(task.wakeup)
+    task.state = TASK_DEAD
     cpu.main_task = None
+    idle = cpu.idle_task
     cpu.current_task = idle
     cpu.greenlet = idle.greenlet
-    cpu.time = cpu.clock.now
-    cpu.runnable = 1
-    cpu.clock.current = None
+    cpu.time = clock.now
+    clock.current = None
+    clock.main = None
+    if cpu.dead:
+        clock.remove(cpu)
+    elif cpu.hardirq or cpu.softirq or cpu.irqs_off or cpu.bh_off:
+        cpu.frozen = 1
+        clock.remove(cpu)
+    else:
+        cpu.runnable = 1
+    return 0
+
+
+def kill(task: Task) -> int:
+    """End ``task`` wherever it stands; what it holds is given back, the kernel it belongs to is closed."""
+    task.cpu.clock.cancel(task.wakeup)
+    if task.greenlet and not task.greenlet.dead:
+        task.greenlet.parent = getcurrent()
+        task.greenlet.throw()
+    task.state = TASK_DEAD
     return 0
 
 
@@ -373,18 +474,35 @@ def schedule_timeout(ns: int) -> int:
 
 
 def cond_resched() -> int:
-    """Let another task of this CPU run, if one is ready."""
-    if this_cpu.queue:
-        schedule()
+    """Let another task of this CPU run, if one is ready, and softirqs that wait; nothing in atomic context."""
+    cpu = this_cpu
+    if cpu.queue or cpu.softirq_pending and not cpu.hold_softirq:
+        if not (cpu.hardirq or cpu.softirq or cpu.irqs_off or cpu.bh_off):
+            schedule()
     return 0
 
 
 def cpu_relax() -> int:
-    """One turn of a busy wait: time passes up to the next thing that could end it, a millisecond at most."""
+    """One turn of a busy wait: time passes up to the next thing that could end it, a millisecond at most.
+
+    Softirqs that wait for the CPU get their turn, as ksoftirqd would.
+    """
     cpu = this_cpu
-    ns = cpu.clock.next_event() - cpu.clock.now
+    if cpu.dead:
+        stopped(cpu)
+    if cpu.softirq_pending and not cpu.hold_softirq and not in_interrupt(cpu):
+        cpu.controller.softirq(cpu)
+    ns = cpu.clock.horizon - cpu.clock.now
     if ns > 1000000:
         ns = 1000000
     if ns < 100:
         ns = 100
     return spend(ns)
+
+
+def wait_here(cpu: Cpu, since: int, what: str) -> int:
+    """One turn of a wait for another CPU that does not sleep, begun at ``since`` ns; for ever is a lockup."""
+    if cpu.clock.now - since > LOCKUP_NS:
+        raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck for "
+                         f"{(cpu.clock.now - since) // 1000000000}s! [{what}]")
+    return cpu_relax()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 cimport cython
+from hidma.hw.clock cimport Clock
 from hidma.linux cimport sched
 from hidma.linux.sched cimport Cpu
 
@@ -13,7 +14,9 @@ cdef class Spinlock:
 cpdef int spin_lock_init(Spinlock lock) except -1
 @cython.locals(usage=int)
 cdef int check(Spinlock lock, Cpu cpu, int irqs_on) except -1
+@cython.locals(clock=Clock, since="long long", ns="long long", wanted=Spinlock)
 cdef int contended(Spinlock lock, Cpu cpu) except -1
+cdef int unlocked_by(Spinlock lock, Cpu cpu) except -1
 @cython.locals(cpu=Cpu)
 cpdef int spin_lock(Spinlock lock) except -1
 @cython.locals(cpu=Cpu)

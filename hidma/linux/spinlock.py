@@ -2,8 +2,9 @@
 """``<linux/spinlock.h>``: spinlocks, and a lockdep in small.
 
 A lock is contended only when its holder handed over inside the section (a register access there); then the other
-CPU spins until it is released. The checks (recursion, wrong CPU, never initialised, taken both in a hard interrupt
-and with interrupts enabled) are done while ``cpu.lockdep`` is set and only ever log.
+CPU spins until it is released. A spin that can never end is an Oops: recursion, two CPUs that wait for each other, a
+holder that sleeps for ever. The other checks (wrong CPU, never initialised, taken both in a hard interrupt and with
+interrupts enabled) are done while ``cpu.lockdep`` is set, log once for each lock, and go on.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from hidma.linux.sched import Cpu, KernelOops
 
 USED_IN_HARDIRQ = 1
 USED_WITH_IRQS_ON = 2
+SPIN_NS = 100
 
 
 class Spinlock:
@@ -34,7 +36,7 @@ def spin_lock_init(lock: Spinlock) -> int:
 
 
 def check(lock: Spinlock, cpu: Cpu, irqs_on: int) -> int:
-    """What lockdep would say about taking ``lock`` here; each complaint is made once for a lock."""
+    """What lockdep would say about taking ``lock`` here, with interrupts enabled or not."""
     if not lock.ready:
         lock.ready = 1
         cpu.kernel.printk(3, f"BUG: spinlock bad magic on CPU#{cpu.number}, {lock.name}: used before spin_lock_init()")
@@ -44,18 +46,53 @@ def check(lock: Spinlock, cpu: Cpu, irqs_on: int) -> int:
     elif irqs_on:
         usage |= USED_WITH_IRQS_ON
     if usage != lock.usage:
-        lock.usage = usage
         if usage == 3:
-            cpu.kernel.printk(4, f"inconsistent {{IN-HARDIRQ-W}} -> {{HARDIRQ-ON-W}} usage of {lock.name} on CPU#{cpu.number}")
+            before, now = "{IN-HARDIRQ-W}", "{HARDIRQ-ON-W}"
+            if lock.usage == USED_WITH_IRQS_ON:
+                before, now = now, before
+            cpu.kernel.printk(4, f"inconsistent {before} -> {now} usage of {lock.name} on CPU#{cpu.number}")
+        lock.usage = usage
     return 0
 
 
 def contended(lock: Spinlock, cpu: Cpu) -> int:
     """``lock`` is held: by this CPU (it would spin for ever), or by one that is waited for."""
-    if lock.holder == cpu.number + 1:
-        raise KernelOops(f"BUG: spinlock recursion on CPU#{cpu.number}, {lock.name}")
-    while lock.holder:
-        cpu.clock.tick(10)
+    clock = cpu.clock
+    since = clock.now
+    cpu.spins_on = lock
+    try:
+        while lock.holder:
+            if lock.holder == cpu.number + 1:
+                raise KernelOops(f"BUG: spinlock recursion on CPU#{cpu.number}, {lock.name}")
+            # whoever is waited for may wait in turn: in a circle, nobody ever lets go
+            wanted = lock
+            for _ in cpu.kernel.cpus:
+                if wanted is None or not wanted.holder:
+                    break
+                if wanted.holder == cpu.number + 1:
+                    raise KernelOops(f"BUG: spinlock lockup on CPU#{cpu.number}, {lock.name}: "
+                                     f"CPU#{lock.holder - 1} waits for {wanted.name}, which is held here")
+                wanted = cpu.kernel.cpus[wanted.holder - 1].spins_on
+            alone = clock.next_event() >= sched.NEVER and clock.behind(cpu) is None
+            if alone or clock.now - since > sched.LOCKUP_NS:
+                raise KernelOops(f"BUG: spinlock lockup on CPU#{cpu.number}, {lock.name}: "
+                                 f"CPU#{lock.holder - 1} never lets go")
+            ns = clock.horizon - clock.now
+            clock.tick(ns if SPIN_NS < ns < 1000000 else SPIN_NS)
+            if cpu.dead:
+                sched.stopped(cpu)
+    finally:
+        cpu.spins_on = None
+    return 0
+
+
+def unlocked_by(lock: Spinlock, cpu: Cpu) -> int:
+    """``lock`` is released by ``cpu``, which does not hold it."""
+    what = "wrong CPU" if lock.holder else "already unlocked"
+    text = f"BUG: spinlock {what} on CPU#{cpu.number}, {lock.name}"
+    if text not in cpu.kernel.warned:
+        cpu.kernel.warned.add(text)
+        cpu.kernel.printk(3, text)
     return 0
 
 
@@ -74,7 +111,7 @@ def spin_unlock(lock: Spinlock) -> int:
     """Release ``lock``."""
     cpu = sched.this_cpu
     if lock.holder != cpu.number + 1:
-        cpu.kernel.printk(3, f"BUG: spinlock already unlocked or wrong CPU#{cpu.number}, {lock.name}")
+        unlocked_by(lock, cpu)
     lock.holder = 0
     return 0
 
@@ -96,7 +133,7 @@ def spin_unlock_irqrestore(lock: Spinlock, flags: int) -> int:
     """Release ``lock`` and restore the interrupt state; a pending interrupt is taken here."""
     cpu = sched.this_cpu
     if lock.holder != cpu.number + 1:
-        cpu.kernel.printk(3, f"BUG: spinlock already unlocked or wrong CPU#{cpu.number}, {lock.name}")
+        unlocked_by(lock, cpu)
     lock.holder = 0
     cpu.irqs_off = flags
     if cpu.hardirq:
