@@ -139,6 +139,7 @@ class Machine:
         self.kernel = Kernel("host" if board.managements else "guest", self.bus, count, debug, ranks)
         self.kernel.oops_row = lambda oops: oops_row(oops, self.kernel)
         self.kernel.dma_ops = DmaOps(self.memory)
+        self.kernel.module("random").crng = random.Random(f"random numbers of {self.kernel.name} {seed}")
         for line in self.lines:
             self.kernel.gic.wire(line.number, line)
         self.dma = Dma(self)
@@ -329,7 +330,7 @@ def boot(board: str | PathLike[str] | bytes = "host", *, instant: bool = False, 
 
     :param board: a bundled board (``host``, ``guest``), a path (.dts, .dtb), or a device tree blob
     :param instant: let the hardware's work cost no virtual time (register accesses and resets still do)
-    :param seed: decides who goes first among CPUs at the same moment
+    :param seed: decides who goes first among CPUs at the same moment, and the kernel's random numbers
     :param timing: what the hardware's work costs
     :param faults: faults to inject, from power-on (see docs: fault injection)
     :param modules: whether to load hidma_mgmt and hidma
@@ -352,7 +353,9 @@ def boot(board: str | PathLike[str] | bytes = "host", *, instant: bool = False, 
         if faults:
             machine.inject(faults)
         machine.start(modules, params or {})
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, KernelOops):
+            error.add_note(machine.dmesg())  # nobody will have the machine to ask
         machine.close()
         raise
     return machine

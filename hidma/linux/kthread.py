@@ -16,7 +16,12 @@ def kthread_create(threadfn: Callable[[Any], int], data: Any, name: str) -> Task
     kernel = sched.running_cpu().kernel
     cpu = kernel.cpus[kernel.next_thread_cpu % len(kernel.cpus)]
     kernel.next_thread_cpu += 1
-    task = Task(name, cpu, threadfn, data)
+
+    def kthread(data: Any) -> int:
+        # stopped before it was ever woken: it never runs
+        return -EINTR if task.should_stop else threadfn(data)
+
+    task = Task(name, cpu, kthread, data)
     kernel.threads.append(task)
     return task
 
