@@ -125,7 +125,7 @@ class HidmaChan:
         # list head is not NULL, and its "cookie" is none that was ever given out
         head = HidmaDesc()
         head.desc.cookie = NO_COOKIE
-        self.active = ListHead(head)
+        self.active = ListHead(None, head)
         self.completed = ListHead()
         self.lock = Spinlock("hidma_chan.lock")
 

@@ -4,6 +4,7 @@ cimport cython
 @cython.final
 cdef class ListHead:
     cdef public object owner
+    cdef public object nothing
     cdef public ListHead next
     cdef public ListHead prev
 
@@ -26,4 +27,6 @@ cpdef int list_empty(ListHead head) except -1
 cpdef int list_splice_init(ListHead list_, ListHead head) except -1
 @cython.locals(first=ListHead, last=ListHead, at=ListHead)
 cpdef int list_splice_tail_init(ListHead list_, ListHead head) except -1
+cpdef object list_entry(ListHead node)
+@cython.locals(first=ListHead)
 cpdef object list_first_entry(ListHead head)

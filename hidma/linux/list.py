@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """``<linux/list.h>``: doubly linked lists.
 
-A node knows the object that it is part of (``owner``): that is our ``container_of``. The head of a list may be
-given an owner too: it is what ``list_first_entry()`` gives on an empty list, where C computes a pointer into
-whatever surrounds the head.
+A node knows the object that it is part of (``owner``): that is our ``container_of``. The head of a list is part of
+nothing, but may say what ``list_first_entry()`` gives when the list is empty (``nothing``), where C computes a pointer
+into whatever surrounds the head.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from hidma.linux.sched import KernelOops
 class ListHead:
     """``struct list_head``."""
 
-    def __init__(self, owner: Any = None) -> None:
+    def __init__(self, owner: Any = None, nothing: Any = None) -> None:
         self.owner = owner
+        self.nothing = nothing
         self.next: ListHead | None = None
         self.prev: ListHead | None = None
 
@@ -130,16 +131,26 @@ def list_splice_tail_init(list_: ListHead, head: ListHead) -> int:
     return 0
 
 
+def list_entry(node: ListHead | None) -> Any:
+    """What ``node`` is part of. A wrong turn leads to the head of another list, or nowhere: C would go on from there."""
+    if node is None or node.owner is None:
+        raise KernelOops("Unable to handle kernel paging request: a list leads to what is no entry of it")
+    return node.owner
+
+
 def list_first_entry(head: ListHead) -> Any:
-    """Owner of the first entry; of the head itself when the list is empty (as C does)."""
-    return head.next.owner
+    """Owner of the first entry; when the list is empty, what surrounds its head (as C does)."""
+    first = head.next
+    if first is head and head.nothing is not None:
+        return head.nothing
+    return list_entry(first)
 
 
 def list_for_each_entry(head: ListHead) -> Iterator[Any]:
     """The owners, first to last. The entry after the present one is looked up when it is needed."""
     node = head.next
     while node is not head:
-        yield node.owner
+        yield list_entry(node)
         node = node.next
 
 
@@ -148,5 +159,5 @@ def list_for_each_entry_safe(head: ListHead) -> Iterator[Any]:
     node = head.next
     while node is not head:
         after = node.next
-        yield node.owner
+        yield list_entry(node)
         node = after

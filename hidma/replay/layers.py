@@ -322,7 +322,7 @@ class Channel(Player):
         members = {name: list(list_for_each_entry(head)) for name, head in heads.items()}
         running: Any = mchan.running
         if running is not None:
-            if running is mchan.active.owner:
+            if running is mchan.active.nothing:
                 running = "head"
             elif any(running is m for lst in members.values() for m in lst):
                 running = running.tre_ch
@@ -336,8 +336,9 @@ class Channel(Player):
 def platform_device(player: Player, hid: str) -> PlatformDevice:
     """The device that a driver is to probe, with the scenario's properties, resources and interrupt."""
     pdev = PlatformDevice(player.device_name, -1)
-    properties = table(player.scenario.get("properties"), "properties")
-    pdev.dev.acpi_companion = AcpiDevice("", hid, properties=dict(properties))
+    properties = {name: u32(value) if isinstance(value, int) else value
+                  for name, value in table(player.scenario.get("properties"), "properties").items()}
+    pdev.dev.acpi_companion = AcpiDevice("", hid, properties=properties)
     pdev.dev.kobj.alive = True
     pdev.resource = [Resource(start, start + size - 1, IORESOURCE_MEM) for start, size in player.resource_list]
     if player.irq >= 0:
@@ -437,7 +438,8 @@ class Management(Player):
         self.event(["ret", "setup", mgmt.hidma_mgmt_setup(self.mgmtdev)])
 
     def do_set_field(self, field: Any, *args: Any) -> None:
-        if field not in WIDTHS or len(args) != (2 if field in ("priority", "weight") else 1):
+        count = 2 if field in ("priority", "weight") else 1
+        if not isinstance(field, str) or field not in WIDTHS or len(args) != count:
             raise ScenarioError(f"{shown([field, *args])} is no field with its value")
         value = number(args[-1]) & (1 << WIDTHS[field]) - 1
         if len(args) == 2:
