@@ -108,6 +108,16 @@ NR_DESC_PRM = AbiDoc(
     (("EINVAL", "no number"), ("ERANGE", "beyond 32 bits")), "hidma")
 
 
+PROC_DOCS = {
+    "interrupts": doc(("/proc",), "interrupts", 0o444, "How often each interrupt was taken, by CPU, and whose it is."),
+    "iomem": doc(("/proc",), "iomem", 0o444, "Who has which part of the physical address space."),
+    "modules": doc(("/proc",), "modules", 0o444, "The loaded modules, the last one first. Sizes and addresses are 0: nothing is loaded to an address here."),
+    "uptime": doc(("/proc",), "uptime", 0o444, "Seconds of virtual time since boot, and the same for all CPUs together."),
+    "version": doc(("/proc",), "version", 0o444, "Which kernel this is."),
+}
+TREE_DOC = doc(("/sys/firmware/devicetree/base",), "**", 0o444, "Node and properties of the device tree, as they are in the blob.", "", "November 2013")
+
+
 # --- /sys/devices -------------------------------------------------------------------------------------------------
 
 
@@ -450,7 +460,7 @@ def debug_file(dentry: Dentry) -> File:
         text = seq_read(dentry.fops, dentry.data)
         return text if isinstance(text, int) else text.encode()
 
-    file = File(dentry.mode, show, None, 0)
+    file = File(dentry.mode, show, None, 0, getattr(dentry.fops, "doc", None))
     file.strict = False
     file.alive = lambda: not dentry.removed
     return file
@@ -463,7 +473,7 @@ def tree_dir(node: DeviceNode) -> Dir:
         for child in node.children:
             found[f"{child.name}@{child.unit}" if child.unit else child.name] = tree_dir(child)
         for name, raw in {"name": node.name.encode() + b"\0", **node.properties}.items():
-            file = File(0o444, lambda raw=raw: raw, None, len(raw))  # type: ignore[misc]
+            file = File(0o444, lambda raw=raw: raw, None, len(raw), TREE_DOC)  # type: ignore[misc]
             found[name] = file
         return dict(sorted(found.items()))
 
@@ -504,13 +514,15 @@ def uptime_text(kernel: Any) -> str:
 
 def proc_dir(kernel: Any) -> Dir:
     """``/proc``."""
-    return Dir(lambda: {
-        "interrupts": text_file(lambda: interrupts_text(kernel)),
-        "iomem": text_file(lambda: iomem_text(kernel)),
-        "modules": text_file(lambda: modules_text(kernel)),
-        "uptime": text_file(lambda: uptime_text(kernel)),
-        "version": text_file(lambda: "Linux version 4.5.0-rc1 (hidma) #1 SMP\n"),
-    }, 0o555)
+    texts = {"interrupts": interrupts_text, "iomem": iomem_text, "modules": modules_text, "uptime": uptime_text,
+             "version": lambda kernel: "Linux version 4.5.0-rc1 (hidma) #1 SMP\n"}
+
+    def proc_file(name: str) -> File:
+        file = text_file(lambda: texts[name](kernel))
+        file.doc = PROC_DOCS[name]
+        return file
+
+    return Dir(lambda: {name: proc_file(name) for name in texts}, 0o555)
 
 
 # --- the whole ----------------------------------------------------------------------------------------------------

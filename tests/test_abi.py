@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The documentation of the files: complete in both directions, well formed, and what the kernel's own tool reads."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from hidma.abi import tree
+from hidma.abi.cli import abi
+from hidma.abi.entries import matches, read_file, render, validate, warning, whats
+from hidma.linux import base
+from hidma.linux.abi_doc import AbiDoc
+
+ROOT = Path(__file__).resolve().parent.parent
+TESTING = ROOT / "docs" / "abi" / "testing"
+
+
+def run(*args: str) -> tuple[int, str]:
+    result = CliRunner().invoke(abi, list(args))
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.output
+
+
+def test_every_file_has_an_entry_and_every_entry_a_file() -> None:
+    assert tree.undefined() == []
+
+
+def test_the_tree_is_more_than_the_drivers_files() -> None:
+    drivers = {doc.driver for doc in tree.declared()}
+    assert drivers == {"hidma-mgmt", "hidma", "core"}
+    assert len(tree.files()) > 200
+
+
+def test_a_file_without_documentation_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [f for f in tree.files() if not (f.doc and f.doc.what[0].endswith("/chid"))]
+    only = tuple(d for d in tree.declared() if not d.what[0].endswith("/chid"))
+    monkeypatch.setattr(tree, "declared", lambda: only)
+    assert len(rows) < len(tree.files())
+    lines = tree.undefined()
+    assert lines and all("chid" in line and line.endswith("has no entry") for line in lines)
+
+
+def test_an_entry_without_a_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    ghost = AbiDoc(("/sys/devices/platform/*/nothing",), 0o444, "Nothing.")
+    docs = (*tree.declared(), ghost)
+    monkeypatch.setattr(tree, "declared", lambda: docs)
+    assert tree.undefined() == ["the entry /sys/devices/platform/*/nothing has no file"]
+
+
+def test_a_mode_that_is_not_the_documented_one_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    docs = tuple(replace(d, mode=0o600) if d.what[0].endswith("/weight") else d for d in tree.declared())
+    monkeypatch.setattr(tree, "declared", lambda: docs)
+    assert any("weight (host) has mode 0666, its entry says 0600" in line for line in tree.undefined())
+
+
+def test_generated_files_say_what_the_attributes_say() -> None:
+    assert tree.stale(TESTING) == []
+
+
+def test_the_series_entries_keep_its_names_dates_and_versions() -> None:
+    entries, problems = read_file(TESTING / "sysfs-platform-hidma-mgmt")
+    assert problems == []
+    by_path = {e.what[0]: e for e in entries}
+    for name in ("chanops/chan*/priority", "chanops/chan*/weight", "chreset_timeout_cycles", "dma_channels", "hw_version_major",
+                 "hw_version_minor", "max_rd_xactions", "max_read_request", "max_wr_xactions", "max_write_request"):
+        for top in ("hidma-mgmt*", "QCOM8060:*"):
+            entry = by_path[f"/sys/devices/platform/{top}/{name}"]
+            assert (entry.fields["date"], entry.fields["kernelversion"]) == ("Nov 2015", "4.4")
+    chid = {e.what[0]: e for e in read_file(TESTING / "sysfs-platform-hidma")[0]}
+    assert chid["/sys/devices/platform/hidma-*/chid"].fields["date"] == "Dec 2015"
+
+
+def test_a_documented_name_that_no_kernel_makes_carries_the_warning() -> None:
+    for doc in tree.declared():
+        gone = [path for path in doc.documented if path not in doc.what]
+        assert bool(warning(doc)) == bool(gone)
+        assert "row 27" in render(doc) if gone else True
+
+
+def test_generated_entries_are_well_formed() -> None:
+    assert validate(sorted(TESTING.iterdir())) == []
+
+
+@pytest.mark.parametrize(("text", "line", "sentence"), [
+    ("Date:\t\tMay 2015\n", 1, "What comes first, before Date"),
+    ("What:\t\t/sys/a\nDate:\t\tMay 2015\nContact:\tx\n", 1, "/sys/a has no Description"),
+    ("What:\t\t/sys/a\nContact:\tx\nDescription:\n\t\tText.\n", 1, "/sys/a has no Date"),
+    ("What:\t\t/sys/a\nDate:\t\tMay 2015\nDescription:\n\t\tText.\n", 1, "/sys/a has no Contact"),
+    ("What:\t\t/sys/a\nDate:\t\tsoon\nContact:\tx\nDescription:\n\t\tText.\n", 1, "Date is a month and a year, not 'soon'"),
+    ("What:\t\tsys/a\nDate:\t\tMay 2015\nContact:\tx\nDescription:\n\t\tText.\n", 1,
+     "What names a path that begins with /, not 'sys/a'"),
+    ("What:\t\t/sys/a\nWhere:\t\there\n", 2, "the tag 'Where' is none of What, Date, KernelVersion, Contact, Description, Users"),
+    ("What:\t\t/sys/a\nDate:\t\tMay 2015\nDate:\t\tMay 2015\nContact:\tx\nDescription:\n\t\tText.\n", 3,
+     "Date is there a second time"),
+    ("nothing\n", 1, "an entry begins with What, not with 'nothing'"),
+    ("What:\t\t/sys/a\nDate:\t\tMay 2015\nContact:\tx\nDescription:\n\t\tText.\nloose\n", 6,
+     "a line that continues a field begins with a tab"),
+])
+def test_malformed_entries_are_told_with_file_and_line(tmp_path: Path, text: str, line: int, sentence: str) -> None:
+    file = tmp_path / "entry"
+    file.write_text(text)
+    code, out = run("validate", str(file))
+    assert code == 1
+    assert f"{file}:{line}: {sentence}" in out.splitlines()
+
+
+def test_a_path_that_two_entries_claim_is_told(tmp_path: Path) -> None:
+    entry = "What:\t\t/sys/a\nDate:\t\tMay 2015\nContact:\tx\nDescription:\n\t\tText.\n"
+    (tmp_path / "one").write_text(entry)
+    (tmp_path / "two").write_text(entry)
+    code, out = run("validate", str(tmp_path))
+    assert code == 1
+    assert f"{tmp_path / 'two'}:1: /sys/a has an entry already, at {tmp_path / 'one'}:1" in out
+
+
+@pytest.mark.parametrize(("what", "path", "meant"), [
+    ("/sys/*/a", "/sys/x/a", True), ("/sys/*/a", "/sys/x/y/a", False), ("/sys/**/a", "/sys/x/y/a", True),
+    ("/sys/chan*/w", "/sys/chan12/w", True), ("/sys/chan*/w", "/sys/chan12/w2", False), ("/sys/chan[0-3]", "/sys/chan2", True),
+    ("/sys/chan[0-3]", "/sys/chan4", False), ("/sys/<dev>/a", "/sys/x.1/a", True), ("/sys/a.b", "/sys/axb", False),
+])
+def test_wildcards_match_whole_paths(what: str, path: str, meant: bool) -> None:
+    assert matches(what, path) is meant
+
+
+def test_show_gives_every_field_and_an_example_with_real_output() -> None:
+    code, out = run("show", "/sys/devices/platform/f9984000.hidma-mgmt/chanops/chan3/weight")
+    assert code == 0
+    for part in ("What:", "Date:\t\tNov 2015", "KernelVersion:\t4.4", "Sinan Kaya", "Mode: 0666", "Accepts: 0 to 15", "EINVAL", "ERANGE",
+                 "Example:\t/sys/devices/platform/f9984000.hidma-mgmt/chanops/chan0/weight"):
+        assert part in out, part
+    assert out.rstrip().endswith("1")
+
+
+def test_list_and_search_and_json() -> None:
+    code, out = run("list", "--driver", "hidma")
+    assert code == 0 and "0444  hidma       /sys/devices/platform/*.hidma-mgmt/hidma.*/chid" in out
+    code, out = run("search", "round.robin")
+    assert code == 0 and "chanops/chan*/weight" in out
+    assert run("search", "no such words here")[0] == 1
+    code, out = run("list", "--json")
+    assert code == 0 and any(d["driver"] == "core" for d in json.loads(out))
+
+
+@pytest.mark.parametrize("args", [("search", "("), ("list", "--driver", "nobody"), ("undefined", "/no/such/place")])
+def test_bad_input_gets_a_sentence_and_exit_2(args: tuple[str, ...]) -> None:
+    code, out = run(*args)
+    assert code == 2
+    assert "Error: " in out and "Traceback" not in out
+
+
+def test_show_of_nothing_says_so() -> None:
+    code, out = run("show", "/sys/nothing")
+    assert code == 1 and "nothing in the tree is called '/sys/nothing'" in out
+
+
+def test_the_kernels_own_tool_reads_the_files_and_finds_each_symbol(tmp_path: Path) -> None:
+    tool = next((p for p in (Path("/usr/src/linux-source-6.1/scripts/get_abi.pl"), tmp_path / "get_abi.pl") if p.exists()), None)
+    source = Path("/usr/src/linux-source-6.1.tar.xz")
+    if tool is None and source.exists() and shutil.which("xz"):
+        subprocess.run(["tar", "-xJf", source, "-C", tmp_path, "--strip-components=2", "linux-source-6.1/scripts/get_abi.pl"], check=True)
+        tool = tmp_path / "get_abi.pl"
+    if tool is None or shutil.which("perl") is None:
+        pytest.skip("the kernel's tool is not here: apt-get install linux-source-6.1 perl")
+    done = subprocess.run(["perl", tool, "--dir", TESTING.parent, "validate"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    for doc in tree.declared():
+        for path in whats(doc):
+            escaped = "".join(c if c.isalnum() or c in "/_-" else "\\" + c for c in path)
+            found = subprocess.run(["perl", tool, "--dir", TESTING.parent, "search", f"^{escaped}$"], capture_output=True, text=True)
+            assert path in found.stdout and found.stderr == "", path
+
+
+def test_core_files_say_that_they_are_the_cores() -> None:
+    assert "of the kernel's core" in render(base.MODALIAS)
