@@ -593,6 +593,20 @@ def test_what_a_reset_leaves_behind_is_said_for_each_tre() -> None:
     assert (p.model.tre_fetched, p.model.tre_done, p.model.accepted) == (3, 2, 6)
 
 
+def test_the_longest_ring_there_can_be_is_counted_right() -> None:
+    p = Rig(entries=4).pairs[0].up()
+    p.command(SUSPEND)
+    p.tw(RING_LEN, 0xFFFFFFFF)
+    p.tw(DOORBELL, 0xFFFFFFC0)
+    assert p.model.accepted == 0xFFFFFFC0 // 32
+    p.model.tre_next = 64
+    p.tw(DOORBELL, 32)
+    assert p.model.waiting == 0xFFFFFFE0 // 32 - 1
+    p.tw(RING_LEN, 32)
+    p.tw(DOORBELL, 0)
+    assert p.model.waiting == 0
+
+
 def test_history_is_bounded_and_what_was_forgotten_is_unknown() -> None:
     p = Rig(entries=4).pairs[0].up()
     p.model.remember(0, 1, Outcome("dropped", "first"))

@@ -714,11 +714,11 @@ class Channel:
     @property
     def waiting(self) -> int:
         """How many accepted TREs are not fetched yet."""
-        if self.tre_next == self.tre_end or self.tre_len == 0:
-            return 0
+        if self.tre_next >= self.tre_len or self.tre_end > self.tre_len:
+            return 0  # the ring was made shorter than its pointers say
         if self.tre_end >= self.tre_next:
             return (self.tre_end - self.tre_next) // TRE_SIZE
-        return (self.tre_end + self.tre_len - self.tre_next) // TRE_SIZE
+        return (self.tre_len - self.tre_next + self.tre_end) // TRE_SIZE
 
     @property
     def accepted(self) -> int:
