@@ -115,10 +115,13 @@ class Gic(IrqController):
         return desc
 
     def assign(self) -> Cpu:
-        """The CPU for the next interrupt, round robin."""
+        """The CPU for the next interrupt, round robin.
+
+        The first goes to CPU 1: V14's handler keeps a CPU for as long as its channel is busy, and CPU 0 is where the caller runs.
+        """
         cpus = self.kernel.cpus
-        cpu = cpus[self.next_cpu % len(cpus)]
         self.next_cpu += 1
+        cpu = cpus[self.next_cpu % len(cpus)]
         return cpu
 
     def idle(self) -> bool:
