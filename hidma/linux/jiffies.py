@@ -27,3 +27,14 @@ def time_is_before_jiffies(a: int) -> int:
 def time_after(a: int, b: int) -> int:
     """Whether ``a`` is later than ``b``."""
     return a > b
+
+
+def round_jiffies(j: int, now: int) -> int:
+    """``j`` rounded to a whole second, down from less than a quarter; unless that would be at or before ``now``.
+
+    The few jiffies that keep CPUs apart are left out.
+    """
+    rounded = j - j % HZ
+    if j % HZ >= HZ // 4:
+        rounded += HZ
+    return rounded if rounded > now else j

@@ -4,17 +4,20 @@ from hidma.hw.clock cimport Clock
 from hidma.linux cimport sched
 from hidma.linux.sched cimport Cpu, Timer
 from hidma.linux.device cimport Device
+from hidma.linux.jiffies cimport round_jiffies
 
 @cython.final
 cdef class DevPmInfo:
     cdef public object dev
     cdef public int usage_count
+    cdef public int child_count
     cdef public int disable_depth
     cdef public int runtime_status
     cdef public int use_autosuspend
     cdef public long long autosuspend_delay
     cdef public long long last_busy
     cdef public long long timer_expires
+    cdef public int request
     cdef public int forced
     cdef public int get_rc
     cdef public int runtime_auto
@@ -22,16 +25,28 @@ cdef class DevPmInfo:
     cdef public long long suspended_time
     cdef public long long accounting_time
     cdef public AutosuspendTimer timer
+    cdef public ResumeWork work
 
 cdef class AutosuspendTimer(Timer):
     cdef public DevPmInfo power
     cdef public Clock clock
 
+cdef class ResumeWork(Timer):
+    cdef public DevPmInfo power
+    cdef public Clock clock
+
 cpdef int update_accounting(DevPmInfo power, long long now) except -1
+cdef int set_status(DevPmInfo power, int status, long long now) except -1
 cdef int emit(Cpu cpu, str call, DevPmInfo power) except -1
-@cython.locals(clock=Clock, expires="long long")
-cdef int suspend_later(DevPmInfo power) except? -1
-cdef int resume(DevPmInfo power) except? -1
+cdef int check_suspend_allowed(DevPmInfo power) except? -1
+@cython.locals(last_busy="long long", expires="long long")
+cdef long long autosuspend_expiration(DevPmInfo power, long long now) except? -1
+@cython.locals(expires="long long", rc=int)
+cdef int rpm_suspend(DevPmInfo power, int auto, Clock clock) except? -1
+@cython.locals(rc=int)
+cdef int rpm_idle(DevPmInfo power, Clock clock) except? -1
+@cython.locals(rc=int)
+cdef int rpm_resume(DevPmInfo power, Clock clock) except? -1
 @cython.locals(cpu=Cpu, power=DevPmInfo)
 cpdef int pm_runtime_get_sync(Device dev) except? -1
 @cython.locals(cpu=Cpu, power=DevPmInfo)
