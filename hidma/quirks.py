@@ -8,6 +8,7 @@ tells which row is behind an Oops. It stands for no C file and changes nothing t
 
 from __future__ import annotations
 
+import re
 import textwrap
 from dataclasses import dataclass
 from typing import Any
@@ -353,7 +354,8 @@ vfio-platform has since been marked deprecated in the kernel and was removed fro
 
 
 def _paragraph(head: str, text: str) -> str:
-    body = textwrap.fill(text.replace("*", "\\*"), 116, initial_indent="    ", subsequent_indent="    ")
+    escaped = re.sub(r"\*|_(?=\*)", r"\\\g<0>", text)
+    body = textwrap.fill(escaped, 116, initial_indent="    ", subsequent_indent="    ")
     return f"{head}\n{body}\n"
 
 
