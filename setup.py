@@ -4,8 +4,9 @@
 The sources are copied to `build/<abi>/src` on the way. In the copy of a compiled module constants are folded: an
 UPPER_CASE name bound once at module level to an integer (there, in another hidma module or in errno) is replaced by its
 value inside function bodies, and a number that needs more than 31 bits gets a C type (left alone, Cython computes with
-it as a Python object). Lines keep their numbers. Nothing is compiled again whose folded source, .pxd files, compiler
-and flags are as before.
+it as a Python object). Lines keep their numbers. A function whose declaration in the .pxd ends with `# inline` is
+compiled into its callers in other modules as well: their .pxd gets a C twin of it, made from the .py. Nothing is
+compiled again whose folded source, .pxd files, compiler and flags are as before.
 
 `HIDMA_PURE=1`, or a machine without Cython or a working C compiler, gives a build without extension modules, which runs
 interpreted. In place, by hand: `python setup.py build_ext --inplace`. All metadata is in pyproject.toml.
@@ -324,7 +325,8 @@ class Folder:
         path = self.path(module)
         if path is None or not path.with_suffix(".pxd").is_file():
             return False
-        return bool(re.search(rf"^cdef [^\n(:=]*\b{name}\(", path.with_suffix(".pxd").read_text("utf-8"), re.MULTILINE))
+        pxd = path.with_suffix(".pxd").read_text("utf-8")
+        return name in inlines(pxd) or bool(re.search(rf"^cdef [^\n(:=]*\b{name}\(", pxd, re.MULTILINE))
 
 
 class _Edits:
@@ -398,6 +400,65 @@ class _Edits:
         name = f"_c_0x{number:X}" if number >= 0 else f"_c_minus_0x{-number:X}"
         self.wide[name] = number
         return name
+
+
+# --- functions that are compiled into their callers -------------------------------------------------------------------
+
+
+INLINE = re.compile(
+    r"^(?:@cython\.locals\((?P<locals>[^()]*)\)\n)?"
+    r"cp?def (?P<type>[^\n(:=]*?)\b(?P<name>\w+)\((?P<args>[^\n()]*)\)(?P<tail>[^\n#]*?)[ \t]*# inline$",
+    re.MULTILINE,
+)
+
+
+def inlines(pxd: str) -> dict[str, re.Match[str]]:
+    """The declarations of a .pxd that end with `# inline`, by name."""
+    return {found["name"]: found for found in INLINE.finditer(pxd)}
+
+
+def twins(pxd: str, text: str) -> str:
+    """The C twins of the functions that a .pxd wants compiled into their callers: `_inline_f` for each `f`.
+
+    text: the folded source, where their bodies are. A body sees what the .pxd sees: C names only. Twins call twins.
+    """
+    there = inlines(pxd)
+    if not there:
+        return ""
+    calls = re.compile(rf"(?<![\w.])({'|'.join(there)})(?=\()")
+    bodies = {node.name: node.body for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)}
+    lines = text.encode().split(b"\n")
+    made = []
+    for name, found in there.items():
+        if name not in bodies:
+            raise CompileError(f"the .pxd says `# inline` of {name}(), which the .py does not define")
+        body = bodies[name]
+        if isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):  # the docstring
+            body = body[1:]
+        made.append(f"\ncdef inline {found['type']}_inline_{name}({found['args']}){found['tail']}:")
+        call = ast.parse(f"f({found['locals'] or ''})", mode="eval").body
+        for keyword in call.keywords if isinstance(call, ast.Call) else ():
+            c_type = keyword.value.value if isinstance(keyword.value, ast.Constant) else ast.unparse(keyword.value)
+            made.append(f"    cdef {c_type} {keyword.arg}")
+        end = body[-1].end_lineno
+        made += [calls.sub(r"_inline_\1", line.decode()) for line in lines[body[0].lineno - 1 : end]]
+    return "\n".join([*made, ""])
+
+
+def with_twins(text: str, pxds: dict[Path, bytes]) -> str:
+    """The text of a .pxd, cimporting the twins of other modules where there are some; pxds: all of them, by path."""
+    for found in CIMPORT.finditer(text):
+        source, names = found[1], found[2]
+        other = pxds.get(Path(*source.split(".")).with_suffix(".pxd")) if source and source[0] != "." else None
+        there = inlines(other.decode()) if other else {}
+        parts = []
+        for part in filter(None, (part.strip() for part in names.strip("() \t\n").split(","))):
+            name, _, alias = part.partition(" as ")
+            parts.append(f"_inline_{name} as {alias or name}" if name in there else part)
+        if any(part.startswith("_inline_") for part in parts):
+            new = f"from {source} cimport ({', '.join(parts)})"
+            text = text.replace(found[0], new + "\n" * found[0].count("\n"), 1)
+    return text
 
 
 # --- which modules, and what each depends on --------------------------------------------------------------------------
@@ -654,6 +715,12 @@ class BuildExt(build_ext):
             folded[name] = folder.fold(name)
             wanted[base.with_suffix(".py")] = folded[name].text.encode()
         headers = b"".join(data for path, data in sorted(wanted.items()) if path.suffix == ".h")
+        pxds = {path: data for path, data in wanted.items() if path.suffix == ".pxd"}
+        for path, data in pxds.items():
+            wanted[path] = with_twins(data.decode(), pxds).encode()
+        for name in folded:
+            path = Path(*name.split(".")).with_suffix(".pxd")
+            wanted[path] += twins(pxds[path].decode(), folded[name].text).encode()
         for name in folded:
             digest = hashlib.sha256(fixed.encode() + headers + folded[name].text.encode())
             digest.update(folded[name].declarations().encode())
@@ -702,7 +769,11 @@ class BuildExt(build_ext):
     def _build_one(self, work: Path, name: str, suffix: str) -> None:
         c_file = self._c_file(work, name)
         # Cython 3.3 may write the suffix of a 64-bit exception value twice: -1LLLL
-        c_file.write_bytes(re.sub(rb"\b(\d+U?LL)U?LL\b", rb"\1", c_file.read_bytes()))
+        text = re.sub(rb"\b(\d+U?LL)U?LL\b", rb"\1", c_file.read_bytes())
+        # left alone, gcc makes calls of these checks, of which there are several for each descriptor
+        always = rb"static inline __attribute__((always_inline)) int \1"
+        text = re.sub(rb"static CYTHON_INLINE int (__Pyx_(?:TypeTest|IsSubtype)\()", always, text)
+        c_file.write_bytes(text)
         include = [str(work / "src"), *self.compiler.include_dirs]
         objects = self.compiler.compile(
             [os.path.relpath(c_file)], output_dir="", include_dirs=include, extra_postargs=CFLAGS

@@ -59,7 +59,8 @@ cdef class TaskletStruct:
     cdef public Cpu cpu
 
 cpdef int tasklet_init(TaskletStruct t, object func, object data) except -1
+cpdef int tasklet_schedule(TaskletStruct t) except -1  # inline
 @cython.locals(cpu=Cpu, gic=Gic)
-cpdef int tasklet_schedule(TaskletStruct t) except -1
+cdef int tasklet_queue(TaskletStruct t) except -1
 @cython.locals(cpu=Cpu, since="long long")
 cpdef int tasklet_kill(TaskletStruct t) except -1

@@ -431,12 +431,18 @@ def tasklet_init(t: TaskletStruct, func: Any, data: Any) -> int:
 def tasklet_schedule(t: TaskletStruct) -> int:
     """Let ``t`` run soon on this CPU; once, however often it is called before it starts."""
     if not t.state:
-        cpu = sched.this_cpu
-        gic = cpu.controller
-        t.state = 1
-        t.cpu = cpu
-        gic.tasklets[cpu.number].append(t)
-        cpu.softirq_pending = 1
+        tasklet_queue(t)
+    return 0
+
+
+def tasklet_queue(t: TaskletStruct) -> int:
+    """``t`` is the last in the queue of this CPU."""
+    cpu = sched.this_cpu
+    gic = cpu.controller
+    t.state = 1
+    t.cpu = cpu
+    gic.tasklets[cpu.number].append(t)
+    cpu.softirq_pending = 1
     return 0
 
 

@@ -2,7 +2,7 @@
 cimport cython
 from hidma.hw.bus cimport Block
 from hidma.linux cimport sched
-from hidma.linux.sched cimport Cpu
+from hidma.linux.sched cimport Cpu, interrupts, watch
 
 @cython.final
 cdef class Window:
@@ -11,9 +11,10 @@ cdef class Window:
     cdef public unsigned long long size
 
 cpdef int unmapped(unsigned long long address) except -1
-@cython.locals(cpu=Cpu, window=Window, slot="unsigned long long", value="unsigned int")
-cpdef unsigned int readl(unsigned long long address) except? 0xDEADBEEF
 @cython.locals(cpu=Cpu, window=Window, slot="unsigned long long")
-cpdef int writel(unsigned int value, unsigned long long address) except -1
-cpdef unsigned int readl_relaxed(unsigned long long address) except? 0xDEADBEEF
-cpdef int writel_relaxed(unsigned int value, unsigned long long address) except -1
+cdef int turn_to(unsigned long long address) except -1
+@cython.locals(value="unsigned int")
+cpdef unsigned int readl(unsigned long long address) except? 0xDEADBEEF  # inline
+cpdef int writel(unsigned int value, unsigned long long address) except -1  # inline
+cpdef unsigned int readl_relaxed(unsigned long long address) except? 0xDEADBEEF  # inline
+cpdef int writel_relaxed(unsigned int value, unsigned long long address) except -1  # inline

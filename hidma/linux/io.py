@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from hidma.hw.bus import Block
 from hidma.linux import sched
-from hidma.linux.sched import Cpu, KernelOops
+from hidma.linux.sched import NO_SLOT, Cpu, KernelOops, interrupts, watch
 
 IO_OFFSET = 0xFFFF000000000000
 WINDOW_SHIFT = 20
@@ -55,10 +55,12 @@ def iounmap(address: int) -> None:
     slot = (address - IO_OFFSET) >> WINDOW_SHIFT
     if 0 <= slot < len(windows):
         windows[slot] = None
+        for cpu in sched.running_cpu().kernel.cpus:
+            cpu.window_slot = NO_SLOT
 
 
-def readl(address: int) -> int:
-    """Read the 32-bit register at ``address``."""
+def turn_to(address: int) -> int:
+    """The window behind ``address`` is the one that this CPU uses from now on."""
     cpu = sched.this_cpu
     slot = (address - IO_OFFSET) >> WINDOW_SHIFT
     if slot >= len(cpu.windows) or address < IO_OFFSET:
@@ -66,28 +68,33 @@ def readl(address: int) -> int:
     window = cpu.windows[slot]
     if window is None:
         unmapped(address)
-    value = window.block.read32(window.start + (address & WINDOW_MASK))
-    if cpu.hardirq:
-        sched.watch(cpu)
-    elif cpu.npending:
-        sched.interrupts(cpu)
+    cpu.window_block = window.block
+    cpu.window_start = window.start
+    cpu.window_slot = slot
+    return 0
+
+
+def readl(address: int) -> int:
+    """Read the 32-bit register at ``address``."""
+    if (address - IO_OFFSET) >> WINDOW_SHIFT != sched.this_cpu.window_slot:
+        turn_to(address)
+    value = sched.this_cpu.window_block.read32(sched.this_cpu.window_start + (address & WINDOW_MASK))
+    if sched.this_cpu.hardirq:
+        watch()
+    elif sched.this_cpu.npending:
+        interrupts(sched.this_cpu)
     return value
 
 
 def writel(value: int, address: int) -> int:
     """Write the 32-bit register at ``address``."""
-    cpu = sched.this_cpu
-    slot = (address - IO_OFFSET) >> WINDOW_SHIFT
-    if slot >= len(cpu.windows) or address < IO_OFFSET:
-        unmapped(address)
-    window = cpu.windows[slot]
-    if window is None:
-        unmapped(address)
-    window.block.write32(window.start + (address & WINDOW_MASK), value)
-    if cpu.hardirq:
-        sched.watch(cpu)
-    elif cpu.npending:
-        sched.interrupts(cpu)
+    if (address - IO_OFFSET) >> WINDOW_SHIFT != sched.this_cpu.window_slot:
+        turn_to(address)
+    sched.this_cpu.window_block.write32(sched.this_cpu.window_start + (address & WINDOW_MASK), value)
+    if sched.this_cpu.hardirq:
+        watch()
+    elif sched.this_cpu.npending:
+        interrupts(sched.this_cpu)
     return 0
 
 

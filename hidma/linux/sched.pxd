@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 cimport cython
+from hidma.hw.bus cimport Block
 from hidma.hw.clock cimport Clock, Event, Timeline
 from hidma.hw.memory cimport Memory
 from hidma.hw.trace cimport Trace
@@ -14,6 +15,9 @@ cdef class Cpu(Timeline):
     cdef public int number
     cdef public list windows
     cdef public Memory memory
+    cdef public Block window_block
+    cdef public unsigned int window_start
+    cdef public unsigned long long window_slot
     cdef public IrqController controller
     cdef public int irqs_off
     cdef public int hardirq
@@ -66,7 +70,8 @@ cpdef int local_irq_save() except -1
 @cython.locals(cpu=Cpu)
 cpdef int local_irq_restore(int flags) except -1
 @cython.locals(now="long long")
-cpdef int watch(Cpu cpu) except -1
+cpdef int watch() except -1  # inline
+cpdef int locked_up(Cpu cpu) except -1
 cpdef int watch_line(Cpu cpu, str text) except -1
 @cython.locals(cpu=Cpu)
 cpdef int wake_up_process(Task task) except -1

@@ -27,6 +27,8 @@ TASK_INTERRUPTIBLE = 1
 TASK_UNINTERRUPTIBLE = 2
 TASK_DEAD = 64
 
+NO_SLOT = 0xFFFFFFFFFFFFFFFF
+
 LOCKUP_ROUNDS = 100000
 LOCKUP_NS = 20000000000
 LOCKUP_LINES = 900
@@ -93,6 +95,10 @@ class Cpu(Timeline):
         self.number = number
         self.windows = windows
         self.memory = memory
+        # the window of the last register access
+        self.window_block: Any = None
+        self.window_start = 0
+        self.window_slot = NO_SLOT
         self.controller = IrqController()
         self.irqs_off = 0
         self.hardirq = 0
@@ -235,25 +241,33 @@ def local_irq_restore(flags: int) -> int:
     return 0
 
 
-def watch(cpu: Cpu) -> int:
-    """One round of somebody's loop in a hard interrupt: does it still get anywhere?"""
-    now = cpu.clock.now
-    if now != cpu.round_time:
-        cpu.round_time = now
-        cpu.rounds = 0
-        cpu.lines_repeated = 0
-        if now - cpu.entry_time > LOCKUP_NS:
-            raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck for {(now - cpu.entry_time) // 1000000000}s!")
+def watch() -> int:
+    """One round of somebody's loop in a hard interrupt on this CPU: does it still get anywhere?"""
+    now = this_cpu.clock.now
+    if now != this_cpu.round_time:
+        this_cpu.round_time = now
+        this_cpu.rounds = 0
+        this_cpu.lines_repeated = 0
+        if now - this_cpu.entry_time > LOCKUP_NS:
+            locked_up(this_cpu)
     else:
-        cpu.rounds += 1
-        if cpu.rounds > LOCKUP_ROUNDS:
-            raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck: {LOCKUP_ROUNDS} rounds while the clock stood")
+        this_cpu.rounds += 1
+        if this_cpu.rounds > LOCKUP_ROUNDS:
+            locked_up(this_cpu)
     return 0
+
+
+def locked_up(cpu: Cpu) -> int:
+    """It does not."""
+    if cpu.rounds > LOCKUP_ROUNDS:
+        raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck: {LOCKUP_ROUNDS} rounds while the clock stood")
+    seconds = (cpu.clock.now - cpu.entry_time) // 1000000000
+    raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck for {seconds}s!")
 
 
 def watch_line(cpu: Cpu, text: str) -> int:
     """A log line from a hard interrupt: the same lines over and over, while the clock stands, are a loop as well."""
-    watch(cpu)
+    watch()
     if text in cpu.lines_seen:
         cpu.lines_repeated += 1
         if cpu.lines_repeated > LOCKUP_LINES:

@@ -2,7 +2,7 @@
 cimport cython
 from hidma.hw.clock cimport Clock
 from hidma.linux cimport sched
-from hidma.linux.sched cimport Cpu
+from hidma.linux.sched cimport Cpu, interrupts, watch
 
 @cython.final
 cdef class Spinlock:
@@ -10,6 +10,7 @@ cdef class Spinlock:
     cdef public int holder
     cdef public int ready
     cdef public int usage
+    cdef public int checked
 
 cpdef int spin_lock_init(Spinlock lock) except -1
 @cython.locals(usage=int)
@@ -21,7 +22,6 @@ cdef int unlocked_by(Spinlock lock, Cpu cpu) except -1
 cpdef int spin_lock(Spinlock lock) except -1
 @cython.locals(cpu=Cpu)
 cpdef int spin_unlock(Spinlock lock) except -1
-@cython.locals(cpu=Cpu, flags=int)
-cpdef int spin_lock_irqsave(Spinlock lock) except -1
-@cython.locals(cpu=Cpu)
-cpdef int spin_unlock_irqrestore(Spinlock lock, int flags) except -1
+@cython.locals(flags=int)
+cpdef int spin_lock_irqsave(Spinlock lock) except -1  # inline
+cpdef int spin_unlock_irqrestore(Spinlock lock, int flags) except -1  # inline

@@ -10,7 +10,7 @@ interrupts enabled) are done while ``cpu.lockdep`` is set, log once for each loc
 from __future__ import annotations
 
 from hidma.linux import sched
-from hidma.linux.sched import Cpu, KernelOops
+from hidma.linux.sched import Cpu, KernelOops, interrupts, watch
 
 USED_IN_HARDIRQ = 1
 USED_WITH_IRQS_ON = 2
@@ -18,13 +18,18 @@ SPIN_NS = 100
 
 
 class Spinlock:
-    """``spinlock_t``. ``holder`` is 0 or one more than the number of the CPU that holds it."""
+    """``spinlock_t``.
+
+    ``holder`` is 0 or one more than the number of the CPU that holds it; ``checked`` is one more than the depth of hard
+    interrupts at which it was last taken with interrupts disabled and looked at, 0 for none.
+    """
 
     def __init__(self, name: str = "lock") -> None:
         self.name = name
         self.holder = 0
         self.ready = 0
         self.usage = 0
+        self.checked = 0
 
 
 def spin_lock_init(lock: Spinlock) -> int:
@@ -32,6 +37,7 @@ def spin_lock_init(lock: Spinlock) -> int:
     lock.holder = 0
     lock.ready = 1
     lock.usage = 0
+    lock.checked = 0
     return 0
 
 
@@ -41,6 +47,7 @@ def check(lock: Spinlock, cpu: Cpu, irqs_on: int) -> int:
         lock.ready = 1
         cpu.kernel.printk(3, f"BUG: spinlock bad magic on CPU#{cpu.number}, {lock.name}: used before spin_lock_init()")
     usage = lock.usage
+    lock.checked = 0 if irqs_on else cpu.hardirq + 1
     if cpu.hardirq:
         usage |= USED_IN_HARDIRQ
     elif irqs_on:
@@ -118,26 +125,25 @@ def spin_unlock(lock: Spinlock) -> int:
 
 def spin_lock_irqsave(lock: Spinlock) -> int:
     """Take ``lock`` with interrupts disabled; returns the interrupt state to restore."""
-    cpu = sched.this_cpu
-    flags = cpu.irqs_off
-    cpu.irqs_off = 1
+    flags = sched.this_cpu.irqs_off
+    sched.this_cpu.irqs_off = 1
     if lock.holder:
-        contended(lock, cpu)
-    lock.holder = cpu.number + 1
-    if cpu.lockdep:
-        check(lock, cpu, 0)
+        contended(lock, sched.this_cpu)
+    lock.holder = sched.this_cpu.number + 1
+    # taken in the same context once more, it has nothing new to say
+    if lock.checked != sched.this_cpu.hardirq + 1 and sched.this_cpu.lockdep:
+        check(lock, sched.this_cpu, 0)
     return flags
 
 
 def spin_unlock_irqrestore(lock: Spinlock, flags: int) -> int:
     """Release ``lock`` and restore the interrupt state; a pending interrupt is taken here."""
-    cpu = sched.this_cpu
-    if lock.holder != cpu.number + 1:
-        unlocked_by(lock, cpu)
+    if lock.holder != sched.this_cpu.number + 1:
+        unlocked_by(lock, sched.this_cpu)
     lock.holder = 0
-    cpu.irqs_off = flags
-    if cpu.hardirq:
-        sched.watch(cpu)
-    elif cpu.npending and not flags:
-        sched.interrupts(cpu)
+    sched.this_cpu.irqs_off = flags
+    if sched.this_cpu.hardirq:
+        watch()
+    elif sched.this_cpu.npending and not flags:
+        interrupts(sched.this_cpu)
     return 0

@@ -8,5 +8,5 @@ cdef class CFunction:
     cdef fn_t fn
 
 cdef CFunction function(fn_t fn)
-@cython.locals(pointer=CFunction)
-cdef int call(object fn, object data) except -1
+cdef int call(object fn, object data) except -1  # inline
+cdef int call_c(CFunction pointer, object data) except -1  # inline

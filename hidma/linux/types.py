@@ -26,8 +26,12 @@ def function(fn: Callable[[Any], Any]) -> CFunction:
 def call(fn: Any, data: Any) -> int:
     """``fn(data)``."""
     if type(fn) is CFunction:
-        pointer = fn
-        pointer.fn(data)
-    else:
-        fn(data)
+        return call_c(fn, data)
+    fn(data)
+    return 0
+
+
+def call_c(pointer: CFunction, data: Any) -> int:
+    """``pointer(data)``."""
+    pointer.fn(data)
     return 0
