@@ -7,15 +7,12 @@ The platform bus builds on it. Deferred probing, class devices and the order of 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hidma.linux import sched
-from hidma.linux.errno import EBUSY, ENODEV, EPROBE_DEFER, ENXIO
+from hidma.linux.errno import EBUSY, ENODEV, ENXIO, EPROBE_DEFER
 from hidma.linux.kobject import Kobject
 from hidma.linux.pm_runtime import DevPmInfo
-
-if TYPE_CHECKING:
-    from hidma.linux.kernel import Kernel
 
 
 class Devres:
@@ -105,7 +102,7 @@ class DeviceDriver:
 class BusType:
     """``struct bus_type`` of one kernel: its devices, drivers, and how they match."""
 
-    def __init__(self, kernel: Kernel, name: str, match: Callable[[Device, DeviceDriver], bool],
+    def __init__(self, kernel: Any, name: str, match: Callable[[Device, DeviceDriver], bool],
                  probe: Callable[[Device], int], remove: Callable[[Device], int]) -> None:
         self.kernel = kernel
         self.name = name
@@ -252,7 +249,7 @@ def driver_unregister(driver: DeviceDriver) -> None:
     driver.bus = None
 
 
-def this_kernel() -> Kernel:
+def this_kernel() -> Any:
     """The running kernel."""
-    kernel: Kernel = sched.running_cpu().kernel
+    kernel: Any = sched.running_cpu().kernel
     return kernel

@@ -8,12 +8,9 @@ is printed by :func:`ptr`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hidma.linux import sched
-
-if TYPE_CHECKING:
-    from hidma.linux.device import Device
 
 KERN_EMERG = 0
 KERN_ERR = 3
@@ -38,7 +35,7 @@ class LogLine:
         return f"[{seconds:5d}.{rest // 1000:06d}] {self.text}"
 
 
-def dev_printk(level: int, dev: Device, text: str) -> None:
+def dev_printk(level: int, dev: Any, text: str) -> None:
     """One line of ``dev``: driver name, device name, text."""
     cpu = sched.running_cpu()
     kernel = cpu.kernel
@@ -52,22 +49,22 @@ def dev_printk(level: int, dev: Device, text: str) -> None:
         sched.watch_line(cpu, text)
 
 
-def dev_err(dev: Device, text: str) -> None:
+def dev_err(dev: Any, text: str) -> None:
     """An error of ``dev``."""
     dev_printk(KERN_ERR, dev, text)
 
 
-def dev_warn(dev: Device, text: str) -> None:
+def dev_warn(dev: Any, text: str) -> None:
     """A warning of ``dev``."""
     dev_printk(KERN_WARNING, dev, text)
 
 
-def dev_info(dev: Device, text: str) -> None:
+def dev_info(dev: Any, text: str) -> None:
     """A message of ``dev``."""
     dev_printk(KERN_INFO, dev, text)
 
 
-def dev_dbg(dev: Device, text: str) -> None:
+def dev_dbg(dev: Any, text: str) -> None:
     """A debug message of ``dev``: seen in traces, in dmesg only when the kernel was booted with debug."""
     dev_printk(KERN_DEBUG, dev, text)
 

@@ -12,15 +12,12 @@ nothing any more.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from hidma.hw.clock import Clock, Event, Timeline
 from hidma.hw.memory import Memory
-
-if TYPE_CHECKING:
-    from hidma.linux.kernel import Kernel
 
 TASK_RUNNING = 0
 TASK_INTERRUPTIBLE = 1
@@ -87,7 +84,7 @@ class Cpu(Timeline):
     more; ``frozen`` while the caller of Python left it in the middle of an atomic section.
     """
 
-    def __init__(self, clock: Clock, rank: int, kernel: Kernel, number: int, windows: list[Any],
+    def __init__(self, clock: Clock, rank: int, kernel: Any, number: int, windows: list[Any],
                  memory: Memory) -> None:
         Timeline.__init__(self, clock, rank)
         self.kernel = kernel
