@@ -234,7 +234,7 @@ def hidma_issue_pending(dmach: DmaChan) -> int:
         mchan.running = list_first_entry(mchan.active)
     spin_unlock_irqrestore(mchan.lock, flags)
 
-    # V14: hidma_callback drops one reference for each descriptor, so this one leaks (rows 16, 44)
+    # V14: hidma_callback drops one reference for each descriptor, so this one leaks (rows 16, 44, 52)
     status = pm_runtime_get(dmadev.ddev.dev)
     if status < 0:
         tasklet_schedule(dmadev.task)
@@ -352,7 +352,7 @@ def hidma_prep_dma_memcpy(dmach: DmaChan, dest: int, src: int, len: int, flags: 
     if mdesc is None:
         return None
 
-    # V14: the flags go to the TRE only, desc.flags keeps what the last user left (row 19); the length is cut to
+    # V14: the flags go to the TRE only, desc.flags keeps what the last user left (rows 19, 53); the length is cut to
     # 32 bits and the old callback stays (row 46)
     hidma_ll_set_transfer_params(mdma.lldev, mdesc.tre_ch, src, dest, len, flags)
 
@@ -372,23 +372,21 @@ def hidma_terminate_channel(chan: DmaChan) -> int:
     INIT_LIST_HEAD(list_)
 
     pm_runtime_get_sync(dmadev.ddev.dev)
-    try:
-        # give completed requests a chance to finish
-        hidma_process_completed(mchan)
+    # give completed requests a chance to finish
+    hidma_process_completed(mchan)
 
-        irqflags = spin_lock_irqsave(mchan.lock)
-        list_splice_init(mchan.active, list_)
-        list_splice_init(mchan.prepared, list_)
-        list_splice_init(mchan.completed, list_)
-        spin_unlock_irqrestore(mchan.lock, irqflags)
+    irqflags = spin_lock_irqsave(mchan.lock)
+    list_splice_init(mchan.active, list_)
+    list_splice_init(mchan.prepared, list_)
+    list_splice_init(mchan.completed, list_)
+    spin_unlock_irqrestore(mchan.lock, irqflags)
 
-        # this suspends the existing transfer
-        rc = hidma_ll_pause(dmadev.lldev)
-        if rc:
-            # V14: the descriptors stay on a list that is gone when this returns (row 40)
-            dev_err(dmadev.ddev.dev, "channel did not pause\n")
-            return rc
-
+    # this suspends the existing transfer
+    rc = hidma_ll_pause(dmadev.lldev)
+    if rc:
+        # V14: the descriptors stay on a list that is gone when this returns (row 40)
+        dev_err(dmadev.ddev.dev, "channel did not pause\n")
+    else:
         # return all user requests
         for mdesc in list_for_each_entry_safe(list_):
             txd = mdesc.desc
@@ -397,7 +395,8 @@ def hidma_terminate_channel(chan: DmaChan) -> int:
 
             dma_descriptor_unmap(txd)
 
-            # V14: called as if done (row 20), and once more if the completion is in the FIFO already (row 41)
+            # V14: called as if done (row 20), and once more if the completion is in the FIFO already (row 41); the PM
+            # reference that the submit took stays (row 44)
             if callback is not None:
                 call(callback, param)
 
@@ -408,10 +407,9 @@ def hidma_terminate_channel(chan: DmaChan) -> int:
 
         # V14: enables the hardware again, even while paused (row 42)
         rc = hidma_ll_resume(dmadev.lldev)
-        return rc
-    finally:
-        pm_runtime_mark_last_busy(dmadev.ddev.dev)
-        pm_runtime_put_autosuspend(dmadev.ddev.dev)
+    pm_runtime_mark_last_busy(dmadev.ddev.dev)
+    pm_runtime_put_autosuspend(dmadev.ddev.dev)
+    return rc
 
 
 def hidma_terminate_all(chan: DmaChan) -> int:

@@ -643,7 +643,7 @@ def hidma_ll_init(dev: Device | None, nr_tres: int, trca: int, evca: int, chidx:
     if not trca or not evca or dev is None or not nr_tres:
         return None
 
-    # need at least four TREs (row 51)
+    # need at least four TREs; V14: whoever asks for fewer is told to try again later (row 51)
     if nr_tres < 4:
         return None
 
@@ -682,7 +682,7 @@ def hidma_ll_init(dev: Device | None, nr_tres: int, trca: int, evca: int, chidx:
     if not IS_ALIGNED(lldev.tre_ring_handle, TRE_SIZE):
         tre_ring_shift = lldev.tre_ring_handle % TRE_SIZE
         tre_ring_shift = TRE_SIZE - tre_ring_shift
-        lldev.tre_ring_handle += tre_ring_shift
+        lldev.tre_ring_handle = (lldev.tre_ring_handle + tre_ring_shift) & 0xFFFFFFFFFFFFFFFF
         lldev.tre_ring += tre_ring_shift
 
     lldev.evre_ring, lldev.evre_ring_handle = dmam_alloc_coherent(dev, (EVRE_SIZE + 1) * nr_tres, GFP_KERNEL)
@@ -696,7 +696,7 @@ def hidma_ll_init(dev: Device | None, nr_tres: int, trca: int, evca: int, chidx:
     if not IS_ALIGNED(lldev.evre_ring_handle, EVRE_SIZE):
         evre_ring_shift = lldev.evre_ring_handle % EVRE_SIZE
         evre_ring_shift = EVRE_SIZE - evre_ring_shift
-        lldev.evre_ring_handle += evre_ring_shift
+        lldev.evre_ring_handle = (lldev.evre_ring_handle + evre_ring_shift) & 0xFFFFFFFFFFFFFFFF
         lldev.evre_ring += evre_ring_shift
     lldev.nr_tres = nr_tres
     lldev.chidx = chidx & 0xFF

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Keeps the private environment of a checkout, `.venv`, and runs a program in it: `_env.py hidma|test ARGS`.
+"""Keeps the private environment of a checkout, `.venv`, and runs a program in it: `_env.py hidma|replay|test ARGS`.
 
 Called by the scripts beside it, through _env.sh. It makes the environment, installs what pyproject.toml asks for,
 builds the extension modules in place and then becomes the program. When all is as it was, that costs a look at the
@@ -30,7 +30,10 @@ PYTHON = VENV / "bin" / "python"
 LOG = ROOT / "build" / "setup.log"
 
 #: What of pyproject.toml a program needs beside the dependencies: build requirements always, extras as listed.
-EXTRAS: dict[str, list[str]] = {"hidma": [], "test": ["test"]}
+EXTRAS: dict[str, list[str]] = {"hidma": [], "replay": [], "test": ["test"]}
+
+#: The module behind a program, where it is not pytest.
+PROGRAMS = {"hidma": "hidma", "replay": "hidma.replay"}
 
 
 def say(text: str) -> None:
@@ -285,8 +288,13 @@ def main(program: str, arguments: list[str]) -> NoReturn:
             arguments = [from_here(argument) for argument in arguments]
             os.chdir(ROOT)
         command = [str(PYTHON), "-P", "-m", "pytest", *arguments]
+    elif program == "docs":
+        docs = ROOT / "docs"
+        built = docs / "_build"
+        command = [str(PYTHON), "-P", "-m", "sphinx", "-W", "--keep-going", "-b", "html", "-d", str(built / "doctrees")]
+        command += [*arguments, str(docs), str(built / "html")]
     else:
-        command = [str(PYTHON), "-P", "-m", "hidma", *arguments]
+        command = [str(PYTHON), "-P", "-m", PROGRAMS[program], *arguments]
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(PYTHON, command)

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from hidma import channel, ll, mgmt
 from hidma.hidma_h import HidmaChan, HidmaDev, HidmaLldev, HidmaTre
 from hidma.linux import dmaengine, io
 from hidma.linux.acpi import AcpiDevice
-from hidma.linux.device import BusType, Device
+from hidma.linux.device import BusType, Device, Devres
 from hidma.linux.dmaengine import DMA_STATUS_NAMES, DmaTxState
 from hidma.linux.errno import EACCES, ENOENT
 from hidma.linux.interrupt import IrqAction
@@ -189,11 +190,10 @@ class Channel(Player):
 
     def do_probe(self) -> None:
         self.pdev.dev.dma_mask = None if self.kernel.fault_inject.value("no_dma_mask") else (1 << 64) - 1
-        rc = channel.hidma_probe(self.pdev)
+        self.desc.actions = []
+        rc = probed(self, self.pdev, channel.hidma_probe)
         dmadev = self.dmadev
-        if rc:
-            self.pdev.dev.devres.release_all()
-        else:
+        if not rc:
             assert dmadev is not None
             self.pool = list(dmadev.lldev.trepool)
             self.channel = next(list_for_each_entry(dmadev.ddev.channels)).container
@@ -348,6 +348,20 @@ def platform_device(player: Player, hid: str) -> PlatformDevice:
     return pdev
 
 
+def probed(player: Player, pdev: PlatformDevice, probe: Callable[[PlatformDevice], int]) -> int:
+    """Call ``probe`` for a device on which nothing of an earlier probe is in the way; devres goes when it fails."""
+    player.kernel.mem_regions.clear()
+    player.kernel.debugfs_root.children.clear()
+    pdev.dev.kobj.attributes.clear()
+    pdev.dev.kobj.children.clear()
+    devres, pdev.dev.devres = pdev.dev.devres, Devres()
+    rc = probe(pdev)
+    if rc:
+        pdev.dev.devres.release_all()
+    pdev.dev.devres.entries[:0] = devres.entries
+    return rc
+
+
 def show(player: Player, pdev: PlatformDevice, path: str, options: Options) -> None:
     """Read an attribute, its name replaced during the call if the scenario says so."""
     bound = find_attribute(pdev, path)
@@ -429,10 +443,7 @@ class Management(Player):
             self.event(["of_refs", node.name, node.refs])
 
     def do_probe(self) -> None:
-        rc = mgmt.hidma_mgmt_probe(self.pdev)
-        if rc:
-            self.pdev.dev.devres.release_all()
-        self.event(["ret", "probe", rc])
+        self.event(["ret", "probe", probed(self, self.pdev, mgmt.hidma_mgmt_probe)])
 
     def do_setup(self) -> None:
         self.event(["ret", "setup", mgmt.hidma_mgmt_setup(self.mgmtdev)])

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Every recorded run of the series' own driver, event for event: in this process in the mode that the suite runs in, and
+once more in the other mode (compiled or interpreted) through the program behind tools/replay."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hidma import _mode
+from hidma.replay import compare, load, replay
+from hidma.replay.layers import PLAYERS
+
+GOLDEN = Path(__file__).parent / "data" / "golden"
+
+#: The layers that are run. A layer joins when its player does; nothing else decides what is compared.
+LAYERS = ("ll", "channel", "dbg", "mgmt", "mgmt_sys")
+
+#: Layers whose C files are not ported yet.
+NOT_YET = ("reset", "vfio")
+
+#: Files that are not compared, each with its reason. Tags (oom, corrupt) are no reason.
+LEFT_OUT: dict[str, str] = {}
+
+
+@functools.cache
+def layer_of(path: Path) -> str:
+    layer: str = load(path).scenario["layer"]
+    return layer
+
+
+FILES = sorted(GOLDEN.glob("*.json"))
+RUN = [path for path in FILES if layer_of(path) in LAYERS and path.stem not in LEFT_OUT]
+
+
+@pytest.mark.parametrize("path", RUN, ids=lambda path: path.stem)
+def test_port_does_what_the_driver_did(path: Path) -> None:
+    scenario = load(path)
+    difference = compare(scenario, replay(scenario))
+    assert difference is None, f"{path.name}: {scenario.scenario.get('doc', '')}\n{difference}"
+
+
+def test_every_layer_is_run_or_named_as_not_ported() -> None:
+    assert {layer_of(path) for path in FILES} == {*LAYERS, *NOT_YET}
+    assert sorted(PLAYERS) == sorted(LAYERS)
+    assert set(LEFT_OUT) <= {path.stem for path in FILES}
+
+
+def test_no_recorded_run_is_missing() -> None:
+    counts = {layer: sum(layer_of(path) == layer for path in FILES) for layer in (*LAYERS, *NOT_YET)}
+    assert counts == {"ll": 140, "channel": 78, "dbg": 8, "mgmt": 69, "mgmt_sys": 15, "reset": 12, "vfio": 24}
+
+
+def test_file_name_is_layer_and_name() -> None:
+    for path in FILES:
+        assert path.stem == load(path).name
+
+
+def test_every_recorded_run_agrees_in_the_other_mode() -> None:
+    environment = dict(os.environ, HIDMA_INTERPRETED="1" if _mode.compiled() else "0")
+    done = subprocess.run([sys.executable, "-m", "hidma.replay", "--check", *map(str, RUN)], env=environment,
+                          cwd=GOLDEN.parents[2], capture_output=True, text=True)
+    if not _mode.compiled() and "(interpreted)" in done.stdout:
+        pytest.skip(f"there are no compiled modules: {_mode.why()}")
+    other = "interpreted" if _mode.compiled() else "compiled"
+    assert done.stdout == f"{len(RUN)} of {len(RUN)} agree with the recording ({other})\n", done.stderr
+    assert done.returncode == 0
