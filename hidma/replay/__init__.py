@@ -5,6 +5,7 @@ A scenario drives one layer of the port on a scripted device; what happens is a 
 with the recorded one. It is not a simulator: nothing is completed unless the scenario says so.
 """
 
-from hidma.replay.runner import Mismatch, Scenario, compare, load, replay
+from hidma.replay.layers import replay
+from hidma.replay.runner import Mismatch, Scenario, compare, load
 
 __all__ = ["Mismatch", "Scenario", "compare", "load", "replay"]

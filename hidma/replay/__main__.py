@@ -19,7 +19,8 @@ import click
 
 from hidma import _mode
 from hidma.replay.device import ScenarioError
-from hidma.replay.runner import Mismatch, Scenario, compare, load, replay
+from hidma.replay.layers import replay
+from hidma.replay.runner import Mismatch, Scenario, compare, load
 
 MANY = 20  # from so many files on a terminal gets a bar
 

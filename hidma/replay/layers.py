@@ -22,7 +22,7 @@ from hidma.linux.platform_device import PlatformDevice, platform_get_drvdata
 from hidma.linux.sched import KernelOops
 from hidma.linux.seq_file import seq_read
 from hidma.replay.device import ScenarioError, number, rows, s32, shown, table, u8, u32, u64
-from hidma.replay.runner import MGMT_RESOURCES, Player
+from hidma.replay.runner import MGMT_RESOURCES, Player, Scenario
 
 
 def as_bool(value: Any) -> int:
@@ -519,3 +519,18 @@ class ScriptedNode(DeviceNode):
 PLAYERS: dict[str, type[Player]] = {
     "ll": LowLevel, "channel": Channel, "dbg": Channel, "mgmt": Management, "mgmt_sys": Management,
 }
+
+
+def replay(scenario: Scenario) -> list[Any]:
+    """The events of ``scenario``, run against the port.
+
+    :raises ScenarioError: when it asks for what cannot be done
+    """
+    layer = scenario.scenario.get("layer")
+    player = PLAYERS.get(layer) if isinstance(layer, str) else None
+    if player is None:
+        raise ScenarioError(f"{scenario.path}: layer {shown(layer)} is not one of {', '.join(sorted(PLAYERS))}")
+    try:
+        return player(scenario.scenario).play()
+    except ScenarioError as error:
+        raise ScenarioError(f"{scenario.path}: {error}") from None

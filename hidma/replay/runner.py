@@ -330,23 +330,6 @@ class Player:
         self.event(["ring", "tre", slot, self.device.read_words(self.device.ring_base("trca") + 32 * slot, 8)])
 
 
-def replay(scenario: Scenario) -> list[Any]:
-    """The events of ``scenario``, run against the port.
-
-    :raises ScenarioError: when it asks for what cannot be done
-    """
-    from hidma.replay import layers
-
-    layer = scenario.scenario.get("layer")
-    player = layers.PLAYERS.get(layer) if isinstance(layer, str) else None
-    if player is None:
-        raise ScenarioError(f"{scenario.path}: layer {shown(layer)} is not one of {', '.join(sorted(layers.PLAYERS))}")
-    try:
-        return player(scenario.scenario).play()
-    except ScenarioError as error:
-        raise ScenarioError(f"{scenario.path}: {error}") from None
-
-
 @dataclass(frozen=True)
 class Mismatch:
     """The first difference between two lists of events."""
