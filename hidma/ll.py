@@ -93,7 +93,7 @@ ENABLE_IRQS = (
 )
 
 
-def HIDMA_INCREMENT_ITERATOR(iter: int, size: int, ring_size: int) -> int:  # noqa: N802  (the C name)
+def HIDMA_INCREMENT_ITERATOR(iter: int, size: int, ring_size: int) -> int:
     """The next offset in a ring of ``ring_size`` bytes (u32)."""
     iter = (iter + size) & 0xFFFFFFFF
     if iter >= ring_size:
@@ -101,7 +101,7 @@ def HIDMA_INCREMENT_ITERATOR(iter: int, size: int, ring_size: int) -> int:  # no
     return iter
 
 
-def HIDMA_CH_STATE(val: int) -> int:  # noqa: N802  (the C name)
+def HIDMA_CH_STATE(val: int) -> int:
     """The state field of a CTRLSTS value."""
     return (val >> CH_STATE_BIT_POS) & CH_STATE_MASK
 
@@ -406,7 +406,8 @@ def hidma_ll_int_handler_internal(lldev: HidmaLldev) -> int:
         while lldev.pending_tre_count:
             hidma_handle_tre_completion(lldev)
             if time_is_before_jiffies(timeout):
-                dev_warn(lldev.dev, f"ISR timeout {jiffies():x}-{timeout:x} from {start:x} [{lldev.pending_tre_count}]\n")
+                now = jiffies()
+                dev_warn(lldev.dev, f"ISR timeout {now:x}-{timeout:x} from {start:x} [{lldev.pending_tre_count}]\n")
                 break
 
         # V14: acknowledged after the consumption, and not at all after the second pass (rows 1, 3)

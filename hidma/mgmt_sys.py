@@ -106,7 +106,7 @@ class HidmaMgmtFileinfo:
         self.set = set
 
 
-def IMPLEMENT_GETSET(name: str) -> tuple[Getter, Setter]:  # noqa: N802  (the C name)
+def IMPLEMENT_GETSET(name: str) -> tuple[Getter, Setter]:
     """The functions ``get_<name>`` and ``set_<name>`` of a field of ``struct hidma_mgmt_dev``."""
     mask = 0xFF if name.startswith("hw_version_") else 0xFFFFFFFF
 
@@ -126,7 +126,7 @@ def IMPLEMENT_GETSET(name: str) -> tuple[Getter, Setter]:  # noqa: N802  (the C 
     return get, set
 
 
-def DECLARE_ATTRIBUTE(name: str, mode: int) -> HidmaMgmtFileinfo:  # noqa: N802  (the C name)
+def DECLARE_ATTRIBUTE(name: str, mode: int) -> HidmaMgmtFileinfo:
     """The row of ``hidma_mgmt_files`` for field ``name``."""
     return HidmaMgmtFileinfo(name, mode, globals()[f"get_{name}"], globals()[f"set_{name}"])
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``<linux/atomic.h>``: ``atomic_t``. CPUs only switch at register accesses and unlocks, so plain arithmetic is atomic."""
+"""``<linux/atomic.h>``: ``atomic_t``. CPUs switch at register accesses and unlocks only, so arithmetic is atomic."""
 
 from __future__ import annotations
 

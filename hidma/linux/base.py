@@ -405,10 +405,10 @@ def param_file(kobj: Kobject, state: Any, param: ModuleParam) -> File:
         return f"{'Y' if value is True else 'N' if value is False else value}\n"
 
     def store(data: bytes) -> int:
-        try:
-            setattr(state, param.name, param.parse(strip(data)))
-        except ValueError as error:
-            return -34 if "between" in str(error) else -EINVAL
+        rc, value = param.parse(data.decode("latin-1"))
+        if rc:
+            return rc
+        setattr(state, param.name, value)
         return len(data)
 
     return attribute(kobj, entry, show, store if param.perm & 0o222 else None)

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 
-def BIT(nr: int) -> int:  # noqa: N802  (the C name)
+def BIT(nr: int) -> int:
     """1 << nr."""
     return 1 << nr
 
 
-def GENMASK(h: int, low: int) -> int:  # noqa: N802  (the C name)
+def GENMASK(h: int, low: int) -> int:
     """Bits ``low`` to ``h`` set."""
     return ((1 << (h - low + 1)) - 1) << low
 
@@ -29,6 +29,6 @@ def upper_32_bits(n: int) -> int:
     return (n >> 32) & 0xFFFFFFFF
 
 
-def IS_ALIGNED(x: int, a: int) -> bool:  # noqa: N802  (the C name)
+def IS_ALIGNED(x: int, a: int) -> bool:
     """Whether ``x`` is a multiple of ``a``, a power of two."""
     return (x & (a - 1)) == 0

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hidma.linux import sched
-from hidma.linux.errno import EBUSY, ENODEV, ENXIO, EPROBE_DEFER
+from hidma.linux import pm_runtime, sched
+from hidma.linux.errno import EBUSY, EEXIST, ENODEV, ENXIO, EPROBE_DEFER
 from hidma.linux.kobject import Kobject
 from hidma.linux.pm_runtime import DevPmInfo
 
@@ -60,7 +60,7 @@ class Device:
         self.iommu_group: Any = None
         self.devres = Devres()
         self.power = DevPmInfo(self)
-        self.kobj = Kobject(name, parent.kobj if parent is not None else None)
+        self.kobj: Kobject = Kobject(name, parent.kobj if parent is not None else None)
         self.kobj.owner = self
         self.container: Any = None
         self.registered = False
@@ -112,6 +112,7 @@ class BusType:
         self.devices: list[Device] = []
         self.drivers: list[DeviceDriver] = []
         self.deferred: list[Device] = []
+        self.bound = 0
         self.autoprobe = True
         self.changed: Callable[[str, Any], None] | None = None
 
@@ -122,23 +123,23 @@ class BusType:
 
 
 def device_add(dev: Device) -> int:
-    """Make ``dev`` known to its bus and look for a driver."""
+    """Make ``dev`` known to its bus and look for a driver: 0, or -EEXIST when the name is taken there."""
     bus = dev.bus
     assert bus is not None
+    if not dev.kobj.add():
+        bus.kernel.warn(f"sysfs: cannot create duplicate filename '/{dev.kobj.path()}'")
+        return -EEXIST
     if any(d.name == dev.name for d in bus.devices):
         bus.kernel.warn(f"sysfs: cannot create duplicate filename '/bus/{bus.name}/devices/{dev.name}'")
-        return -17
+        dev.kobj.remove()
+        return -EEXIST
     dev.registered = True
     if dev.parent is not None:
         dev.parent.children.append(dev)
-    dev.kobj.add()
     bus.devices.append(dev)
     bus.notify("add", dev)
-    for driver in bus.drivers if bus.autoprobe else ():
-        if bus.match(dev, driver):
-            rc = driver_probe_device(driver, dev)
-            if rc == 0 or rc == -EPROBE_DEFER:
-                break
+    if bus.autoprobe:
+        device_attach(dev)
     return 0
 
 
@@ -164,10 +165,12 @@ def driver_probe_device(driver: DeviceDriver, dev: Device) -> int:
     kernel = bus.kernel
     if dev.driver is not None:
         return -EBUSY
+    bound = bus.bound
     dev.driver = driver
     rc = bus.probe(dev)
     if rc == 0:
         driver.devices.append(dev)
+        bus.bound += 1
         if dev in bus.deferred:
             bus.deferred.remove(dev)
         bus.notify("bind", dev)
@@ -176,11 +179,15 @@ def driver_probe_device(driver: DeviceDriver, dev: Device) -> int:
     dev.devres.release_all()
     dev.driver = None
     dev.driver_data = None
+    pm_runtime.pm_runtime_reinit(dev)
     if rc == -EPROBE_DEFER:
         if kernel.debug:
             kernel.printk(7, f"{bus.name} {dev.name}: Driver {driver.name} requests probe deferral")
         if dev not in bus.deferred:
             bus.deferred.append(dev)
+        if bus.bound != bound:
+            # something was bound while this one was probed: it may have been what was missing
+            driver_deferred_probe_trigger(bus)
     elif rc in (-ENODEV, -ENXIO):
         if kernel.debug:
             kernel.printk(7, f"{driver.name}: probe of {dev.name} rejects match {rc}")
@@ -193,19 +200,17 @@ def driver_deferred_probe_trigger(bus: BusType) -> None:
     """A device was bound: those that asked to be probed again get their turn (once for each trigger)."""
     again, bus.deferred = bus.deferred, []
     for dev in again:
-        for driver in bus.drivers:
-            if dev.driver is None and bus.match(dev, driver):
-                driver_probe_device(driver, dev)
+        device_attach(dev)
 
 
 def device_attach(dev: Device) -> int:
-    """Look for a driver of ``dev``: 1 when one was bound."""
+    """Look for a driver of ``dev``, whatever became of those before: 1 when one is bound."""
     bus = dev.bus
     assert bus is not None
-    for driver in bus.drivers:
-        if bus.match(dev, driver) and driver_probe_device(driver, dev) == 0:
-            return 1
-    return 0
+    for driver in list(bus.drivers):
+        if dev.driver is None and bus.match(dev, driver):
+            driver_probe_device(driver, dev)
+    return 1 if dev.driver is not None else 0
 
 
 def device_release_driver(dev: Device) -> None:
@@ -219,6 +224,7 @@ def device_release_driver(dev: Device) -> None:
     dev.devres.release_all()
     dev.driver = None
     dev.driver_data = None
+    pm_runtime.pm_runtime_reinit(dev)
     if dev in driver.devices:
         driver.devices.remove(dev)
 

@@ -20,7 +20,7 @@ DMA_BIDIRECTIONAL = 0
 DMA_ERROR_CODE = 0xFFFFFFFFFFFFFFFF
 
 
-def DMA_BIT_MASK(n: int) -> int:  # noqa: N802  (the C name)
+def DMA_BIT_MASK(n: int) -> int:
     """``n`` low bits set."""
     return (1 << n) - 1
 
@@ -54,7 +54,12 @@ class PageAllocator:
         return None
 
     def release(self, address: int) -> None:
-        """Give back what :meth:`alloc` returned."""
+        """Give back what :meth:`alloc` returned.
+
+        :raises ValueError: when nothing is in use at ``address``
+        """
+        if address not in self.used:
+            raise ValueError(f"no memory is in use at address 0x{address:x}: it was freed already, or never given out")
         size = self.used.pop(address)
         insort(self.free, (address, size))
         merged: list[tuple[int, int]] = []
@@ -89,8 +94,11 @@ class DmaOps:
         return PAGE_OFFSET + phys - self.memory.base, phys
 
     def free(self, dev: Any, size: int, vaddr: int, handle: int) -> None:
-        """Give coherent memory back."""
-        self.pages.release(vaddr - PAGE_OFFSET + self.memory.base)
+        """Give coherent memory back; what was never given out is complained about."""
+        try:
+            self.pages.release(vaddr - PAGE_OFFSET + self.memory.base)
+        except ValueError as error:
+            sched.running_cpu().kernel.warn(f"dma_free_coherent: {error}")
 
     def map(self, dev: Any, vaddr: int, size: int, direction: int) -> int:
         """Bus address of ``size`` bytes at ``vaddr``; DMA_ERROR_CODE when the device cannot reach them."""

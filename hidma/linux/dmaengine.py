@@ -1,27 +1,39 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """``<linux/dmaengine.h>`` and ``drivers/dma/dmaengine.{c,h}``: the DMA engine core of 4.5.
 
-Cookies, device registration, channels requested and released, DMA_PRIVATE rules, and the calls of a client. The
-operations of a device are function pointers in compiled modules. Slave and cyclic transfers are not there: the series has none.
+Cookies, device registration, channels requested and released, DMA_PRIVATE rules, the table of public channels by CPU,
+and the calls of a client. The operations of a device are function pointers in compiled modules. Slave and cyclic
+transfers are not there: the series has none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hidma.linux import sched
 from hidma.linux.device import Device
-from hidma.linux.errno import EINVAL, ENODEV, ENOSYS
+from hidma.linux.errno import ENODEV, ENOSYS
 from hidma.linux.jiffies import jiffies, msecs_to_jiffies
 from hidma.linux.list import INIT_LIST_HEAD, ListHead, list_for_each_entry
+from hidma.linux.printk import dev_err
 
+if TYPE_CHECKING:
+    ChanOp = Callable[["DmaChan"], int]
+    MemcpyOp = Callable[["DmaChan", int, int, int, int], "DmaAsyncTxDescriptor | None"]
+    StatusOp = Callable[["DmaChan", int, "DmaTxState | None"], int]
+    SubmitOp = Callable[["DmaAsyncTxDescriptor"], int]
+
+# enum dma_transaction_type, as far as it is used
 DMA_MEMCPY = 0
 DMA_MEMSET = 5
 DMA_INTERRUPT = 7
 DMA_PRIVATE = 9
 DMA_ASYNC_TX = 10
 DMA_SLAVE = 11
+
+# operations that any CPU may look for with dma_find_channel()
+TABLE_TYPES = (DMA_MEMCPY, DMA_MEMSET, DMA_ASYNC_TX)
 
 DMA_COMPLETE = 0
 DMA_IN_PROGRESS = 1
@@ -79,14 +91,14 @@ class DmaDevice:
         self.cap_mask = 0
         self.copy_align = 0
         self.container: Any = None
-        self.device_alloc_chan_resources = unset_chan_op
-        self.device_free_chan_resources = unset_chan_op
-        self.device_prep_dma_memcpy = unset_memcpy_op
-        self.device_tx_status = unset_status_op
-        self.device_issue_pending = unset_chan_op
-        self.device_pause = unset_chan_op
-        self.device_resume = unset_chan_op
-        self.device_terminate_all = unset_chan_op
+        self.device_alloc_chan_resources: ChanOp = unset_chan_op
+        self.device_free_chan_resources: ChanOp = unset_chan_op
+        self.device_prep_dma_memcpy: MemcpyOp = unset_memcpy_op
+        self.device_tx_status: StatusOp = unset_status_op
+        self.device_issue_pending: ChanOp = unset_chan_op
+        self.device_pause: ChanOp = unset_chan_op
+        self.device_resume: ChanOp = unset_chan_op
+        self.device_terminate_all: ChanOp = unset_chan_op
 
 
 class DmaChan:
@@ -120,7 +132,7 @@ class DmaAsyncTxDescriptor:
         self.unmap: Any = None
         self.next: Any = None
         self.container = container
-        self.tx_submit = unset_submit_op
+        self.tx_submit: SubmitOp = unset_submit_op
 
 
 def dma_cap_set(cap: int, device: DmaDevice) -> int:
@@ -233,6 +245,7 @@ def _engine() -> Any:
         engine.dma_device_list = []
         engine.ids = set()
         engine.ref_count = 0
+        engine.table = {}
         engine.listeners = []
     return engine
 
@@ -244,7 +257,10 @@ def dma_device_list() -> list[DmaDevice]:
 
 
 def dma_async_device_register(device: DmaDevice) -> int:
-    """Register ``device`` and its channels: 0, -EINVAL (incomplete), -ENODEV (no channel, no device)."""
+    """Register ``device`` and its channels: 0, or -ENODEV (no channel, or its driver refuses the clients that wait).
+
+    A device without the operations that it must have is a BUG.
+    """
     kernel = sched.running_cpu().kernel
     rc: int = kernel.fault_inject.value("dma_async_device_register")
     if not rc:
@@ -261,28 +277,35 @@ def dma_async_device_register(device: DmaDevice) -> int:
 
 def _register(device: DmaDevice) -> int:
     engine = _engine()
-    if device.dev is None:
-        return -ENODEV
+    kernel = sched.running_cpu().kernel
     if dma_has_cap(DMA_MEMCPY, device) and device.device_prep_dma_memcpy == unset_memcpy_op:
-        return -EINVAL
-    if device.device_tx_status == unset_status_op or device.device_issue_pending == unset_chan_op:
-        return -EINVAL
+        kernel.bug("dma_has_cap(DMA_MEMCPY, device->cap_mask) && !device->device_prep_dma_memcpy")
+    if device.device_tx_status == unset_status_op:
+        kernel.bug("!device->device_tx_status")
+    if device.device_issue_pending == unset_chan_op:
+        kernel.bug("!device->device_issue_pending")
+    if device.dev is None:
+        kernel.bug("!device->dev")
     device.dev_id = next(n for n in range(len(engine.ids) + 1) if n not in engine.ids)
-    engine.ids.add(device.dev_id)
     chancnt = 0
     for chan in list_for_each_entry(device.channels):
         chan.chan_id = chancnt
         chan.client_count = 0
         chan.name = f"dma{device.dev_id}chan{chancnt}"
         chancnt += 1
+    if not chancnt:
+        dev_err(device.dev, "dma_async_device_register: device has no channels!\n")
+        return -ENODEV
     device.chancnt = chancnt
     if engine.ref_count and not dma_has_cap(DMA_PRIVATE, device):
         for chan in list_for_each_entry(device.channels):
             if dma_chan_get(chan) == -ENODEV:
                 return -ENODEV
+    engine.ids.add(device.dev_id)
     engine.dma_device_list.append(device)
     if dma_has_cap(DMA_PRIVATE, device):
         device.privatecnt += 1
+    dma_channel_rebalance()
     for listener in engine.listeners:
         listener("add", device)
     return 0
@@ -298,10 +321,35 @@ def dma_async_device_unregister(device: DmaDevice) -> None:
         listener("del", device)
     if device in engine.dma_device_list:
         engine.dma_device_list.remove(device)
-        engine.ids.discard(device.dev_id)
+    engine.ids.discard(device.dev_id)
+    dma_channel_rebalance()
     for chan in list_for_each_entry(device.channels):
         if chan.client_count:
-            kernel.warn(f"dma_async_device_unregister called while {chan.client_count} clients hold a reference")
+            kernel.warn(f"dma_async_device_unregister called while {chan.client_count} clients hold a reference",
+                        once=True)
+
+
+def dma_channel_rebalance() -> None:
+    """Give each CPU a public channel for each operation: the one that was given out least so far."""
+    engine = _engine()
+    engine.table.clear()
+    public = [device for device in engine.dma_device_list if not dma_has_cap(DMA_PRIVATE, device)]
+    for device in public:
+        for chan in list_for_each_entry(device.channels):
+            chan.table_count = 0
+    if not engine.ref_count:
+        return
+    for cap in TABLE_TYPES:
+        usable = [chan for device in public if dma_has_cap(cap, device)
+                  for chan in list_for_each_entry(device.channels) if chan.client_count]
+        for cpu in sched.running_cpu().kernel.cpus if usable else ():
+            best = min(usable, key=_table_count)
+            best.table_count += 1
+            engine.table[cap, cpu.number] = best
+
+
+def _table_count(chan: DmaChan) -> int:
+    return chan.table_count
 
 
 # --- for clients --------------------------------------------------------------------------------------------------
@@ -318,7 +366,8 @@ def dma_chan_get(chan: DmaChan) -> int:
         if rc < 0:
             return rc
     if not dma_has_cap(DMA_PRIVATE, device):
-        chan.client_count = max(chan.client_count, _engine().ref_count)  # balance_ref_count()
+        # balance_ref_count(); 4.5 counts the caller once more on top of it
+        chan.client_count = max(chan.client_count, _engine().ref_count)
     chan.client_count += 1
     return 0
 
@@ -347,27 +396,30 @@ def _candidate(device: DmaDevice, mask: int, fn: Callable[[DmaChan, Any], bool] 
     return None
 
 
-def dma_request_channel(mask: int, fn: Callable[[DmaChan, Any], bool] | None = None, param: Any = None) -> DmaChan | None:
-    """An unused channel, for the caller alone, of a device that can do all of ``mask``; None when there is none."""
+def dma_request_channel(mask: int, fn: Callable[[DmaChan, Any], bool] | None = None,
+                        param: Any = None) -> DmaChan | None:
+    """An unused channel, for the caller alone, of a device that can do all of ``mask``; None when there is none.
+
+    :param mask: bit mask of operations
+    :param fn: asked for each free channel of such a device, with ``param``, until it says yes
+    """
     engine = _engine()
     for device in list(engine.dma_device_list):
-        tried: set[int] = set()
-        while True:
-            chan = _candidate(device, mask, lambda c, p: c.chan_id not in tried and (fn is None or fn(c, p)), param)
-            if chan is None:
-                break
-            tried.add(chan.chan_id)
-            # found: from now on the device is private, until the last such channel is released
-            dma_cap_set(DMA_PRIVATE, device)
-            device.privatecnt += 1
-            rc = dma_chan_get(chan)
-            if rc == 0:
-                return chan
-            if rc == -ENODEV and device in engine.dma_device_list:
-                engine.dma_device_list.remove(device)
-            device.privatecnt -= 1
-            if device.privatecnt == 0:
-                dma_cap_clear(DMA_PRIVATE, device)
+        chan = _candidate(device, mask, fn, param)
+        if chan is None:
+            continue
+        # found: from now on the device is private, until the last such channel is released
+        dma_cap_set(DMA_PRIVATE, device)
+        device.privatecnt += 1
+        rc = dma_chan_get(chan)
+        if rc == 0:
+            return chan
+        # its driver refuses: the next device is tried, not the next channel
+        if rc == -ENODEV and device in engine.dma_device_list:
+            engine.dma_device_list.remove(device)
+        device.privatecnt -= 1
+        if device.privatecnt == 0:
+            dma_cap_clear(DMA_PRIVATE, device)
     return None
 
 
@@ -392,12 +444,16 @@ def dmaengine_get() -> None:
                 if dma_chan_get(chan) == -ENODEV:
                     engine.dma_device_list.remove(device)
                     break
+    if engine.ref_count == 1:
+        dma_channel_rebalance()
 
 
 def dmaengine_put() -> None:
     """A public client goes."""
     engine = _engine()
     engine.ref_count -= 1
+    if engine.ref_count < 0:
+        sched.running_cpu().kernel.bug("dmaengine_ref_count < 0")
     for device in engine.dma_device_list:
         if not dma_has_cap(DMA_PRIVATE, device):
             for chan in list_for_each_entry(device.channels):
@@ -405,16 +461,9 @@ def dmaengine_put() -> None:
 
 
 def dma_find_channel(tx_type: int) -> DmaChan | None:
-    """A public channel that can do ``tx_type``: the one with the fewest users."""
-    best = None
-    for device in dma_device_list():
-        if dma_has_cap(tx_type, device) and not dma_has_cap(DMA_PRIVATE, device):
-            for chan in list_for_each_entry(device.channels):
-                if chan.client_count and (best is None or chan.table_count < best.table_count):
-                    best = chan
-    if best is not None:
-        best.table_count += 1
-    return best
+    """The public channel for ``tx_type`` of the CPU that asks; None when there is none."""
+    chan: DmaChan | None = _engine().table.get((tx_type, sched.running_cpu().number))
+    return chan
 
 
 def dma_issue_pending_all() -> None:
@@ -492,7 +541,7 @@ def dma_sync_wait(chan: DmaChan, cookie: int) -> int:
     while True:
         status = dma_async_is_tx_complete(chan, cookie)
         if jiffies() >= timeout:
-            sched.running_cpu().kernel.printk(3, "dma_sync_wait: timeout!")
+            sched.running_cpu().kernel.printk(3, "dmaengine: dma_sync_wait: timeout!")
             return DMA_ERROR
         if status != DMA_IN_PROGRESS:
             return status

@@ -117,7 +117,8 @@ class Gic(IrqController):
     def assign(self) -> Cpu:
         """The CPU for the next interrupt, round robin.
 
-        The first goes to CPU 1: V14's handler keeps a CPU for as long as its channel is busy, and CPU 0 is where the caller runs.
+        The first goes to CPU 1: V14's handler keeps a CPU for as long as its channel is busy, and CPU 0 is where the
+        caller runs.
         """
         cpus = self.kernel.cpus
         self.next_cpu += 1
@@ -407,8 +408,9 @@ def devm_free_irq(dev: Any, irq: int, dev_id: Any) -> None:
 
 
 class TaskletStruct:
-    """``struct tasklet_struct``: ``state`` is 1 while scheduled, ``running`` while its function runs, ``count`` is above
-    0 while disabled; ``cpu`` is where it was scheduled last."""
+    """``struct tasklet_struct``: ``state`` is 1 while scheduled, ``running`` while its function runs, ``count`` above 0
+    while disabled; ``cpu`` is where it was scheduled last.
+    """
 
     def __init__(self) -> None:
         self.func: Any = None

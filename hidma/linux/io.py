@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from hidma.hw.bus import Block
 from hidma.linux import sched
-from hidma.linux.sched import NO_SLOT, Cpu, KernelOops, interrupts, watch
+from hidma.linux.sched import Cpu, KernelOops, interrupts, watch
 
 IO_OFFSET = 0xFFFF000000000000
 WINDOW_SHIFT = 20
@@ -18,12 +18,16 @@ WINDOW_MASK = 0xFFFFF
 
 
 class Window:
-    """One mapping: ``size`` bytes of ``block`` from byte ``start`` on."""
+    """One mapping, or a megabyte of it: ``size`` bytes of ``block`` from byte ``start`` on, up to the end of a page.
 
-    def __init__(self, block: Block, start: int, size: int) -> None:
+    ``first`` is the number of the window that the mapping begins with.
+    """
+
+    def __init__(self, block: Block, start: int, size: int, first: int) -> None:
         self.block = block
         self.start = start
         self.size = size
+        self.first = first
 
 
 def unmapped(address: int) -> int:
@@ -34,17 +38,18 @@ def unmapped(address: int) -> int:
 
 
 def ioremap(phys: int, size: int) -> int:
-    """Map ``size`` bytes of registers at physical ``phys``; 0 (NULL) when no block is there or the call is made to fail."""
+    """Map ``size`` bytes of registers at physical ``phys``, in whole pages; 0 (NULL) when no block is there."""
     kernel = sched.running_cpu().kernel
     block = kernel.bus.find(phys)
-    if block is None:
+    if block is None or size <= 0:
         return 0
+    in_page = phys & 0xFFF
+    size = ((in_page + size + 0xFFF) & ~0xFFF) - in_page
     # a mapping larger than a window takes as many as it needs
-    count = max(1, (size + WINDOW_MASK) >> WINDOW_SHIFT)
     first = len(kernel.windows)
-    for i in range(count):
-        start = phys - block.base + (i << WINDOW_SHIFT)
-        kernel.windows.append(Window(block, start, min(size - (i << WINDOW_SHIFT), 1 << WINDOW_SHIFT)))
+    for done in range(0, size, 1 << WINDOW_SHIFT):
+        window = Window(block, phys - block.base + done, min(size - done, 1 << WINDOW_SHIFT), first)
+        kernel.windows.append(window)
     address: int = IO_OFFSET + (first << WINDOW_SHIFT)
     return address
 
@@ -52,33 +57,37 @@ def ioremap(phys: int, size: int) -> int:
 def iounmap(address: int) -> None:
     """Drop the mapping at ``address``; later accesses through it are paging requests that cannot be handled."""
     windows = sched.running_cpu().kernel.windows
-    slot = (address - IO_OFFSET) >> WINDOW_SHIFT
-    if 0 <= slot < len(windows):
+    first = (address - IO_OFFSET) >> WINDOW_SHIFT
+    for slot in range(max(first, 0), len(windows)):
+        if windows[slot] is None or windows[slot].first != first:
+            break
         windows[slot] = None
-        for cpu in sched.running_cpu().kernel.cpus:
-            cpu.window_slot = NO_SLOT
+    for cpu in sched.running_cpu().kernel.cpus:
+        cpu.window_size = 0
 
 
 def turn_to(address: int) -> int:
-    """The window behind ``address`` is the one that this CPU uses from now on."""
+    """The window behind ``address`` is the one that this CPU uses from now on; returns the offset in it."""
     cpu = sched.this_cpu
     slot = (address - IO_OFFSET) >> WINDOW_SHIFT
     if slot >= len(cpu.windows) or address < IO_OFFSET:
         unmapped(address)
     window = cpu.windows[slot]
-    if window is None:
+    if window is None or (address & WINDOW_MASK) >= window.size:
         unmapped(address)
+    cpu.window_at = IO_OFFSET + (slot << WINDOW_SHIFT)
+    cpu.window_size = window.size
     cpu.window_block = window.block
     cpu.window_start = window.start
-    cpu.window_slot = slot
-    return 0
+    return address & WINDOW_MASK
 
 
 def readl(address: int) -> int:
     """Read the 32-bit register at ``address``."""
-    if (address - IO_OFFSET) >> WINDOW_SHIFT != sched.this_cpu.window_slot:
-        turn_to(address)
-    value = sched.this_cpu.window_block.read32(sched.this_cpu.window_start + (address & WINDOW_MASK))
+    offset = address - sched.this_cpu.window_at
+    if offset < 0 or offset >= sched.this_cpu.window_size:
+        offset = turn_to(address)
+    value = sched.this_cpu.window_block.read32(sched.this_cpu.window_start + offset)
     if sched.this_cpu.hardirq:
         watch()
     elif sched.this_cpu.npending:
@@ -88,9 +97,10 @@ def readl(address: int) -> int:
 
 def writel(value: int, address: int) -> int:
     """Write the 32-bit register at ``address``."""
-    if (address - IO_OFFSET) >> WINDOW_SHIFT != sched.this_cpu.window_slot:
-        turn_to(address)
-    sched.this_cpu.window_block.write32(sched.this_cpu.window_start + (address & WINDOW_MASK), value)
+    offset = address - sched.this_cpu.window_at
+    if offset < 0 or offset >= sched.this_cpu.window_size:
+        offset = turn_to(address)
+    sched.this_cpu.window_block.write32(sched.this_cpu.window_start + offset, value)
     if sched.this_cpu.hardirq:
         watch()
     elif sched.this_cpu.npending:
@@ -113,7 +123,7 @@ def access_odd(address: int, width: int, value: int | None = None) -> int:
     cpu = sched.running_cpu()
     slot = (address - IO_OFFSET) >> WINDOW_SHIFT
     window = cpu.windows[slot] if 0 <= slot < len(cpu.windows) else None
-    if window is None:
+    if window is None or (address & WINDOW_MASK) + width > window.size:
         unmapped(address)
         return 0
     offset = window.start + (address & WINDOW_MASK)

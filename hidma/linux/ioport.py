@@ -73,6 +73,6 @@ def devm_ioremap_resource(dev: Any, res: Resource | None) -> int:
     return address
 
 
-def IS_ERR(pointer: int) -> bool:  # noqa: N802  (the C name)
+def IS_ERR(pointer: int) -> bool:
     """Whether ``pointer`` is an error pointer: here, a negative errno."""
     return pointer < 0

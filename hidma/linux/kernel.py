@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from greenlet import getcurrent
+from greenlet import getcurrent  # type: ignore[import-untyped,unused-ignore]
 
 from hidma.linux import sched
 from hidma.linux.debugfs import Dentry

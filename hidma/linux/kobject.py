@@ -63,11 +63,11 @@ def device_path(kobj: Kobject) -> str:
 
 
 def kobject_create_and_add(name: str, parent: Kobject | None) -> Kobject | None:
-    """A new directory below ``parent``; None when it could not be made."""
+    """A new directory below ``parent`` (/sys without one); None when it could not be made."""
     kernel = sched.running_cpu().kernel
     if kernel.fault_inject.fails("kobject_create"):
         return None
-    kobj = Kobject(name, parent)
+    kobj = Kobject(name, parent if parent is not None else kernel.sysfs_root)
     if not kobj.add():
         kernel.warn(f"kobject_add_internal failed for {name} with -EEXIST, don't try to register things with the "
                     "same name in the same directory.")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``<linux/kernel.h>``: kstrtoul(), with exactly what it accepts and refuses (lib/kstrtox.c)."""
+"""``<linux/kernel.h>``: kstrtoul() and its kin, and strtobool(), with exactly what they accept and refuse."""
 
 from __future__ import annotations
 
@@ -44,3 +44,29 @@ def kstrtoul(s: bytes, base: int) -> tuple[int, int]:
     if lower[length:] not in (b"", b"\n"):
         return -EINVAL, 0
     return 0, value
+
+
+def kstrtouint(s: bytes, base: int) -> tuple[int, int]:
+    """As :func:`kstrtoul`, -ERANGE beyond 32 bits."""
+    rc, value = kstrtoul(s, base)
+    return (-ERANGE, 0) if value > 0xFFFFFFFF else (rc, value)
+
+
+def kstrtoint(s: bytes, base: int) -> tuple[int, int]:
+    """A signed 32-bit number: as :func:`kstrtoul`, or ``-`` and digits without a ``+``."""
+    if s[:1] != b"-":
+        rc, value = kstrtoul(s, base)
+        return (-ERANGE, 0) if value > 0x7FFFFFFF else (rc, value)
+    if s[1:2] == b"+":
+        return -EINVAL, 0
+    rc, value = kstrtoul(s[1:], base)
+    return (-ERANGE, 0) if value > 0x80000000 else (rc, -value)
+
+
+def strtobool(s: bytes) -> tuple[int, bool]:
+    """``y``, ``Y``, ``1`` and ``n``, ``N``, ``0``: only the first character counts in 4.5."""
+    if s[:1] in (b"y", b"Y", b"1"):
+        return 0, True
+    if s[:1] in (b"n", b"N", b"0"):
+        return 0, False
+    return -EINVAL, False

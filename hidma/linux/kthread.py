@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``<linux/kthread.h>``, ``<linux/completion.h>`` and ``<linux/wait.h>``: threads of the kernel, and waiting for each other."""
+"""``<linux/kthread.h>``, ``<linux/completion.h>`` and ``<linux/wait.h>``: threads of the kernel, and waiting."""
 
 from __future__ import annotations
 
@@ -12,16 +12,11 @@ from hidma.linux.sched import TASK_DEAD, TASK_UNINTERRUPTIBLE, Task, schedule, w
 
 
 def kthread_create(threadfn: Callable[[Any], int], data: Any, name: str) -> Task:
-    """A thread that sleeps until it is woken; CPUs are given out round robin."""
+    """A thread that sleeps until it is woken; CPUs are given out round robin. Stopped before that, it never runs."""
     kernel = sched.running_cpu().kernel
     cpu = kernel.cpus[kernel.next_thread_cpu % len(kernel.cpus)]
     kernel.next_thread_cpu += 1
-
-    def kthread(data: Any) -> int:
-        # stopped before it was ever woken: it never runs
-        return -EINTR if task.should_stop else threadfn(data)
-
-    task = Task(name, cpu, kthread, data)
+    task = Task(name, cpu, threadfn, data)
     kernel.threads.append(task)
     return task
 
@@ -40,7 +35,6 @@ def kthread_should_stop() -> bool:
 
 def kthread_stop(task: Task) -> int:
     """Ask ``task`` to end and wait for it; its result, -EINTR when it never ran."""
-    kernel = sched.running_cpu().kernel
     task.should_stop = 1
     wake_up_process(task)
     while task.state != TASK_DEAD:
@@ -50,8 +44,6 @@ def kthread_stop(task: Task) -> int:
         me.state = TASK_UNINTERRUPTIBLE
         if schedule() < 0:
             break
-    if task in kernel.threads:
-        kernel.threads.remove(task)
     return -EINTR if task.result is None else int(task.result)
 
 

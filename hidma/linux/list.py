@@ -20,14 +20,15 @@ class ListHead:
     def __init__(self, owner: Any = None, nothing: Any = None) -> None:
         self.owner = owner
         self.nothing = nothing
-        self.next: ListHead | None = None
-        self.prev: ListHead | None = None
+        # ListHead, or None before INIT_LIST_HEAD()
+        self.next: Any = None
+        self.prev: Any = None
 
 
 LIST_POISON = ListHead()
 
 
-def INIT_LIST_HEAD(head: ListHead) -> int:  # noqa: N802  (the C name)
+def INIT_LIST_HEAD(head: ListHead) -> int:
     """Make ``head`` an empty list."""
     head.next = head
     head.prev = head
@@ -44,6 +45,8 @@ def poisoned(entry: ListHead) -> int:
 def list_add_tail(new: ListHead, head: ListHead) -> int:
     """Add ``new`` before ``head``."""
     prev = head.prev
+    if prev is LIST_POISON or prev is None:
+        poisoned(head)
     head.prev = new
     new.next = head
     new.prev = prev
@@ -54,6 +57,8 @@ def list_add_tail(new: ListHead, head: ListHead) -> int:
 def list_add(new: ListHead, head: ListHead) -> int:
     """Add ``new`` after ``head``."""
     after = head.next
+    if after is LIST_POISON or after is None:
+        poisoned(head)
     after.prev = new
     new.next = after
     new.prev = head
@@ -104,6 +109,8 @@ def list_empty(head: ListHead) -> int:
 def list_splice_init(list_: ListHead, head: ListHead) -> int:
     """Move all of ``list_`` to the front of ``head``."""
     first = list_.next
+    if first is None or head.next is None:
+        poisoned(list_ if first is None else head)
     if first is not list_:
         last = list_.prev
         at = head.next
@@ -119,6 +126,8 @@ def list_splice_init(list_: ListHead, head: ListHead) -> int:
 def list_splice_tail_init(list_: ListHead, head: ListHead) -> int:
     """Move all of ``list_`` to the end of ``head``."""
     first = list_.next
+    if first is None or head.prev is None:
+        poisoned(list_ if first is None else head)
     if first is not list_:
         last = list_.prev
         at = head.prev
@@ -132,7 +141,7 @@ def list_splice_tail_init(list_: ListHead, head: ListHead) -> int:
 
 
 def list_entry(node: ListHead | None) -> Any:
-    """What ``node`` is part of. A wrong turn leads to the head of another list, or nowhere: C would go on from there."""
+    """What ``node`` is part of. A wrong turn leads to the head of another list, or nowhere, where C would go on."""
     if node is None or node.owner is None:
         raise KernelOops("Unable to handle kernel paging request: a list leads to what is no entry of it")
     return node.owner

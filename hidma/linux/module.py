@@ -6,14 +6,17 @@ A module of the port is described once by a :class:`Module`; what it keeps while
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hidma.linux.errno import EBUSY, EEXIST, EINVAL, ENOENT
+from hidma.linux.errno import EBUSY, EEXIST, EINVAL, ENOENT, ENOSPC
+from hidma.linux.kstrtox import kstrtoint, kstrtouint, kstrtoul, strtobool
 
 if TYPE_CHECKING:
     from hidma.linux.kernel import Kernel
+
+PARAM_LENGTH = 1024
 
 
 @dataclass(frozen=True)
@@ -26,28 +29,29 @@ class ModuleParam:
     default: Any = 0
     desc: str = ""
 
-    def parse(self, text: str) -> Any:
-        """The value that ``text`` means.
+    def parse(self, text: str | None) -> tuple[int, Any]:
+        """(0, the value that ``text`` means), (-EINVAL, None), (-ERANGE, None) or (-ENOSPC, None).
 
-        :raises ValueError: when it is none of this type
+        None is a parameter that is named without a value: that sets a ``bool``.
         """
-        text = text.strip()
-        if self.type in ("uint", "int", "ulong"):
-            sign = text.startswith("-")
-            digits = text[1:] if text[:1] in ("-", "+") else text
-            base = 16 if digits[:2].lower() == "0x" else 8 if digits[:1] == "0" and len(digits) > 1 else 10
-            value = int(digits[2:] if base == 16 else digits, base) * (-1 if sign else 1)
-            low, high = {"uint": (0, 2**32 - 1), "int": (-(2**31), 2**31 - 1), "ulong": (0, 2**64 - 1)}[self.type]
-            if not low <= value <= high:
-                raise ValueError(f"{value} is not between {low} and {high}")
-            return value
-        if self.type == "bool":
-            if text.lower() in ("", "y", "1", "yes", "on", "true"):
-                return True
-            if text.lower() in ("n", "0", "no", "off", "false"):
-                return False
-            raise ValueError(f"{text!r} is neither Y nor N")
-        return text
+        if text is None:
+            return (0, True) if self.type == "bool" else (-EINVAL, None)
+        raw = text.encode()
+        rc: int = 0
+        value: Any = None
+        if self.type == "uint":
+            rc, value = kstrtouint(raw, 0)
+        elif self.type == "int":
+            rc, value = kstrtoint(raw, 0)
+        elif self.type == "ulong":
+            rc, value = kstrtoul(raw, 0)
+        elif self.type == "bool":
+            rc, value = strtobool(raw)
+        elif len(raw) > PARAM_LENGTH:
+            rc = -ENOSPC
+        else:
+            value = text
+        return (rc, None) if rc else (0, value)
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,9 @@ class Module:
     aliases: tuple[str, ...] = field(default=())
 
 
-def load_module(kernel: Kernel, module: Module, params: dict[str, str] | None = None) -> int:
-    """``modprobe``: set the parameters, run the init function: 0, -EEXIST (loaded already), -ENOENT or -EINVAL
-    (parameters), or what init returned."""
+def load_module(kernel: Kernel, module: Module, params: Mapping[str, str | None] | None = None) -> int:
+    """``modprobe``: set the parameters, run the init function: 0, -EEXIST (loaded already), -EINVAL, -ERANGE or
+    -ENOSPC (parameters), or what init returned. An unknown parameter is ignored with a warning."""
     loaded = kernel.module("module")
     if not hasattr(loaded, "list"):
         loaded.list = {}
@@ -80,20 +84,26 @@ def load_module(kernel: Kernel, module: Module, params: dict[str, str] | None = 
         if name not in known:
             kernel.printk(4, f"{module.name}: unknown parameter '{name}' ignored")
             continue
-        try:
-            setattr(state, name, known[name].parse(text))
-        except ValueError as error:
-            kernel.printk(3, f"{module.name}: `{text}' invalid for parameter `{name}': {error}")
-            return -EINVAL
+        rc, value = known[name].parse(text)
+        if rc:
+            what = "too large" if rc == -ENOSPC else "invalid"
+            kernel.printk(3, f"{module.name}: `{text or ''}' {what} for parameter `{name}'")
+            kernel.modules.pop(module.name, None)
+            return rc
+        setattr(state, name, value)
     loaded.list[module.name] = module
     rc = module.init()
     if rc < 0:
         del loaded.list[module.name]
+        kernel.modules.pop(module.name, None)
     return rc
 
 
 def unload_module(kernel: Kernel, name: str) -> int:
-    """``rmmod``: 0, -ENOENT (not loaded), -EBUSY (it has no exit function: V14's management driver)."""
+    """``rmmod``: 0, -ENOENT (not loaded), -EBUSY (it has no exit function: V14's management driver).
+
+    What the module kept at file scope goes with it.
+    """
     loaded = kernel.module("module")
     module = getattr(loaded, "list", {}).get(name)
     if module is None:
@@ -102,6 +112,7 @@ def unload_module(kernel: Kernel, name: str) -> int:
         return -EBUSY
     module.exit()
     del loaded.list[name]
+    kernel.modules.pop(name, None)
     return 0
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hidma.linux import sched
-from hidma.linux.errno import EINVAL
+from hidma.linux.errno import EINVAL, EOVERFLOW
 from hidma.linux.sched import KernelOops
 
 OF_ROOT_NODE_ADDR_CELLS_DEFAULT = 1
@@ -74,7 +74,8 @@ def of_node_put(np: DeviceNode | None) -> None:
     if np is not None:
         np.refs -= 1
         if np.refs < 1:
-            sched.running_cpu().kernel.warn(f"OF: reference count of {np.full_name} fell to {np.refs} (V14 row 28)", once=True)
+            text = f"OF: reference count of {np.full_name} fell to {np.refs} (V14 row 28)"
+            sched.running_cpu().kernel.warn(text, once=True)
 
 
 def of_compatible(np: DeviceNode) -> list[str]:
@@ -84,14 +85,29 @@ def of_compatible(np: DeviceNode) -> list[str]:
 
 
 def of_match_node(matches: list[OfDeviceId], np: DeviceNode | None) -> OfDeviceId | None:
-    """The entry of ``matches`` that fits ``np``, the most specific compatible string first."""
+    """The entry of ``matches`` that fits ``np`` best: the most specific compatible string, then the name.
+
+    Strings of ``compatible`` are compared without regard to case, names with it; an empty one of the entry fits all.
+    """
     if np is None:
         return None
-    for compatible in of_compatible(np):
-        for match in matches:
-            if match.compatible == compatible:
-                return match
-    return None
+    strings = [s.lower() for s in of_compatible(np)]
+    best = None
+    best_score = 0
+    for match in matches:
+        score = 0
+        if match.compatible:
+            if match.compatible.lower() not in strings:
+                continue
+            score = 0x3FFFFFFF - 4 * strings.index(match.compatible.lower())
+        if match.name:
+            if match.name != np.name:
+                continue
+            score += 1
+        if score > best_score:
+            best = match
+            best_score = score
+    return best
 
 
 def of_find_matching_node(start: DeviceNode | None, matches: list[OfDeviceId]) -> DeviceNode | None:
@@ -113,7 +129,7 @@ def of_find_matching_node(start: DeviceNode | None, matches: list[OfDeviceId]) -
 
 def of_device_is_available(np: DeviceNode) -> bool:
     """Whether ``status`` is missing, ``okay`` or ``ok``."""
-    return np.properties.get("status", b"okay\0").rstrip(b"\0") in (b"okay", b"ok")
+    return np.properties.get("status", b"okay\0").split(b"\0")[0] in (b"okay", b"ok")
 
 
 def for_each_available_child_of_node(parent: DeviceNode) -> Iterator[DeviceNode]:
@@ -133,7 +149,7 @@ def of_get_property(np: DeviceNode, name: str) -> tuple[list[int] | None, int]:
 
 
 def of_read_number(cell: list[int], at: int, size: int) -> int:
-    """``size`` cells from index ``at`` on as one number (u64); beyond the property C finds whatever follows: here, 0."""
+    """``size`` cells from index ``at`` on as one number (u64); beyond the property C finds what follows: here, 0."""
     value = 0
     for index in range(at, at + size):
         value = (value << 32 | (cell[index] if index < len(cell) else 0)) & 0xFFFFFFFFFFFFFFFF
@@ -172,7 +188,7 @@ def of_property_read_u32(np: DeviceNode, name: str) -> tuple[int, int]:
     if raw is None:
         return -EINVAL, 0
     if len(raw) < 4:
-        return -75, 0
+        return -EOVERFLOW, 0
     return 0, struct.unpack(">I", raw[:4])[0]
 
 

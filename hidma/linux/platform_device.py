@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """``<linux/platform_device.h>`` and ``<linux/of_platform.h>``: the platform bus.
 
-Devices match drivers by driver_override, device tree, ACPI, then by name, as in 4.5. Note that 4.5's
-platform_device_register_full() leaves ``of_node`` unset (V14 row 27 hangs on it).
+Devices match drivers by driver_override, device tree, ACPI, then by id table, or by name where a driver has none, as in
+4.5. Note that 4.5's platform_device_register_full() leaves ``of_node`` unset (V14 row 27 hangs on it).
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 from hidma.linux import sched
 from hidma.linux.acpi import AcpiDeviceId, acpi_driver_match_device
 from hidma.linux.device import BusType, Device, DeviceDriver, device_add, device_del, driver_register, driver_unregister
-from hidma.linux.errno import EINVAL, ENOMEM, ENXIO
+from hidma.linux.errno import ENXIO
 from hidma.linux.ioport import IORESOURCE_IRQ, IORESOURCE_MEM, Resource
 from hidma.linux.kobject import Kobject
-from hidma.linux.of import DeviceNode, OfDeviceId, of_device_is_available, of_match_node
+from hidma.linux.of import DeviceNode, OfDeviceId, of_match_node
 
 if TYPE_CHECKING:
     from hidma.linux.kernel import Kernel
 
 PLATFORM_DEVID_NONE = -1
+PLATFORM_DEVID_AUTO = -2
 
 
 class PlatformDevice:
@@ -35,6 +36,7 @@ class PlatformDevice:
         self.dev.container = self
         self.resource: list[Resource] = []
         self.driver_override: str | None = None
+        self.id_entry: PlatformDeviceId | None = None
 
 
 @dataclass
@@ -53,6 +55,14 @@ class PlatformDeviceInfo:
 
 
 @dataclass(frozen=True)
+class PlatformDeviceId:
+    """``struct platform_device_id``."""
+
+    name: str
+    driver_data: Any = None
+
+
+@dataclass(frozen=True)
 class PlatformDriver:
     """``struct platform_driver`` as it stands in a module; each kernel makes its own driver of it."""
 
@@ -62,6 +72,7 @@ class PlatformDriver:
     of_match_table: tuple[OfDeviceId, ...] = ()
     acpi_match_table: tuple[AcpiDeviceId, ...] = ()
     owner: str = ""
+    id_table: tuple[PlatformDeviceId, ...] = ()
 
 
 def to_platform_device(dev: Device) -> PlatformDevice:
@@ -89,6 +100,10 @@ def platform_match(dev: Device, driver: DeviceDriver) -> bool:
         return True
     if acpi_driver_match_device(dev, driver):
         return True
+    table = driver.container.id_table if driver.container is not None else ()
+    if table:
+        pdev.id_entry = next((entry for entry in table if entry.name == pdev.name), pdev.id_entry)
+        return any(entry.name == pdev.name for entry in table)
     return pdev.name == driver.name
 
 
@@ -122,6 +137,11 @@ def platform_device_add(pdev: PlatformDevice) -> int:
     """Register ``pdev``: 0 or -EEXIST."""
     kernel = sched.running_cpu().kernel
     dev = pdev.dev
+    if pdev.id == PLATFORM_DEVID_AUTO:
+        ids = kernel.module("platform")
+        pdev.id = getattr(ids, "next_auto", 0)
+        ids.next_auto = pdev.id + 1
+        dev.name = dev.kobj.name = f"{pdev.name}.{pdev.id}.auto"
     dev.bus = platform_bus(kernel)
     if dev.parent is None:
         dev.kobj.parent = platform_root(kernel)
@@ -134,12 +154,13 @@ def platform_device_unregister(pdev: PlatformDevice) -> None:
 
 
 def platform_device_register_full(pdevinfo: PlatformDeviceInfo) -> PlatformDevice | int | None:
-    """Make and register a device. As in 4.5: a negative errno stands for an error pointer, never NULL (unless made to)."""
+    """Make and register a device: the device, or a negative errno for an error pointer; never NULL, unless made to."""
     kernel = sched.running_cpu().kernel
     if kernel.trace.on:
         kernel.trace.emit((
-            "platform_device", pdevinfo.name, pdevinfo.id, pdevinfo.parent.name if pdevinfo.parent is not None else None,
-            pdevinfo.dma_mask, [[r.start, r.end, r.flags, r.name] for r in pdevinfo.res[: pdevinfo.num_res]]))
+            "platform_device", pdevinfo.name, pdevinfo.id,
+            pdevinfo.parent.name if pdevinfo.parent is not None else None, pdevinfo.dma_mask,
+            [[r.start, r.end, r.flags, r.name] for r in pdevinfo.res[: pdevinfo.num_res]]))
     if "platform_device_register_full" in kernel.fault_inject.values:
         return kernel.fault_inject.values["platform_device_register_full"] or None
     pdev = PlatformDevice(pdevinfo.name, pdevinfo.id, pdevinfo.parent)
@@ -185,18 +206,16 @@ def platform_driver_unregister(drv: PlatformDriver) -> None:
             driver_unregister(driver)
 
 
-def of_platform_device_create(np: DeviceNode, regs: list[tuple[int, int]], name: str, parent: Device | None) -> PlatformDevice:
+def of_platform_device_create(np: DeviceNode, regs: list[tuple[int, int]], name: str,
+                              parent: Device | None) -> PlatformDevice:
     """A platform device of ``np``, as the boot code makes one: named by its address, of_node set, 32-bit DMA mask."""
     pdev = PlatformDevice(name, PLATFORM_DEVID_NONE, parent)
     pdev.dev.of_node = np
     pdev.dev.fwnode = np
     pdev.dev.coherent_dma_mask = 0xFFFFFFFF
     pdev.dev.dma_mask = 0xFFFFFFFF
-    pdev.resource = [Resource(start, start + size - 1, IORESOURCE_MEM, np.full_name.rpartition("/")[2])
-                     for start, size in regs]
-    pdev.resource += [Resource(irq, irq, IORESOURCE_IRQ, np.full_name.rpartition("/")[2]) for irq in np.irqs]
+    pdev.resource = [Resource(start, start + size - 1, IORESOURCE_MEM, np.full_name) for start, size in regs]
+    pdev.resource += [Resource(irq, irq, IORESOURCE_IRQ, np.full_name) for irq in np.irqs]
     np.device = pdev
     platform_device_add(pdev)
     return pdev
-
-

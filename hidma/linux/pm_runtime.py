@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``<linux/pm_runtime.h>`` and ``drivers/base/power/runtime.c``: runtime power management with autosuspend, as 4.5 has it.
+"""``<linux/pm_runtime.h>`` and ``drivers/base/power/runtime.c`` of 4.5: runtime power management with autosuspend.
 
 A usage count below zero is not refused (a later kernel does). Drivers of this series have no callbacks, so suspending
 and resuming is a change of status, seen in sysfs; a device resumes its parent and keeps it active. Requests that may
@@ -110,7 +110,7 @@ def emit(cpu: Any, call: str, power: DevPmInfo) -> int:
 
 
 def check_suspend_allowed(power: DevPmInfo) -> int:
-    """``rpm_check_suspend_allowed()``: a negative errno when the device may not suspend, 1 when it is suspended already."""
+    """``rpm_check_suspend_allowed()``: a negative errno when the device may not suspend, 1 when it has already."""
     if power.disable_depth > 0:
         return -EACCES
     if power.usage_count > 0:
@@ -325,7 +325,7 @@ def pm_runtime_use_autosuspend(dev: Any) -> int:
 
 
 def pm_runtime_set_active(dev: Any) -> int:
-    """Say that the device is active: 0, -EAGAIN while runtime PM is enabled, -EBUSY below a parent that is suspended."""
+    """Say that the device is active: 0, -EAGAIN while runtime PM is enabled, -EBUSY below a suspended parent."""
     power = dev.power
     cpu = sched.this_cpu
     if cpu.trace.on:

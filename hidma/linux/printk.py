@@ -19,12 +19,13 @@ KERN_NOTICE = 5
 KERN_INFO = 6
 KERN_DEBUG = 7
 
-_NAMES = {KERN_ERR: "err", KERN_WARNING: "warn", KERN_INFO: "info", KERN_DEBUG: "dbg"}
+_NAMES = {KERN_EMERG: "emerg", KERN_ERR: "err", KERN_WARNING: "warn", KERN_NOTICE: "notice", KERN_INFO: "info",
+          KERN_DEBUG: "dbg"}
 
 
 @dataclass(frozen=True)
 class LogLine:
-    """One line of the kernel log: virtual ns, level 0..7, text."""
+    """One message of the kernel log: virtual ns, level 0..7, text; each line of the text is stamped."""
 
     time: int
     level: int
@@ -32,7 +33,8 @@ class LogLine:
 
     def __str__(self) -> str:
         seconds, rest = divmod(self.time, 1_000_000_000)
-        return f"[{seconds:5d}.{rest // 1000:06d}] {self.text}"
+        stamp = f"[{seconds:5d}.{rest // 1000:06d}] "
+        return "\n".join(stamp + line for line in self.text.split("\n"))
 
 
 def dev_printk(level: int, dev: Any, text: str) -> None:
@@ -83,13 +85,14 @@ def s32(value: int) -> int:
 def ptr(pointer: Any, field: str = "") -> str:
     """A kernel pointer as ``%p`` prints it: an address, or the address that an object (or a field of it) would have.
 
-    Objects of ours have no address; each gets one when it is first asked for, in order, so that it is the same in every run.
+    Objects of ours have no address; each gets one when it is first asked for, in order, so that it is the same in
+    every run.
     """
     kernel = sched.running_cpu().kernel
     if kernel.hide_pointers:
         return "<ptr>"
-    if pointer is None:
-        return f"{0:016x}"
+    if pointer is None or pointer == 0:
+        return f"{'(null)':>16}"
     address = pointer if isinstance(pointer, int) else kernel.address_of(pointer, field)
     return f"{address:016x}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hidma.linux.errno import EINVAL, ENXIO
+from hidma.linux.errno import EINVAL, ENXIO, EOVERFLOW, EPROTO
 from hidma.linux.of import DeviceNode, of_property_read_string, of_property_read_u32
 
 
@@ -27,9 +27,9 @@ def device_property_read_u32(dev: Any, propname: str) -> tuple[int, int]:
     if value is None:
         return -EINVAL, 0
     if not isinstance(value, int):
-        return -71, 0
+        return -EPROTO, 0
     if value > 0xFFFFFFFF:
-        return -75, 0
+        return -EOVERFLOW, 0
     return 0, value
 
 

@@ -17,7 +17,8 @@ cdef class Cpu(Timeline):
     cdef public Memory memory
     cdef public Block window_block
     cdef public unsigned int window_start
-    cdef public unsigned long long window_slot
+    cdef public unsigned long long window_at
+    cdef public unsigned long long window_size
     cdef public IrqController controller
     cdef public int irqs_off
     cdef public int hardirq

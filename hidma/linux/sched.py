@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from greenlet import GreenletExit, getcurrent, greenlet
+from greenlet import GreenletExit, getcurrent, greenlet  # type: ignore[import-untyped,unused-ignore]
 
 from hidma.hw.clock import Clock, Event, Timeline
 from hidma.hw.memory import Memory
@@ -23,8 +23,6 @@ TASK_RUNNING = 0
 TASK_INTERRUPTIBLE = 1
 TASK_UNINTERRUPTIBLE = 2
 TASK_DEAD = 64
-
-NO_SLOT = 0xFFFFFFFFFFFFFFFF
 
 LOCKUP_ROUNDS = 100000
 LOCKUP_NS = 20000000000
@@ -95,7 +93,8 @@ class Cpu(Timeline):
         # the window of the last register access
         self.window_block: Any = None
         self.window_start = 0
-        self.window_slot = NO_SLOT
+        self.window_at = 0
+        self.window_size = 0
         self.controller = IrqController()
         self.irqs_off = 0
         self.hardirq = 0
@@ -115,9 +114,10 @@ class Cpu(Timeline):
         self.lines_seen: set[str] = set()
         self.lines_repeated = 0
         self.queue: list[Task] = []
-        self.idle_task: Task | None = None
-        self.current_task: Task | None = None
-        self.main_task: Task | None = None
+        # tasks; only main_task may be missing once the kernel runs
+        self.idle_task: Any = None
+        self.current_task: Any = None
+        self.main_task: Any = None
 
     def resumed(self) -> int:
         global this_cpu
@@ -164,7 +164,7 @@ class Task:
         except BaseException as error:  # somebody interrupts the program: its main greenlet hears of it
             kernel.die(as_oops(error))
             self.state = TASK_DEAD
-            main = self.cpu.clock.main
+            main: Any = self.cpu.clock.main
             if main is not None and main.main_task is not None:
                 self.greenlet.parent = main.main_task.greenlet
             raise
@@ -201,8 +201,7 @@ this_cpu: Any = None
 
 def current() -> Task:
     """The running task."""
-    task = this_cpu.current_task
-    assert task is not None
+    task: Task = this_cpu.current_task
     return task
 
 
@@ -293,7 +292,9 @@ def stopped(cpu: Cpu) -> int:
     """Whoever still runs on ``cpu``, whose kernel has stopped or was closed, ends here."""
     if cpu.dead == CLOSED:
         raise GreenletExit
-    raise cpu.kernel.dead
+    dead = cpu.kernel.dead
+    assert dead is not None
+    raise dead
 
 
 def pick(cpu: Cpu) -> Task:
@@ -339,7 +340,7 @@ def schedule() -> int:
 
 
 def schedule_atomic(cpu: Cpu) -> int:
-    """:func:`schedule` where it is forbidden: complained about; the context is the task's own and comes back with it."""
+    """:func:`schedule` where it is forbidden: complained about. The context is the task's own, and comes back."""
     if not cpu.dead:
         cpu.kernel.atomic_sleep(cpu)
     hardirq = cpu.hardirq
@@ -420,7 +421,9 @@ def attach(cpu: Cpu, name: str) -> Task:
         return task
     cpu.queue.insert(0, task)
     clock.kick(cpu)
-    clock.switch(clock.behind(None))
+    other = clock.behind(None)
+    assert other is not None
+    clock.switch(other)
     return task
 
 

@@ -32,7 +32,7 @@ UNINITIALISED = Uninitialised()
 
 
 class Array(list[T]):
-    """A C array on the heap: a write past its end is an Oops; a read there finds the allocator's filling, and a warning."""
+    """A C array on the heap: a write past its end is an Oops; a read there finds the allocator's filling, and warns."""
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if not 0 <= index < len(self):
@@ -42,7 +42,8 @@ class Array(list[T]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice) or 0 <= index < len(self):
             return super().__getitem__(index)
-        sched.running_cpu().kernel.warn(f"slab-out-of-bounds read: element {index} of an array of {len(self)}", once=True)
+        text = f"slab-out-of-bounds read: element {index} of an array of {len(self)}"
+        sched.running_cpu().kernel.warn(text, once=True)
         return SLUB_RED
 
 
@@ -83,7 +84,7 @@ def devm_kzalloc(dev: Any, make: Callable[[], T], gfp: int) -> T | None:
 
 
 def devm_kcalloc(dev: Any, n: int, make: Callable[[], T], gfp: int) -> list[T] | None:
-    """As :func:`kcalloc`; the array goes with the driver of ``dev``. One of objects is a plain list: hot code indexes it."""
+    """As :func:`kcalloc`; the array goes with the driver of ``dev``. One of objects is a plain list, for hot code."""
     array = kcalloc(n, make, gfp, "devm_kcalloc")
     return array if array is None or make is int else list(array)
 
