@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Keeps the private environment of a checkout, `.venv`, and runs a program in it: `_env.py hidma|replay|test ARGS`.
+"""Keeps the private environment of a checkout, `.venv`, and runs a program in it: `_env.py hidma|replay|docs|test ARGS`.
 
 Called by the scripts beside it, through _env.sh. It makes the environment, installs what pyproject.toml asks for,
 builds the extension modules in place and then becomes the program. When all is as it was, that costs a look at the
@@ -30,9 +30,9 @@ PYTHON = VENV / "bin" / "python"
 LOG = ROOT / "build" / "setup.log"
 
 #: What of pyproject.toml a program needs beside the dependencies: build requirements always, extras as listed.
-EXTRAS: dict[str, list[str]] = {"hidma": [], "replay": [], "test": ["test"]}
+EXTRAS: dict[str, list[str]] = {"hidma": [], "replay": [], "docs": ["docs"], "test": ["test"]}
 
-#: The module behind a program, where it is not pytest.
+#: The module behind a program, where it is not pytest or Sphinx.
 PROGRAMS = {"hidma": "hidma", "replay": "hidma.replay"}
 
 

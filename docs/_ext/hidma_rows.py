@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Directives that print what the hardware model declares: ``register-reference``, ``fault-reference`` and
+``word-layout TRE|EVRE`` (a drawing of a descriptor). There is no second list of anything here.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from docutils.statemachine import StringList
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from hidma.hw import faults, registers
+
+DESCRIPTORS = {"TRE": (registers.TRE, registers.TRE_SIZE), "EVRE": (registers.EVRE, registers.EVRE_SIZE)}
+
+
+def parse(directive: Directive, text: str, source: str) -> list[nodes.Node]:
+    """Sections and tables of ``text``, as if they stood where the directive stands."""
+    holder = nodes.section()
+    holder.document = directive.state.document
+    memo = directive.state.memo
+    titles, level = memo.title_styles, memo.section_level
+    memo.title_styles, memo.section_level = [], 0
+    try:
+        directive.state.nested_parse(StringList(text.splitlines(), source), 0, holder, match_titles=True)
+    finally:
+        memo.title_styles, memo.section_level = titles, level
+    return holder.children
+
+
+class RowsDirective(SphinxDirective):
+    """What the two references share."""
+
+    module: Any
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_dependency(self.module.__file__)
+        return self.made(parse(self, self.module.reference(), self.module.__name__))
+
+    def made(self, content: list[nodes.Node]) -> list[nodes.Node]:
+        return content
+
+
+class RegisterReference(RowsDirective):
+    """The registers; each row of a table gets an anchor (``#evca-irq_stat``) and an entry of the index."""
+
+    module = registers
+
+    def made(self, content: list[nodes.Node]) -> list[nodes.Node]:
+        titles = {title: label for label, title, _ in registers.BLOCKS}
+        for section in content:
+            if not isinstance(section, nodes.section):
+                continue
+            title = section.next_node(nodes.title)
+            block = titles.get(title.astext()) if title is not None else None
+            if block is None:
+                continue
+            for row in section.findall(nodes.row):
+                cells = list(row.findall(nodes.entry))
+                name = cells[1].astext() if len(cells) > 1 else ""
+                if not name.isupper() and "_" not in name or name.startswith("["):
+                    continue
+                anchor = f"{block}-{name.lower()}"
+                entry = (("single", f"{name} ({block} register)", anchor, "", None),)
+                index = nodes.paragraph("", "", *cells[1].next_node(nodes.paragraph).children)
+                mark = nodes.target("", "", ids=[anchor])
+                cells[1].children = []
+                cells[1] += [addnodes.index(entries=list(entry)), mark, index]
+        return content
+
+
+class FaultReference(RowsDirective):
+    """The kinds of faults that can be injected."""
+
+    module = faults
+
+
+class WordLayout(SphinxDirective):
+    """A descriptor, word by word, as a drawing that follows the colours of the page."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        name = self.arguments[0]
+        if name not in DESCRIPTORS:
+            raise self.error(f"word-layout draws {' or '.join(DESCRIPTORS)}, not {name}")
+        self.env.note_dependency(registers.__file__)
+        words, size = DESCRIPTORS[name]
+        return [nodes.raw("", drawing(name, size, words), format="html")]
+
+
+BIT, HIGH, LEFT, TOP = 20, 34, 44, 22
+
+
+def drawing(name: str, size: int, words: tuple[registers.Word, ...]) -> str:
+    """The SVG of one descriptor."""
+    width, height = LEFT + 32 * BIT + 2, TOP + len(words) * HIGH + 2
+    out = [
+        f'<div class="drawing"><svg viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="Layout of the {name}, {size} bytes">',
+    ]
+    for bit in (31, 24, 23, 16, 15, 8, 7, 0):
+        out.append(f'<text class="small" x="{LEFT + (31 - bit) * BIT + BIT / 2}" y="{TOP - 7}">{bit}</text>')
+    for word in words:
+        y = TOP + word.index * HIGH
+        out.append(f'<text class="small" x="{LEFT / 2}" y="{y + HIGH / 2 + 4}">+{4 * word.index}</text>')
+        taken = [(field.high, field.low, field.name) for field in word.fields]
+        if not taken:
+            text = word.description.rstrip(".").split(";")[0]
+            taken = [(31, 0, text)]
+        at = 31
+        boxes: list[tuple[int, int, str | None]] = []
+        for high, low, text in taken:
+            if high < at:
+                boxes.append((at, high + 1, None))
+            boxes.append((high, low, text))
+            at = low - 1
+        if at >= 0:
+            boxes.append((at, 0, None))
+        for high, low, text in boxes:
+            x, wide = LEFT + (31 - high) * BIT, (high - low + 1) * BIT
+            out.append(f'<rect class="{"box" if text else "unused"}" x="{x}" y="{y}" width="{wide}" height="{HIGH}"/>')
+            if text:
+                label = escape(text)
+                middle, line = x + wide / 2, y + HIGH / 2 + 4
+                if 6.5 * len(text) > wide:
+                    out.append(f'<text class="tiny" transform="rotate(-90 {middle} {y + HIGH / 2})" x="{middle}" '
+                               f'y="{y + HIGH / 2 + 4}">{label}</text>')
+                else:
+                    out.append(f'<text x="{middle}" y="{line}">{label}</text>')
+    return "\n".join([*out, "</svg></div>"])
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_directive("register-reference", RegisterReference)
+    app.add_directive("fault-reference", FaultReference)
+    app.add_directive("word-layout", WordLayout)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Examples that are run while the pages are built: ``run-python`` shows code and what it prints, ``run-hidma`` a
+command and what it prints. An example that does not end as the page says is an error of the build. Both run the Python
+sources, whatever was compiled.
+
+The snippets of one page share their variables. Time in the machine is virtual, so the same build gives the same text.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util.docutils import SphinxDirective
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 300
+
+
+class Page:
+    """What the examples of a page share: variables, and a directory in which they run."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, Any] = {"__name__": "__main__"}
+        self.directory = tempfile.TemporaryDirectory(prefix="hidma-docs-")
+
+
+PAGES: dict[str, Page] = {}
+
+
+def page_of(env: BuildEnvironment) -> Page:
+    """The page that is being read."""
+    if env.docname not in PAGES:
+        PAGES[env.docname] = Page()
+    return PAGES[env.docname]
+
+
+def block(text: str, language: str, *classes: str) -> nodes.literal_block:
+    """A block of code or of output."""
+    return nodes.literal_block(text, text, language=language, classes=list(classes))
+
+
+class RunPython(SphinxDirective):
+    """Run the content.
+
+    ``:error:`` the snippet ends in an exception, whose last line is shown; ``:hide:`` nothing is shown, ``:output:``
+    only what it prints.
+    """
+
+    has_content = True
+    option_spec = {"error": directives.flag, "hide": directives.flag, "output": directives.flag}
+
+    def run(self) -> list[nodes.Node]:
+        code = "\n".join(self.content)
+        page = page_of(self.env)
+        source, line = self.get_source_info()
+        out = io.StringIO()
+        failed: Exception | None = None
+        with contextlib.redirect_stdout(out), contextlib.chdir(page.directory.name):
+            try:
+                exec(compile(code, f"{source}:{line}", "exec"), page.names)
+            except Exception as error:
+                failed = error
+        if failed is not None:
+            if "error" not in self.options:
+                raise self.error("the example failed:\n" + "".join(traceback.format_exception(failed)))
+            out.write(traceback.format_exception_only(failed)[-1])
+        elif "error" in self.options:
+            raise self.error("the example was to fail and did not")
+        shown: list[nodes.Node] = []
+        if "hide" not in self.options:
+            if "output" not in self.options:
+                shown.append(block(code, "python"))
+            if out.getvalue().strip():
+                shown.append(block(out.getvalue().rstrip(), "none", "output"))
+        return shown
+
+
+class RunHidma(SphinxDirective):
+    """Run ``hidma ARGUMENTS`` and show it as ``$ tools/hidma ARGUMENTS``.
+
+    ``:status:`` the exit status that it must have, 0 unless said; ``:head:`` show so many lines.
+    """
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    option_spec = {"status": directives.nonnegative_int, "head": directives.positive_int}
+
+    def run(self) -> list[nodes.Node]:
+        command = self.arguments[0]
+        prompt = f"$ tools/hidma {command}"
+        if importlib.util.find_spec("hidma.cli") is None:
+            return [block(prompt, "none")]
+        environment = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
+        environment |= {"PYTHONPATH": str(ROOT), "COLUMNS": "96", "NO_COLOR": "1", "TERM": "dumb", "LC_ALL": "C.UTF-8",
+                        "HIDMA_INTERPRETED": "1"}
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "hidma", *shlex.split(command)],
+            cwd=page_of(self.env).directory.name,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS,
+        )
+        wanted = self.options.get("status", 0)
+        if done.returncode != wanted:
+            raise self.error(f"hidma {command} ended with {done.returncode}, not {wanted}:\n{done.stdout}")
+        lines = done.stdout.rstrip().splitlines()
+        head = self.options.get("head")
+        if head is not None and len(lines) > head:
+            lines = [*lines[:head], "..."]
+        return [block("\n".join([prompt, *lines]), "none", "output")]
+
+
+class File(SphinxDirective):
+    """``example-file NAME``: show the content and keep it as a file for the examples of the build."""
+
+    required_arguments = 1
+    has_content = True
+    option_spec = {"language": directives.unchanged}
+
+    def run(self) -> list[nodes.Node]:
+        text = "\n".join(self.content) + "\n"
+        Path(page_of(self.env).directory.name, self.arguments[0]).write_text(text, encoding="utf-8")
+        return [block(text.rstrip(), self.options.get("language", "none"))]
+
+
+def end_page(app: Sphinx, *_: Any) -> None:
+    """A page was read: what its examples had is of no use any more."""
+    for page in PAGES.values():
+        page.directory.cleanup()
+    PAGES.clear()
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_directive("run-python", RunPython)
+    app.add_directive("run-hidma", RunHidma)
+    app.add_directive("example-file", File)
+    app.connect("doctree-read", end_page)
+    return {"parallel_read_safe": False, "parallel_write_safe": True}

@@ -1,0 +1,488 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The documentation, from outside: it builds without a warning, says what the sources declare, needs nobody else's
+server, and works in a browser.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+import pytest
+
+from hidma import firmware
+from hidma.hw import faults, registers
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+
+WITHOUT = [name for name in ("sphinx", "furo") if importlib.util.find_spec(name) is None]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(WITHOUT), reason=f"not installed: {', '.join(WITHOUT)} (pip install hidma[docs])"),
+    pytest.mark.skipif(not (DOCS / "conf.py").is_file(), reason="the tests run outside of a checkout"),
+]
+
+NEEDED = ["index", "quickstart", "architecture", "dependencies", "registers", "faults", "firmware", "conformance"]
+
+
+def sphinx(source: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    """Build ``source`` as tools/docs does, with no way out to a network."""
+    environment = dict(os.environ)
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        environment[name] = environment[name.upper()] = "http://127.0.0.1:9"
+    environment["no_proxy"] = environment["NO_PROXY"] = ""
+    command = [sys.executable, "-P", "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"]
+    return subprocess.run(
+        [*command, "-d", str(out / "doctrees"), str(source), str(out / "html")],
+        env=environment,
+        cwd=out,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+#: What Sphinx makes of quotation marks, undone.
+STRAIGHT = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
+
+
+class Page(HTMLParser):
+    """What matters of one page.
+
+    :ivar text: all that can be read, white space made single, quotation marks straight
+    :ivar ids: what a link can point at
+    :ivar links: where it leads to
+    :ivar loads: what a browser fetches for it by itself
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.ids: set[str] = set()
+        self.links: list[str] = []
+        self.loads: list[str] = []
+        self.classes: set[str] = set()
+        self.silent = 0
+        self.html = path.read_text(encoding="utf-8")
+        self.feed(self.html)
+        self.text = " ".join("".join(self.words).translate(STRAIGHT).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if "id" in given:
+            self.ids.add(given["id"])
+        self.classes.update(given.get("class", "").split())
+        if tag == "a" and "href" in given:
+            self.links.append(given["href"])
+        elif tag == "link" and "href" in given:
+            kinds = set(given.get("rel", "").split())
+            (self.loads if kinds & {"stylesheet", "icon", "preload", "preconnect", "dns-prefetch", "manifest"}
+             else self.links).append(given["href"])
+        elif tag != "a":
+            self.loads += [given[name] for name in ("src", "data", "poster") if name in given]
+            self.loads += [part.split()[0] for part in given.get("srcset", "").split(",") if part.strip()]
+        if tag in ("script", "style"):
+            self.silent += 1
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("script", "style"):
+            self.silent -= 1
+
+    def handle_data(self, data: str) -> None:
+        if not self.silent:
+            self.words.append(data)
+
+
+class Site:
+    """The built pages by name."""
+
+    def __init__(self, html: Path) -> None:
+        self.html = html
+
+    @cached_property
+    def pages(self) -> dict[str, Page]:
+        return {str(path.relative_to(self.html)): Page(path) for path in sorted(self.html.rglob("*.html"))}
+
+    def text(self, name: str) -> str:
+        return self.pages[f"{name}.html"].text
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """The documentation, built with every warning an error."""
+    out = tmp_path_factory.mktemp("docs")
+    done = sphinx(DOCS, out)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return Site(out / "html")
+
+
+# --- what is on the pages ---------------------------------------------------------------------------------------------
+
+
+def test_the_pages_build_without_a_warning_and_are_all_there(site: Site) -> None:
+    missing = [name for name in NEEDED if f"{name}.html" not in site.pages]
+    assert not missing
+    for name, page in site.pages.items():
+        assert not page.classes & {"system-message", "problematic"}, name
+        assert "this-will-duplicate-information" not in page.html, name
+
+
+def test_the_landing_page_has_the_two_commands_of_the_readme(site: Site) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^(tools/\w+(?: \w+)?)", readme, re.MULTILINE)[:2]
+    assert commands == ["tools/hidma dmatest", "tools/test"]
+    for command in commands:
+        assert command in site.text("index")
+
+
+def test_each_register_field_command_and_state_is_in_the_reference(site: Site) -> None:
+    text = site.text("registers")
+    for label, title, rows in registers.BLOCKS:
+        assert title in text
+        for row in rows:
+            assert f"0x{row.offset:03X}" in text
+            assert row.name in text
+            assert " ".join(row.description.split()) in text
+            for field in row.fields:
+                assert f"{field.bits} {field.name}: {field.description}" in text
+            assert f"{label}-{row.name.lower()}" in site.pages["registers.html"].ids
+    for value, name, meaning in (*registers.COMMANDS, *registers.STATES):
+        assert f"{value} {name} {meaning}" in text
+    for word in (*registers.TRE, *registers.EVRE):
+        assert word.description in text
+    for field in (field for word in (*registers.TRE, *registers.EVRE) for field in word.fields):
+        assert f">{field.name}</text>" in site.pages["registers.html"].html, "the drawing lacks a field"
+
+
+def test_each_register_is_in_the_index(site: Site) -> None:
+    for label, _, rows in registers.BLOCKS:
+        for row in rows:
+            assert f"registers.html#{label}-{row.name.lower()}" in site.pages["genindex.html"].links
+
+
+def test_each_kind_of_fault_is_on_its_page(site: Site) -> None:
+    for kind in faults.KINDS:
+        assert f"{kind.name} {kind.example} {kind.counts}" in site.text("faults")
+
+
+def test_each_requirement_is_on_its_page_with_its_range(site: Site) -> None:
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project = data["project"]
+    lists = [project["dependencies"], data["build-system"]["requires"], *project["optional-dependencies"].values()]
+    text = site.text("dependencies")
+    for requirement in (line for lines in lists for line in lines if not line.startswith("hidma[")):
+        name = re.match(r"[\w.-]+", requirement)[0]
+        assert f"{name} {requirement[len(name):]} " in text
+    for extra in project["optional-dependencies"]:
+        assert extra in site.pages["dependencies.html"].ids
+
+
+def test_each_bundled_board_is_on_the_firmware_page(site: Site) -> None:
+    for name in firmware.BOARDS:
+        cpus = firmware.describe(firmware.load(name)).cpus
+        assert f"{name} {cpus} " in site.text("firmware")
+
+
+def test_each_module_of_the_seam_is_named(site: Site) -> None:
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contract = next(c for c in data["tool"]["importlinter"]["contracts"] if c["id"] == "seam")
+    for line in contract["ignore_imports"]:
+        module = line.split(" ")[0].removeprefix("hidma.")
+        assert module in site.text("architecture")
+
+
+def test_each_module_of_the_port_and_of_the_slice_is_on_the_map(site: Site) -> None:
+    text = site.text("architecture")
+    for name in ("hidma_h", "hidma_mgmt_h", "ll", "channel", "dbg", "mgmt", "mgmt_sys"):
+        assert f"hidma/{name}.py drivers/dma/qcom/hidma" in text
+    for path in (ROOT / "hidma" / "linux").glob("*.py"):
+        if path.name != "__init__.py":
+            assert f" {path.stem} " in text
+
+
+def test_the_origin_of_the_golden_runs_is_told(site: Site) -> None:
+    text = site.text("conformance")
+    assert "recorded from the series' own C files, compiled for user space" in text
+    assert "scripted device" in text
+    golden = ROOT / "tests" / "data" / "golden"
+    for layer in ("ll", "channel", "dbg", "mgmt", "mgmt_sys", "reset", "vfio"):
+        count = sum(f'"layer": "{layer}"' in path.read_text(encoding="utf-8") for path in golden.glob("*.json"))
+        assert re.search(rf" {layer} [^0-9]+ {count} ", text), layer
+
+
+def test_the_fate_of_vfio_platform_is_told(site: Site) -> None:
+    assert "vfio-platform was later marked deprecated in the kernel" in site.text("architecture")
+
+
+def test_examples_were_run(site: Site) -> None:
+    text = site.text("quickstart")
+    line = r"dmatest: dma\dchan0-copy0: summary 100 tests, 0 failures [\d.]+ iops \d+ KB/s \(0\)"
+    assert len(re.findall(line, text)) == 6
+    assert "b'all work and no play'" in text
+
+
+# --- the pages as files -----------------------------------------------------------------------------------------------
+
+
+def test_no_page_loads_anything_from_another_host(site: Site) -> None:
+    for name, page in site.pages.items():
+        for address in page.loads:
+            parts = urlsplit(address)
+            assert not parts.netloc and parts.scheme in ("", "data"), f"{name} loads {address}"
+    for path in site.html.rglob("*.css"):
+        text = path.read_text(encoding="utf-8")
+        loads = re.search(r"(?:url\(|@import)\s*[\"']?\s*(?:https?:)?//", text)
+        assert not loads, f"{path.name} loads from another host"
+
+
+def test_no_internal_link_is_broken(site: Site) -> None:
+    broken = []
+    for name, page in site.pages.items():
+        for address in [*page.links, *page.loads]:
+            parts = urlsplit(address)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (site.html / name).parent / unquote(parts.path) if parts.path else site.html / name
+            target = Path(os.path.normpath(target))
+            if not target.is_file():
+                broken.append(f"{name}: {address}")
+            elif parts.fragment and target.suffix == ".html":
+                there = site.pages[str(target.relative_to(site.html))]
+                if unquote(parts.fragment) not in there.ids:
+                    broken.append(f"{name}: {address}")
+    assert not broken
+
+
+def test_every_page_can_be_reached_from_the_first(site: Site) -> None:
+    seen, todo = set(), ["index.html"]
+    while todo:
+        name = todo.pop()
+        if name in seen or name not in site.pages:
+            continue
+        seen.add(name)
+        for address in site.pages[name].links:
+            path = urlsplit(address).path
+            if path and not urlsplit(address).scheme:
+                todo.append(os.path.normpath(os.path.join(os.path.dirname(name), path)))
+    assert set(site.pages) - seen <= {"404.html"}
+
+
+def test_no_page_names_a_place_of_the_machine_that_built_it(site: Site) -> None:
+    for name, page in site.pages.items():
+        for place in (str(ROOT), str(site.html.parent), str(Path.home()), sys.prefix):
+            assert place == "/" or place not in page.html, f"{name} has {place}"
+
+
+def test_sources_of_the_pages_begin_with_the_licence() -> None:
+    tops = ("*.rst", "*.py", "_ext/*.py", "_static/*", "_drawings/*", "reference/*.rst")
+    paths = [path for top in tops for path in DOCS.glob(top) if path.is_file()]
+    assert len(paths) > 20
+    for path in [*paths, ROOT / "tools" / "docs"]:
+        head = path.read_text(encoding="utf-8").splitlines()[:2]
+        assert any("SPDX-License-Identifier: GPL-2.0-only" in line for line in head), path.name
+
+
+# --- a page that lies does not build ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A checkout in which pages and pyproject.toml can be changed; its docs have no page yet."""
+    (tmp_path / "docs").mkdir()
+    for name in ("_drawings", "_ext", "_static"):
+        shutil.copytree(DOCS / name, tmp_path / "docs" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("docs/conf.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    for name in ("hidma", "tests"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    return tmp_path
+
+
+def build_one(copy: Path, text: str) -> subprocess.CompletedProcess[str]:
+    (copy / "docs" / "index.rst").write_text(f"Page\n====\n\n{text}\n", encoding="utf-8")
+    out = copy / "out"
+    out.mkdir()
+    return sphinx(copy / "docs", out)
+
+
+def test_a_requirement_without_a_reason_fails_the_build(copy: Path) -> None:
+    path = copy / "pyproject.toml"
+    text = path.read_text(encoding="utf-8")
+    assert 'numpy = ["' in text
+    path.write_text(text.replace('numpy = ["', 'numpy = ["leftpad>=1", "'), encoding="utf-8")
+    done = build_one(copy, ".. dependencies:: numpy\n\n   numpy: arrays")
+    assert done.returncode != 0
+    assert "leftpad>=1 of 'numpy' in pyproject.toml has no reason on this page" in done.stderr
+
+
+def test_a_reason_without_a_requirement_fails_the_build(copy: Path) -> None:
+    done = build_one(copy, ".. dependencies:: numpy\n\n   numpy: arrays\n   leftpad: none")
+    assert done.returncode != 0
+    assert "pyproject.toml does not ask for leftpad in 'numpy'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("example", "complaint"),
+    [
+        (".. run-python::\n\n   1 / 0", "ZeroDivisionError"),
+        (".. run-python::\n   :error:\n\n   print(1)", "the example was to fail and did not"),
+        (".. run-hidma:: boards nosuch", "hidma boards nosuch ended with 2, not 0"),
+        (".. run-hidma:: boards\n   :status: 1", "hidma boards ended with 0, not 1"),
+        (".. word-layout:: XRE", "word-layout draws TRE or EVRE, not XRE"),
+        (":doc:`nosuch`", "unknown document: 'nosuch'"),
+        (":py:func:`hidma.boof`", "py:func reference target not found: hidma.boof"),
+    ],
+)
+def test_an_example_or_a_name_that_is_wrong_fails_the_build(copy: Path, example: str, complaint: str) -> None:
+    done = build_one(copy, example)
+    assert done.returncode != 0
+    assert complaint in done.stderr
+
+
+def test_a_page_that_is_not_there_is_passed_over(copy: Path) -> None:
+    text = ".. pages::\n   :caption: Some\n\n   nosuch\n   there\n\n:page:`nosuch` and :row:`1`"
+    (copy / "docs" / "there.rst").write_text("There\n=====\n", encoding="utf-8")
+    done = build_one(copy, text)
+    assert done.returncode == 0, done.stderr
+    page = Page(copy / "out" / "html" / "index.html")
+    assert "there.html" in page.links
+    assert "nosuch and row 1" in page.text
+
+
+# --- in a browser -----------------------------------------------------------------------------------------------------
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+Opener = Callable[[str], str]
+browser = pytest.mark.browser
+with_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (apt-get install chromium)")
+
+#: A page 390 pixels wide, as on a phone; what it found out becomes the title.
+PHONE = """<!doctype html><title>waiting</title><body style="margin:0">
+<iframe style="border:0;width:390px;height:800px" src="/{page}"></iframe><script>
+document.querySelector("iframe").onload = event => {{
+    const root = event.target.contentDocument.documentElement;
+    document.title = "width " + root.scrollWidth;
+}};</script>"""
+
+
+class Server(ThreadingHTTPServer):
+    """The pages on a port of this machine; notes what could not be given."""
+
+    daemon_threads = True
+
+    def __init__(self, html: Path) -> None:
+        self.html = html
+        self.refused: list[str] = []
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(SimpleHTTPRequestHandler):
+    server: Server
+
+    def __init__(self, request: object, client: object, server: Server) -> None:
+        super().__init__(request, client, server, directory=str(server.html))  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/phone?"):
+            body = PHONE.format(page=unquote(self.path.partition("?")[2])).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+        else:
+            super().do_GET()
+
+    def log_request(self, code: object = "-", size: object = "-") -> None:
+        pass
+
+    def log_error(self, format: str, *args: object) -> None:
+        if not self.path.startswith("/favicon.ico"):
+            self.server.refused.append(f"{self.path}: {format % args}")
+
+
+@contextmanager
+def serving(html: Path) -> Iterator[Server]:
+    with Server(html) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def open_page(site: Site, tmp_path: Path) -> Iterator[Opener]:
+    """open_page(path) -> the document after its scripts have run; a message on the console or a missing file fails."""
+    with serving(site.html) as server:
+
+        def run(path: str) -> str:
+            done = subprocess.run(
+                [
+                    str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                    f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1280,900", "--enable-logging=stderr",
+                    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", "--virtual-time-budget=20000",
+                    "--dump-dom", f"{server.address}/{path}",
+                ],
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+            )
+            assert done.returncode == 0, done.stderr
+            said = [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
+            assert not said, f"{path} writes to the console: {said}"
+            assert not server.refused, f"{path} asks for what is not there"
+            return done.stdout
+
+        yield run
+
+
+@browser
+@with_chromium
+@pytest.mark.parametrize("name", NEEDED)
+def test_a_page_opens_in_a_browser_without_a_message(open_page: Opener, name: str) -> None:
+    document = open_page(f"{name}.html")
+    assert re.search(r"<article[^>]*role=\"main\"", document)
+
+
+@browser
+@with_chromium
+@pytest.mark.parametrize(
+    ("words", "page"),
+    [("doorbell", "registers.html"), ("hidma_ll_queue_request", "reference/ll.html"), ("irq-late", "faults.html"),
+     ("greenlet", "dependencies.html"), ("binding-example", "firmware.html")],
+)
+def test_search_finds_a_word_on_its_page(open_page: Opener, words: str, page: str) -> None:
+    document = open_page(f"search.html?q={quote(words)}")
+    results = document.partition('<ul role="list" class="search"')[2].partition("</ul>")[0]
+    found = [urlsplit(address).path for address in re.findall(r'<a href="([^"]+)"', results)]
+    assert page in found
+
+
+@browser
+@with_chromium
+@pytest.mark.parametrize("name", [*NEEDED, "reference/machine", "reference/ll"])
+def test_a_page_does_not_scroll_sideways_on_a_phone(open_page: Opener, name: str) -> None:
+    document = open_page(f"phone?{name}.html")
+    title = re.search(r"<title>width (\d+)</title>", document)
+    assert title is not None, "the page did not load"
+    assert int(title[1]) <= 390
