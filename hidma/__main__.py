@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``python -m hidma``: the command line."""
+
+import sys
+
+from hidma.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
