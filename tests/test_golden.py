@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Every recorded run of the series' own driver, event for event: in this process in the mode that the suite runs in, and
-once more in the other mode (compiled or interpreted) through the program behind tools/replay."""
+"""Every recorded run of the series' own driver, event for event: in this process in the mode that the suite runs in,
+and once more in the other mode (compiled or interpreted) through the program behind tools/replay."""
 
 from __future__ import annotations
 

@@ -286,10 +286,12 @@ class Player:
         self.add_fault(self.name(name), number(value))
 
     def do_tasklet(self) -> None:
-        # whatever runs just now: the recorder runs them where the step stands
+        # whatever runs just now, be it the same tasklet: the recorder runs them where the step stands
         cpu = sched.running_cpu()
         context = cpu.hardirq, cpu.softirq, cpu.bh_off
         cpu.hardirq = cpu.softirq = cpu.bh_off = 0
+        for tasklet in self.kernel.gic.tasklets[cpu.number]:
+            tasklet.running = 0
         try:
             self.kernel.gic.softirq(cpu)
         finally:
