@@ -53,6 +53,10 @@ COMMANDS: dict[str, Lazy] = {
     "dmatest": Lazy("hidma.cli:dmatest", "Run the kernel's DMA test on the channels of a board."),
     "dmesg": Lazy("hidma.cli:dmesg", "Boot a board and print the kernel log."),
     "boards": Lazy("hidma.cli:boards", "Show the bundled boards, and what --board takes."),
+    "shell": Lazy("hidma.shell.app:command", "Open a shell on a booted board: /sys, /proc, debugfs, modprobe, dmatest."),
+    "mount": Lazy("hidma.fuse:mount", "Mount the files of a booted board on a directory."),
+    "qos": Lazy("hidma.qos:qos", "Show how weight and priority share the bus, while sysfs changes them."),
+    "abi": Lazy("hidma.abi.cli:abi", "Look up and check the documentation of every file of the tree."),
     "faults": Lazy("hidma.cli:faults", "Show the faults that can be injected, and how they are written."),
     "info": Lazy("hidma.cli:info", "Show version, mode and what is installed."),
 }
