@@ -7,20 +7,46 @@ brings each from its module when it is first asked for. It stands for no C file.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hidma import _mode
+
+if TYPE_CHECKING:
+    from hidma.client import Batch, Buffer, Channel, Transfer, TransferError
+    from hidma.firmware import FirmwareError
+    from hidma.hw.engine import Timing
+    from hidma.machine import KernelOops, Machine, boot
 
 __version__ = "0.1.0"
 
 _mode.install()
 
 _PUBLIC = {
+    "Batch": "hidma.client",
+    "Buffer": "hidma.client",
+    "Channel": "hidma.client",
+    "FirmwareError": "hidma.firmware",
     "KernelOops": "hidma.machine",
+    "Machine": "hidma.machine",
+    "Timing": "hidma.hw.engine",
+    "Transfer": "hidma.client",
+    "TransferError": "hidma.client",
     "boot": "hidma.machine",
 }
 
-__all__ = ["__version__", *_PUBLIC]
+__all__ = [
+    "Batch",
+    "Buffer",
+    "Channel",
+    "FirmwareError",
+    "KernelOops",
+    "Machine",
+    "Timing",
+    "Transfer",
+    "TransferError",
+    "__version__",
+    "boot",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,9 +6,15 @@ from hidma.linux.types cimport function
 @cython.final
 cdef class BatchCounter:
     cdef public long long called
-    cdef public long long wanted
+    cdef public int error
+    cdef public int cookie
+    cdef public int apart
+    cdef public DmaAsyncTxDescriptor first
+    cdef public DmaAsyncTxDescriptor last
 
 @cython.locals(counter=BatchCounter)
 cdef int batch_done(object data) except -1
-@cython.locals(tx=DmaAsyncTxDescriptor, cookie=int, i="long long")
-cpdef long long queue_batch(DmaChan chan, BatchCounter counter, unsigned long long[::1] dests, unsigned long long[::1] srcs, unsigned long long[::1] lengths, long long first, long long count) except? -1
+@cython.locals(tx=DmaAsyncTxDescriptor, cookie=int, before=int, i="long long")
+cpdef long long queue_batch(DmaChan chan, BatchCounter counter, const unsigned long long[::1] dests, const unsigned long long[::1] srcs, const unsigned long long[::1] lengths, long long first, long long count) except? -1
+@cython.locals(i="Py_ssize_t")
+cpdef long long out_of_range(const unsigned long long[::1] values, unsigned long long low, unsigned long long high) except? -2

@@ -1,24 +1,35 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The DMA client of the public face: channels, transfers, and the ledger of what became of each.
 
-V14 tells its client less than the hardware knows: a transfer that failed reads as complete, and some are never heard of
-again. A finished transfer here carries both: what the driver said and what the hardware did.
+V14 tells its client less than the hardware knows: a transfer that failed reads as complete, and some are never heard
+of again. A finished transfer here carries both: what the driver said and what the hardware did. It stands for no C
+file: it is a client of the DMA engine as dmatest is one; for the ledger it looks into the driver's books and the
+hardware's.
 """
 
 from __future__ import annotations
 
+import operator
+import sys
+from array import array
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hidma.channel import lldev_of
 from hidma.hw.channel import Channel as HwChannel
+from hidma.hw.channel import Outcome
+from hidma.hw.registers import ENABLED, ERROR, IN_RESET, RUNNING, STOPPED, SUSPENDED
 from hidma.linux import sched
 from hidma.linux.dmaengine import (
     DMA_COMPLETE,
+    DMA_IN_PROGRESS,
     DMA_MEMCPY,
     DMA_STATUS_NAMES,
+    DmaAsyncTxDescriptor,
     DmaChan,
+    dma_async_is_complete,
     dma_async_is_tx_complete,
     dma_async_issue_pending,
     dma_device_list,
@@ -30,13 +41,16 @@ from hidma.linux.dmaengine import (
     dmaengine_submit,
     dmaengine_terminate_all,
 )
-from hidma.linux.errno import EBUSY, EINVAL, EIO, ENODEV, ENOMEM, ETIMEDOUT, errname
+from hidma.linux.errno import EBUSY, EINVAL, EIO, ENODEV, ENOMEM, ETIMEDOUT
 from hidma.linux.kthread import WaitQueueHead, wait_event_timeout, wake_up
 from hidma.linux.list import list_for_each_entry
 from hidma.linux.types import function
 
 if TYPE_CHECKING:
     from hidma.machine import Machine
+
+    #: From a cookie and what the hardware did: end, row of docs/quirks, what to say about the hardware.
+    Verdict = Callable[[int, Outcome], tuple[str, int | None, str]]
 
 PENDING = "pending"
 COMPLETED = "completed"
@@ -46,30 +60,54 @@ LOST = "lost by V14"
 
 FLAGS = 3  # DMA_PREP_INTERRUPT | DMA_CTRL_ACK
 TRE_BYTES = 32
+CODE_COMPLETE = 1
 MAX_LENGTH = 0xFFFFFFFF
+MAX_ADDRESS = 0xFFFFFFFFFFFFFFFF
+MAX_SECONDS = 1e9
+ECANCELED = 125
+EDEADLK = 35
+FAILURES_KEPT = 100
+
+# How long the caller sleeps before it looks again: a transfer that fails wakes nobody (row 17).
+NAP_NS = 1000
+LONGEST_NAP_NS = 1000000
+MAX_NAP_NS = 1000000000
+
+STATES = {0: "DISABLED", 1: "ENABLED", 2: "RUNNING", 3: "SUSPENDED", 4: "STOPPED", 5: "ERROR", 9: "IN_RESET"}
+UNDER_WAY = ("waiting", "moving", "unknown")
+NEVER_ANNOUNCED = Outcome("dropped", "the channel was reset before its doorbell")
 
 
 class TransferError(OSError):
-    """A transfer that did not do what it was asked for; ``transfer`` says what became of it."""
+    """A transfer that did not do what it was asked for; ``transfer`` (a Transfer or a Batch) says what became of it."""
 
-    def __init__(self, errno: int, sentence: str, transfer: Any) -> None:
+    def __init__(self, errno: int, sentence: str, transfer: Transfer | Batch) -> None:
         super().__init__(errno, sentence)
         self.transfer = transfer
 
 
 class Buffer:
-    """RAM of a machine that channels can reach.
+    """RAM of a machine that channels can reach. Made by :meth:`hidma.machine.Machine.alloc`.
 
-    :ivar address: bus address of the first byte
+    :ivar address: bus address of the first byte, u64
     :ivar size: bytes
-    :ivar view: the bytes, as a writable memoryview (``numpy.asarray(buffer)`` works too)
     """
 
     def __init__(self, machine: Machine, address: int, size: int) -> None:
         self._machine = machine
         self.address = address
         self.size = size
-        self.view = machine.memory.slice(address, size)
+        self._view: memoryview | None = machine.memory.slice(address, size)
+
+    @property
+    def view(self) -> memoryview:
+        """The bytes, as a writable memoryview; ``numpy.asarray(buffer)`` gives them as an array.
+
+        :raises OSError: EINVAL, the buffer was freed
+        """
+        if self._view is None:
+            raise OSError(EINVAL, f"the buffer at 0x{self.address:x} was freed; alloc() gives another one")
+        return self._view
 
     def __len__(self) -> int:
         return self.size
@@ -84,30 +122,60 @@ class Buffer:
     def __bytes__(self) -> bytes:
         return bytes(self.view)
 
-    @property
-    def __array_interface__(self) -> dict[str, Any]:
-        return {"shape": (self.size,), "typestr": "|u1", "data": self.view, "version": 3}
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        import numpy
+
+        array = numpy.frombuffer(self.view, dtype=numpy.uint8)
+        if copy or (dtype is not None and numpy.dtype(dtype) != array.dtype):
+            return array.astype(dtype or array.dtype)
+        return array
+
+    def __buffer__(self, flags: int) -> memoryview:
+        return self.view
 
     def fill(self, data: Any) -> None:
-        """Copy the bytes of ``data`` (any buffer) to the beginning."""
-        source = memoryview(data).cast("B")
+        """Copy the bytes of ``data`` (any buffer) to the beginning.
+
+        :raises OSError: EINVAL (no bytes, or too many)
+        """
+        source = _bytes_of(data, "what the buffer is filled with")
         if len(source) > self.size:
             raise OSError(EINVAL, f"{len(source)} bytes do not fit into a buffer of {self.size}")
         self.view[: len(source)] = source
 
     def free(self) -> None:
-        """Give the memory back; the buffer is of no use afterwards."""
-        self.view.release()
+        """Give the memory back; the buffer is of no use afterwards, and freeing it twice does nothing.
+
+        :raises OSError: EBUSY (a transfer or a view still uses it)
+        """
+        if self._view is None:
+            return
+        user = self._machine.dma.user_of(self.address, self.size)
+        if user is not None:
+            raise OSError(EBUSY, f"the buffer at 0x{self.address:x} is in use by {user}; wait for it, or terminate it")
+        try:
+            self._view.release()
+        except BufferError:
+            raise OSError(EBUSY, f"the buffer at 0x{self.address:x} has views (numpy arrays, memoryviews) that are in "
+                                 "use; drop them first") from None
+        self._view = None
         self._machine.kernel.dma_ops.pages.release(self.address)
+
+    def __repr__(self) -> str:
+        freed = ", freed" if self._view is None else ""
+        return f"<Buffer of {self.size} bytes at 0x{self.address:x}{freed}>"
 
 
 class Transfer:
     """One accepted copy.
 
+    :ivar dest: bus address, u64
+    :ivar src: bus address, u64
+    :ivar length: bytes, u32
     :ivar cookie: the driver's cookie
-    :ivar end: ``pending``, ``completed``, ``failed``, ``terminated`` or ``lost by V14``
     :ivar row: the row of docs/quirks, for a transfer that V14 lost
-    :ivar driver: what the driver says (``DMA_COMPLETE``, ...), and whether it called back (``called``)
+    :ivar driver: what the driver says: ``DMA_COMPLETE``, ``DMA_IN_PROGRESS`` or ``DMA_PAUSED``
+    :ivar called: how often the driver has called back
     :ivar hardware: what the hardware did, with its reason
     """
 
@@ -118,10 +186,9 @@ class Transfer:
         self.src = src
         self.length = length
         self.callback = callback
-        self.cookie = 0
+        self.cookie = -1
         self.called = 0
         self.row: int | None = None
-        self.end = PENDING
         self.driver = "DMA_IN_PROGRESS"
         self.hardware = "waiting"
         self.error: BaseException | None = None
@@ -129,80 +196,130 @@ class Transfer:
         self.sequence = -1
         self.epoch = 0
         self.terminating = False
+        self.given_up = False
         self.bounce: list[tuple[Buffer, memoryview | None]] = []
+        self._mdesc: Any = None
+        self._end = PENDING
+        self._oops = False
+
+    @property
+    def end(self) -> str:
+        """How it ended: ``pending`` as long as it has not, ``completed``, ``failed``, ``terminated``, or
+        ``lost by V14 (row n)``.
+        """
+        return _named(self._end, self.row)
 
     def _done(self, _: Any) -> None:
         """The driver's callback."""
         self.called += 1
-        if self.channel.terminating:
-            self.terminating = True
-        if self.callback is not None and self.called == 1:
+        if self.called > 1:
+            return  # V14: row 41
+        channel = self.channel
+        mdesc = self._mdesc if self.desc is None else self.desc
+        if mdesc.desc.cookie:
+            self.terminating = True  # the driver has not completed it, it gives it up (row 20)
+        elif self.given_up:
+            channel._reopen(self)  # V14 has found it after all
+        if self.cookie > 0:
+            self._settle()
+        if self.callback is not None:
             try:
                 self.callback(self)
             except sched.KernelOops:
                 raise
-            except BaseException as error:  # the client's own mistake must not tear the driver down; wait() raises it
+            except Exception as error:  # the client's own mistake must not tear the driver down; wait() raises it
                 self.error = error
-        wake_up(self.channel.waiters)
+            except BaseException as error:  # KeyboardInterrupt and the like: for whoever runs the machine
+                channel._machine.interrupt(error)
+        wake_up(channel.waiters)
 
     def wait(self, timeout: float | None = None) -> Transfer:
         """Let the machine run until this transfer has ended.
 
+        It returns, or raises, when nothing can happen any more that could end it, or when the time is over.
+
         :param timeout: virtual seconds to wait at most; None: as long as anything can still happen
-        :returns: the transfer itself
-        :raises TransferError: it failed (EIO), was terminated (ECANCELED), was lost by V14 (EIO), or is not done yet when
-            the time is over (ETIMEDOUT)
-        :raises KernelOops: the kernel stopped
+        :returns: the transfer itself, completed
+        :raises TransferError: it failed (EIO), was terminated (ECANCELED), was lost by V14 (EIO), or is not done yet
+            (ETIMEDOUT: the time is over, or the channel is paused)
+        :raises KernelOops: the kernel stopped before it ended
+        :raises OSError: EDEADLK in a callback, EINVAL for a time-out that is none
+        :raises Exception: what the callback has raised
         """
-        self.channel._wait(lambda: self.end != PENDING or self._settle(), timeout)
+        self.channel._wait(self._settle, timeout)
         if self.error is not None:
             error, self.error = self.error, None
             raise error
-        if self.end == COMPLETED:
+        if self._end == COMPLETED:
             return self
-        raise self.channel._complain(self)
+        raise self.channel._complaint(self)
 
     def done(self) -> bool:
         """Whether it has ended, as far as can be known without letting time pass."""
-        with self.channel._machine.running():
-            return self._settle()
+        return self._end != PENDING or self.channel._look_now(self._settle)
 
     def _settle(self) -> bool:
         """Look at the driver and the hardware; whether the transfer has ended."""
-        if self.end != PENDING:
+        if self._end != PENDING:
             return True
-        status = dma_async_is_tx_complete(self.channel._chan, self.cookie)
+        channel = self.channel
+        status = dma_async_is_tx_complete(channel._chan, self.cookie)
+        return self._judge(status)
+
+    def _judge(self, status: int) -> bool:
+        channel = self.channel
+        if status == DMA_COMPLETE and self.desc.desc.cookie == self.cookie:
+            status = DMA_IN_PROGRESS  # V14 has passed it over: later cookies are complete, this descriptor never was
         self.driver = DMA_STATUS_NAMES[status]
-        outcome = self.channel._outcome(self.sequence, self.epoch)
-        self.hardware = outcome.end + (f": {outcome.cause}" if outcome.cause else "")
+        if status != DMA_COMPLETE and not self.terminating:
+            return False
+        outcome = channel._outcome(self.sequence, self.epoch)
+        self.hardware = _text(outcome)
         if self.terminating:
             self._finish(TERMINATED)
-        elif status == DMA_COMPLETE:
-            self._finish(COMPLETED if outcome.end == "completed" and outcome.code & 1 else FAILED)
-        return self.end != PENDING
+        elif outcome.end == "completed":
+            self._finish(COMPLETED if outcome.code == CODE_COMPLETE else FAILED)
+        elif outcome.end in UNDER_WAY and not channel._at_rest():
+            return False  # the driver was too early: the hardware will tell
+        else:
+            self.hardware = channel._standstill(outcome)
+            self._finish(FAILED)
+        return True
+
+    def _give_up(self, verdict: Verdict) -> None:
+        """No more will come: ``verdict`` says how it ended."""
+        channel = self.channel
+        end, self.row, self.hardware = verdict(self.cookie, channel._outcome(self.sequence, self.epoch))
+        self.given_up = True
+        self._finish(end)
 
     def _finish(self, end: str) -> None:
-        self.end = end
-        self.desc = None
-        for buffer, target in self.bounce:
-            if target is not None and end == COMPLETED:
-                target[:] = buffer.view
-            buffer.free()
-        self.bounce = []
-        self.channel._ended(self)
+        self._end = end
+        self._mdesc, self.desc = self.desc, None
+        channel = self.channel
+        if end == COMPLETED:
+            for buffer, target in self.bounce:
+                if target is not None:
+                    target[:] = buffer.view
+        if self.bounce:
+            channel._retired.append(self)
+        channel._ended(self)
 
     def __repr__(self) -> str:
-        row = f" (row {self.row})" if self.row is not None else ""
-        return (f"<Transfer {self.cookie} of {self.channel.name}: {self.length} bytes, {self.end}{row}; "
+        return (f"<Transfer {self.cookie} of {self.channel.name}: {self.length} bytes, {self.end}; "
                 f"driver {self.driver}, hardware {self.hardware}>")
 
 
 class BatchCounter:
-    """What the callbacks of a batch count."""
+    """What the callbacks of a batch count, and what :func:`queue_batch` tells beside its result."""
 
     def __init__(self) -> None:
         self.called = 0
-        self.wanted = 0
+        self.error = 0
+        self.cookie = 0
+        self.apart = 0
+        self.first: Any = None
+        self.last: Any = None
 
 
 def batch_done(data: Any) -> int:
@@ -212,13 +329,19 @@ def batch_done(data: Any) -> int:
     return 0
 
 
-def queue_batch(chan: DmaChan, counter: BatchCounter, dests: Any, srcs: Any, lengths: Any, first: int, count: int) -> int:
+def queue_batch(chan: DmaChan, counter: BatchCounter, dests: Any, srcs: Any, lengths: Any, first: int,
+                count: int) -> int:
     """Prepare and submit copies ``first`` to ``count``, as long as the driver has descriptors.
 
-    Returns how many were accepted; a negative errno when the very first was refused.
+    Returns how many were accepted. ``counter`` tells the rest: ``error``, why the driver refused the next one;
+    ``first`` and ``last``, the first and last descriptor; ``cookie``, that of the last one; ``apart``, 1 when somebody
+    else's copy came in between before the last one, which then ends the round.
     """
     done = function(batch_done)
     i = first
+    counter.error = 0
+    counter.apart = 0
+    before = 0
     while i < count:
         tx = dmaengine_prep_dma_memcpy(chan, dests[i], srcs[i], lengths[i], FLAGS)
         if tx is None:
@@ -227,73 +350,156 @@ def queue_batch(chan: DmaChan, counter: BatchCounter, dests: Any, srcs: Any, len
         tx.callback_param = counter
         cookie = dmaengine_submit(tx)
         if cookie < 0:
-            if i == first:
-                return cookie
+            tx.callback = None
+            counter.error = cookie
             break
+        counter.last = tx
+        counter.cookie = cookie
+        if i == first:
+            counter.first = tx
         i += 1
+        if cookie != before + 1 and i - first > 1:
+            counter.apart = 1
+            break
+        before = cookie
     return i - first
+
+
+def out_of_range(values: Any, low: int, high: int) -> int:
+    """Index of the first of ``values`` (u64) that is not from ``low`` to ``high``; -1 when all are."""
+    for i in range(len(values)):
+        if values[i] < low or values[i] > high:
+            return i
+    return -1
+
+
+class BatchPart:
+    """Copies of a batch that follow each other in the ring, with cookies that follow each other.
+
+    :ivar offset: number of the first one in the batch
+    :ivar cookie: cookie of the first one
+    :ivar sequence: number that the hardware gives to the first one; -1: a reset came before their doorbell
+    """
+
+    def __init__(self, offset: int, count: int, cookie: int, sequence: int, epoch: int) -> None:
+        self.offset = offset
+        self.count = count
+        self.cookie = cookie
+        self.sequence = sequence
+        self.epoch = epoch
 
 
 class Batch:
     """Many copies with one completion.
 
-    :ivar total: how many copies
-    :ivar ends: how many ended how
+    :ivar total: how many copies were asked for
+    :ivar accepted: how many of them the driver took
+    :ivar ends: how many of the accepted ones ended how
+    :ivar failures: number in the batch and what happened, for the first copies that did not complete (100 at most)
     """
 
     def __init__(self, channel: Channel, total: int) -> None:
         self.channel = channel
         self.total = total
-        self.counter = BatchCounter()
-        self.parts: list[tuple[int, int, int, int]] = []  # last cookie, first sequence, count, epoch
-        self.ends: Counter[str] = Counter()
         self.accepted = 0
-        self.open_parts = 0
+        self.ends: Counter[str] = Counter()
         self.failures: list[tuple[int, str]] = []
+        self.counter = BatchCounter()
+        self._open: list[BatchPart] = []
+        self._arrays: Any = None
+        self._oops = False
 
     @property
     def end(self) -> str:
         """How the batch as a whole ended: the worst of its copies."""
-        if sum(self.ends.values()) < self.accepted:
+        if self._open:
             return PENDING
-        for end in (LOST, TERMINATED, FAILED):
+        for end in self.ends:
+            if end.startswith(LOST):
+                return end
+        for end in (TERMINATED, FAILED):
             if self.ends[end]:
                 return end
         return COMPLETED
 
-    def _settle(self) -> bool:
-        chan = self.channel._chan
-        while self.open_parts < len(self.parts):
-            cookie, first, count, epoch = self.parts[self.open_parts]
-            if dma_async_is_tx_complete(chan, cookie) != DMA_COMPLETE:
-                return False
-            self._judge(first, count, epoch)
-            self.open_parts += 1
-        return True
-
-    def _judge(self, first: int, count: int, epoch: int) -> None:
-        bad = self.channel._bad_in(first, count, epoch)
-        for sequence, text in bad[:100]:
-            self.failures.append((sequence - first, text))
-        self.ends[FAILED] += len(bad)
-        self.ends[COMPLETED] += count - len(bad)
-        self.channel.ledger[FAILED] += len(bad)
-        self.channel.ledger[COMPLETED] += count - len(bad)
-        self.channel.ledger[PENDING] -= count
-
-    def _give_up(self, end: str) -> None:
-        for _, _, count, _ in self.parts[self.open_parts:]:
-            self.ends[end] += count
-            self.channel.ledger[end] += count
-            self.channel.ledger[PENDING] -= count
-        self.open_parts = len(self.parts)
+    def done(self) -> bool:
+        """Whether all accepted copies have ended, as far as can be known without letting time pass."""
+        return not self._open or self.channel._look_now(self._settle)
 
     def wait(self, timeout: float | None = None) -> Batch:
         """Let the machine run until all copies have ended; as :meth:`Transfer.wait`."""
         self.channel._wait(self._settle, timeout)
-        if self.end == COMPLETED:
+        if self.end == COMPLETED and self.accepted == self.total:
             return self
-        raise self.channel._complain(self)
+        raise self.channel._complaint(self)
+
+    def _uses(self, low: int, high: int) -> bool:
+        """Whether a copy that has not ended reaches into RAM from ``low`` to below ``high``."""
+        for part in self._open:
+            for i in range(part.offset, part.offset + part.count):
+                if any(self._arrays[k][i] < high and low < self._arrays[k][i] + self._arrays[2][i] for k in (0, 1)):
+                    return True
+        return False
+
+    def _settle(self) -> bool:
+        channel = self.channel
+        while self._open:
+            part = self._open[0]
+            if dma_async_is_tx_complete(channel._chan, part.cookie + part.count - 1) != DMA_COMPLETE:
+                return False
+            if channel._holds_any(part.cookie, part.cookie + part.count):
+                return False
+            if not self._by_outcome(part, part.count):
+                return False
+            self._open.pop(0)
+        channel._forget(self)
+        return True
+
+    def _by_outcome(self, part: BatchPart, count: int, final: bool = False) -> bool:
+        """The driver has completed the first ``count`` copies of ``part``: the hardware tells how they ended.
+
+        False when it has not ended them itself yet, unless it is ``final``: it never will.
+        """
+        channel = self.channel
+        if part.sequence < 0:
+            self._count(FAILED, part.offset, count, _text(NEVER_ANNOUNCED))
+            return True
+        odd = channel._odd_in(part.sequence, count, part.epoch)
+        if not final and any(outcome.end in UNDER_WAY for _, _, outcome in odd) and not channel._at_rest():
+            return False
+        good = count
+        for sequence, number, outcome in odd:
+            if outcome.end != "completed" or outcome.code != CODE_COMPLETE:
+                good -= number
+                self._count(FAILED, part.offset + sequence - part.sequence, number, channel._standstill(outcome))
+        self._count(COMPLETED, part.offset, good, "")
+        return True
+
+    def _count(self, end: str, first: int, number: int, text: str) -> None:
+        if number <= 0:
+            return
+        self.ends[end] += number
+        self.channel._count(end, number)
+        if end != COMPLETED:
+            room = FAILURES_KEPT - len(self.failures)
+            self.failures += [(first + i, f"{end}: {text}") for i in range(min(number, room))]
+
+    def _give_up(self, verdict: Verdict) -> None:
+        """No more will come: what the driver has completed is judged by the hardware, the rest by ``verdict``."""
+        channel = self.channel
+        complete = channel._chan.completed_cookie
+        for part in self._open:
+            finished = min(max(complete - part.cookie + 1, 0), part.count)
+            while finished and channel._holds_any(part.cookie, part.cookie + finished):
+                finished -= 1
+            if finished:
+                self._by_outcome(part, finished, final=True)
+            for i in range(finished, part.count):
+                sequence = part.sequence + i if part.sequence >= 0 else -1
+                end, row, text = verdict(part.cookie + i, channel._outcome(sequence, part.epoch))
+                self._count(_named(end, row), part.offset + i, 1, text)
+        self._open.clear()
+        channel._forget(self)
 
     def __repr__(self) -> str:
         ends = ", ".join(f"{count} {end}" for end, count in self.ends.items() if count)
@@ -304,7 +510,7 @@ class Channel:
     """A DMA channel that was requested; use it as a context manager, or :meth:`release` it.
 
     :ivar name: ``dma0chan0``
-    :ivar ledger: how many accepted transfers ended how
+    :ivar released: whether it was given back
     """
 
     def __init__(self, machine: Machine, chan: DmaChan, hw: HwChannel) -> None:
@@ -312,12 +518,24 @@ class Channel:
         self._chan = chan
         self._hw = hw
         self._lldev = lldev_of(chan)
+        self._irq = machine.kernel.gic.descs.get(chan.container.dmadev.irq)
+        self._ledger: Counter[str] = Counter({PENDING: 0, COMPLETED: 0, FAILED: 0, TERMINATED: 0})
+        self._refused = 0
+        self._retired: list[Transfer] = []
         self.name = chan.name
         self.waiters = WaitQueueHead()
-        self.open: list[Transfer | Batch] = []
-        self.ledger: Counter[str] = Counter({PENDING: 0, COMPLETED: 0, FAILED: 0, TERMINATED: 0, LOST: 0})
-        self.terminating = False
+        self.open: dict[Transfer | Batch, None] = {}
         self.released = False
+
+    @property
+    def ledger(self) -> Counter[str]:
+        """How many accepted transfers (copies of batches counted singly) ended how, as far as it is known now.
+
+        Keys are ``pending``, ``completed``, ``failed``, ``terminated`` and, where it happened, ``lost by V14 (row n)``.
+        """
+        if self.open:
+            self._look_now(self._settle_all)
+        return self._ledger
 
     # --- copies -----------------------------------------------------------------------------------------------
 
@@ -325,290 +543,621 @@ class Channel:
                callback: Callable[[Transfer], Any] | None = None) -> Transfer:
         """Copy ``length`` bytes from ``src`` to ``dest``.
 
-        :param dest: a :class:`Buffer`, a bus address (u64), or any writable buffer (filled when :meth:`Transfer.wait` returns)
-        :param src: a :class:`Buffer`, a bus address (u64), or any buffer
+        :param dest: a :class:`Buffer`, a bus address (u64), or a writable buffer that is contiguous in memory (a
+            bytearray, a numpy array; it is filled when the transfer completes)
+        :param src: a :class:`Buffer`, a bus address (u64), or any buffer (its bytes are taken now)
         :param length: bytes, 1 to 4294967295; that of the shorter buffer when it is left out
-        :param callback: called with the transfer when the driver says that it is done
+        :param callback: called with the transfer when the driver says that it is done, or gives it up; V14 does not
+            call it for a transfer that failed (row 17). It runs in the driver's tasklet: it may submit, but not wait
         :returns: the accepted transfer, in the ledger until it has ended
-        :raises OSError: EINVAL (no such copy), ENOMEM (no descriptor or memory free), ENODEV (the channel is dead)
+        :raises OSError: EINVAL (no such copy), ENOMEM (no descriptor or memory free), ENODEV (the channel takes
+            nothing: it was released, is paused, is being set up after an error, or is dead)
+        :raises KernelOops: the kernel stopped
         """
         self._check()
-        sizes = [len(memoryview(x).cast("B")) if not isinstance(x, Buffer) else x.size
-                 for x in (dest, src) if not isinstance(x, int)]
+        if callback is not None and not callable(callback):
+            raise OSError(EINVAL, f"a callback is called with the transfer, and {callback!r} cannot be called")
+        to, to_size = self._place(dest, "the destination", True)
+        at, at_size = self._place(src, "the source", False)
+        room = min(to_size, at_size)
         if length is None:
-            if not sizes:
+            if room > MAX_LENGTH:
                 raise OSError(EINVAL, "a copy between two bus addresses needs a length")
-            length = min(sizes)
-        if not isinstance(length, int) or not 1 <= length <= MAX_LENGTH:
-            raise OSError(EINVAL, f"a copy has 1 to {MAX_LENGTH} bytes, not {length!r}")
-        if sizes and length > min(sizes):
-            raise OSError(EINVAL, f"{length} bytes do not fit: the smaller buffer has {min(sizes)}")
-        bounce: list[tuple[Buffer, memoryview | None]] = []
-        try:
-            dest_address = self._address(dest, length, True, bounce)
-            src_address = self._address(src, length, False, bounce)
-            with self._machine.running():
-                transfer = self._submit(dest_address, src_address, length, callback)
-                transfer.bounce = bounce
-                dma_async_issue_pending(self._chan)
-                self._machine.settle()
-        except OSError:
-            for buffer, _ in bounce:
-                buffer.free()
-            raise
+            length = room
+        else:
+            length = _whole(length, "the length of a copy")
+        if not 1 <= length <= MAX_LENGTH:
+            raise OSError(EINVAL, f"a copy has 1 to {MAX_LENGTH} bytes, not {length}")
+        if length > room:
+            which = "destination" if to_size < at_size else "source"
+            raise OSError(EINVAL, f"a copy of {length} bytes does not fit: the {which} has {room}")
+        with self._machine.calling():
+            bounce: list[tuple[Buffer, memoryview | None]] = []
+            try:
+                to_address = self._bus_address(to, length, True, bounce)
+                at_address = self._bus_address(at, length, False, bounce)
+                transfer = self._submit(to_address, at_address, length, callback, bounce)
+            except OSError:
+                for buffer, _ in bounce:
+                    buffer.free()
+                raise
+            dma_async_issue_pending(self._chan)
+            self._machine.settle()
         return transfer
 
-    def _address(self, thing: Any, length: int, writable: bool, bounce: list[tuple[Buffer, memoryview | None]]) -> int:
+    def _place(self, thing: Any, what: str, writable: bool) -> tuple[Any, int]:
+        """What ``dest`` or ``src`` is: a Buffer, a number, or a view of bytes; and how many bytes it has."""
         if isinstance(thing, Buffer):
-            return thing.address
-        if isinstance(thing, int):
-            if not 0 <= thing < 1 << 64:
-                raise OSError(EINVAL, f"a bus address is a number of 64 bits, not {thing}")
-            return thing
-        view = memoryview(thing).cast("B")
-        if writable and view.readonly:
-            raise OSError(EINVAL, "the destination is a read-only buffer; a bytearray or an array can be written")
+            if thing._machine is not self._machine:
+                raise OSError(EINVAL, f"{what} is a buffer of another machine; {self.name} reaches its own machine's "
+                                      "only")
+            return thing, len(thing.view)
+        if not isinstance(thing, (bytes, bytearray, memoryview, bool)):
+            try:
+                address = operator.index(thing)
+            except TypeError:
+                pass
+            else:
+                if not 0 <= address <= MAX_ADDRESS:
+                    raise OSError(EINVAL, f"{what} is a bus address of 64 bits, not {address}")
+                return address, MAX_LENGTH + 1
+        view = _bytes_of(thing, what, writable)
+        return view, len(view)
+
+    def _bus_address(self, place: Any, length: int, writable: bool,
+                     bounce: list[tuple[Buffer, memoryview | None]]) -> int:
+        if isinstance(place, Buffer):
+            return place.address
+        if isinstance(place, int):
+            return place
+        self._drain()
         buffer = self._machine.alloc(length)
         if not writable:
-            buffer.view[:] = view[:length]
-        bounce.append((buffer, view[:length] if writable else None))
+            buffer.view[:] = place[:length]
+        bounce.append((buffer, place[:length] if writable else None))
         return buffer.address
 
-    def _submit(self, dest: int, src: int, length: int, callback: Callable[[Transfer], Any] | None) -> Transfer:
+    def _submit(self, dest: int, src: int, length: int, callback: Callable[[Transfer], Any] | None,
+                bounce: list[tuple[Buffer, memoryview | None]]) -> Transfer:
+        if not self._takes():
+            raise OSError(ENODEV, f"{self.name} takes no transfer: {self._why_not()}")
         chan = self._chan
         tx = dmaengine_prep_dma_memcpy(chan, dest, src, length, FLAGS)
         if tx is None:
-            raise OSError(ENOMEM, f"{self.name} has no descriptor free ({chan.container.dmadev.nr_descriptors} in use); "
-                                  "wait for a transfer first, or give the channel a larger desc-count")
+            raise OSError(ENOMEM, f"{self.name} has no descriptor free: {self._where_descriptors()}")
         transfer = Transfer(self, dest, src, length, callback)
+        transfer.bounce = bounce
+        transfer.desc = tx.container
         tx.callback = transfer._done
         tx.callback_param = None
-        tre_ch = tx.container.tre_ch
-        transfer.sequence, transfer.epoch = self._next_sequence()
+        before = len(self._hw.epochs)
         cookie = dmaengine_submit(tx)
         if cookie < 0:
-            # V14 leaves the descriptor on its list of prepared ones; terminate_all gives it back
-            raise OSError(-cookie, f"{self.name} takes no transfer: {self._why_dead()} ({errname(cookie)})")
+            self._refused += 1
+            tx.callback = None
+            raise OSError(-cookie, f"{self.name} takes no transfer: {self._why_not()}")
         transfer.cookie = cookie
-        transfer.desc = tx.container
-        del tre_ch
-        self.open.append(transfer)
-        self.ledger[PENDING] += 1
+        transfer.sequence, transfer.epoch = self._numbers(tx, 1, before)[-1][1:]
+        self.open[transfer] = None
+        self._ledger[PENDING] += 1
         return transfer
 
     def memcpy_batch(self, dests: Sequence[int], srcs: Sequence[int], lengths: Sequence[int]) -> Batch:
         """Copy many pieces with one completion.
 
-        :param dests: bus addresses, u64 (a numpy array of uint64, an ``array('Q')``, or a list)
+        When there are more pieces than descriptors, the machine runs until all pieces are submitted. A piece that fails
+        does not stop the others; when the channel does not recover, what was accepted until then is accounted for, and
+        ``error.transfer`` is the batch.
+
+        :param dests: bus addresses, u64: a numpy array, an ``array('Q')`` or a list
         :param srcs: the same
         :param lengths: bytes of each, 1 to 4294967295
-        :returns: the batch; when there are more pieces than descriptors, all but the last of them are done already
-        :raises OSError: EINVAL (lists of different lengths, a piece that is no copy), ENODEV (the channel is dead)
+        :returns: the batch
+        :raises OSError: EINVAL (no such copies; none was accepted)
+        :raises TransferError: ENODEV (the channel takes no more), ENOMEM (it gives no descriptor back)
+        :raises KernelOops: the kernel stopped
         """
         self._check()
-        arrays = [_u64(a, what) for a, what in ((dests, "dests"), (srcs, "srcs"), (lengths, "lengths"))]
-        count = len(arrays[0])
-        if not len(arrays[1]) == len(arrays[2]) == count:
-            raise OSError(EINVAL, f"dests, srcs and lengths are of equal length, not {', '.join(str(len(a)) for a in arrays)}")
-        if count and (min(arrays[2]) < 1 or max(arrays[2]) > MAX_LENGTH):
-            raise OSError(EINVAL, f"each piece has 1 to {MAX_LENGTH} bytes, not {min(arrays[2])} or {max(arrays[2])}")
+        to, at, sizes = (_u64(a, what) for a, what in ((dests, "dests"), (srcs, "srcs"), (lengths, "lengths")))
+        count = len(sizes)
+        if not len(to) == len(at) == count:
+            raise OSError(EINVAL, f"dests, srcs and lengths are equally long, not {len(to)}, {len(at)} and {count}")
+        wrong = out_of_range(sizes, 1, MAX_LENGTH)
+        if wrong >= 0:
+            raise OSError(EINVAL, f"lengths[{wrong}]: a copy has 1 to {MAX_LENGTH} bytes, not {sizes[wrong]}")
         batch = Batch(self, count)
-        self.open.append(batch)
-        with self._machine.running():
-            first = 0
-            while first < count:
-                sequence, epoch = self._next_sequence()
-                taken = queue_batch(self._chan, batch.counter, arrays[0], arrays[1], arrays[2], first, count)
-                if taken < 0:
-                    self.open.remove(batch)
-                    raise OSError(-taken, f"{self.name} takes no transfer: {self._why_dead()} ({errname(taken)})")
-                if taken:
-                    batch.parts.append((self._chan.cookie, sequence, taken, epoch))
-                    batch.accepted += taken
-                    self.ledger[PENDING] += taken
-                    first += taken
-                    dma_async_issue_pending(self._chan)
-                    self._machine.settle()
-                if first < count and not self._room():
-                    raise OSError(ENOMEM, f"{self.name} gives no descriptor back; {first} of {count} pieces were accepted")
+        batch._arrays = (to, at, sizes)
+        machine = self._machine
+        with machine.calling():
+            while batch.accepted < count and not machine.interrupted():
+                if self._takes():
+                    self._more(batch, to, at, sizes)
+                    if batch.accepted == count:
+                        break
+                if sched.in_interrupt(sched.running_cpu()):
+                    self._refuse(batch, EDEADLK, f"{self.name} takes no more copies now, and a callback cannot wait")
+                if not self._takes() or batch.counter.error:
+                    # while V14 recovers from an error nothing is taken; afterwards the rest is
+                    if not self._until(self._takes, None) and not machine.interrupted():
+                        self._refuse(batch, ENODEV, f"{self.name} takes no transfer: {self._why_not()}")
+                elif not self._until(self._has_descriptor, None) and not machine.interrupted():
+                    self._refuse(batch, ENOMEM, f"{self.name} has no descriptor free: {self._where_descriptors()}")
         return batch
 
-    def _room(self) -> bool:
-        """Wait until the driver has a descriptor again; False when it never will."""
-        mchan = self._chan.container
-        while mchan.free.next is mchan.free:
-            clock = self._machine.clock
-            if clock.next_event() >= 1 << 62 and not any(c.runnable for c in self._machine.kernel.cpus[1:]):
-                return False
-            sched.schedule_timeout(1000)
-        return True
+    def _more(self, batch: Batch, dests: Any, srcs: Any, lengths: Any) -> None:
+        """As much of ``batch`` as there are descriptors for."""
+        counter = batch.counter
+        before = len(self._hw.epochs)
+        first = batch.accepted
+        taken = queue_batch(self._chan, counter, dests, srcs, lengths, first, batch.total)
+        if counter.error:
+            self._refused += 1
+        if not taken:
+            return
+        batch.accepted += taken
+        self._ledger[PENDING] += taken
+        self.open[batch] = None
+        alone = 1 if counter.apart else 0
+        if taken > alone:
+            last = counter.first if alone else counter.last
+            parts = [(taken - alone, *self._numbers(last, 1, before)[0][1:])] if alone else \
+                self._numbers(last, taken, before)
+            cookie = counter.first.container.desc.cookie if alone else counter.cookie - taken + 1
+            for number, sequence, epoch in parts:
+                batch._open.append(BatchPart(first, number, cookie, sequence, epoch))
+                first += number
+                cookie += number
+        if alone:
+            _, sequence, epoch = self._numbers(counter.last, 1, before)[-1]
+            batch._open.append(BatchPart(first, 1, counter.cookie, sequence, epoch))
+        dma_async_issue_pending(self._chan)
+        self._machine.settle()
+
+    def _refuse(self, batch: Batch, error: int, why: str) -> None:
+        raise TransferError(error, f"{why}; {batch.accepted} of {batch.total} copies were accepted", batch)
 
     # --- state ------------------------------------------------------------------------------------------------
 
     def pause(self) -> None:
-        """Pause the channel: what is in flight completes, the rest waits."""
-        with self._machine.running():
-            dmaengine_pause(self._chan)
+        """Pause the channel: what is being moved completes, the rest waits; a paused channel takes no transfers.
 
-    def resume(self) -> None:
-        """Go on.
-
-        :raises OSError: ETIMEDOUT when the hardware does not
-        """
-        with self._machine.running():
-            rc = dmaengine_resume(self._chan)
-        if rc:
-            raise OSError(-rc, f"{self.name} did not resume ({errname(rc)})")
-
-    def terminate_all(self) -> None:
-        """Give up every transfer of the channel.
-
-        :raises OSError: ETIMEDOUT when the hardware does not stop (what was in flight is lost then: row 40)
+        :raises OSError: ENODEV (released), ETIMEDOUT (the hardware does not pause; V14 takes the channel for paused)
         """
         self._check()
-        with self._machine.running():
-            self.terminating = True
-            try:
-                rc = dmaengine_terminate_all(self._chan)
-            finally:
-                self.terminating = False
-            self._sweep()
+        with self._machine.calling():
+            rc = dmaengine_pause(self._chan)
+            self._machine.settle()
+        if rc or not self._hw.trca.state == self._hw.evca.state == SUSPENDED and not self._stopped():
+            raise OSError(-rc or ETIMEDOUT, f"{self.name} does not pause: {self._states()}; V14 takes it for paused, "
+                                            "and resume() takes that back")
+
+    def resume(self) -> None:
+        """Go on after :meth:`pause`.
+
+        :raises OSError: ENODEV (released), ETIMEDOUT (the hardware does not go on; the channel stays paused)
+        """
+        self._check()
+        with self._machine.calling():
+            rc = dmaengine_resume(self._chan)
+            self._machine.settle()
         if rc:
-            raise OSError(-rc, f"{self.name} could not be terminated ({errname(rc)}); see dmesg")
+            raise OSError(-rc, f"{self.name} does not resume: {self._states()}")
+
+    def terminate_all(self) -> None:
+        """Give up every transfer of the channel and set its hardware up anew.
+
+        :raises OSError: ENODEV (released), ETIMEDOUT (the hardware does not stop: what was pending is lost, row 40; or
+            it does not start again)
+        """
+        self._check()
+        with self._machine.calling():
+            rc = self._terminate()
+        if rc:
+            raise OSError(-rc, f"{self.name} could not be terminated: {self._states()}; {self._hope()}")
+
+    def _terminate(self) -> int:
+        items = list(self.open)
+        there = self._descriptors()
+        rc = dmaengine_terminate_all(self._chan)
+        self._refused = 0
+        self._sweep(items, self._descriptors() < there)
+        return rc
+
+    def _sweep(self, items: list[Transfer | Batch], gone: bool) -> None:
+        """V14 has given up ``items``; ``gone``: and did not give them back (row 40)."""
+        if not sched.in_interrupt(sched.running_cpu()):
+            self._machine.settle()
+            self._until(self._at_rest, None)
+        row = 40 if gone else None
+        for item in items:
+            if item._settle():
+                if isinstance(item, Transfer):
+                    item.hardware = _text(self._outcome(item.sequence, item.epoch))
+            else:
+                item._give_up(lambda cookie, outcome: (LOST if gone else TERMINATED, row, _text(outcome)))
+        self._drain()
 
     def status(self, cookie: int) -> str:
-        """What the driver says about ``cookie``: ``DMA_COMPLETE``, ``DMA_IN_PROGRESS``, ``DMA_PAUSED``."""
-        with self._machine.running():
-            return DMA_STATUS_NAMES[dma_async_is_tx_complete(self._chan, cookie)]
+        """What the driver says about ``cookie``: ``DMA_COMPLETE``, ``DMA_IN_PROGRESS``, ``DMA_PAUSED``.
 
-    def release(self) -> None:
-        """Give the channel back; what is pending is terminated."""
+        :raises OSError: EINVAL (no cookie), ENODEV (released)
+        """
+        self._check()
+        number = _whole(cookie, "a cookie")
+        if not 1 <= number <= 0x7FFFFFFF:
+            raise OSError(EINVAL, f"a cookie is a number from 1 to 2147483647, not {number}")
+        with self._machine.calling():
+            return DMA_STATUS_NAMES[dma_async_is_tx_complete(self._chan, number)]
+
+    def release(self, terminate: bool = True) -> None:
+        """Give the channel back; a second time does nothing.
+
+        :param terminate: terminate what is in flight before, as a client must; without it V14 frees descriptors that
+            are in use (row 36)
+        :raises KernelOops: the kernel stopped
+        :raises OSError: EDEADLK in a callback
+        """
         if self.released:
             return
-        with self._machine.running():
-            self.terminating = True
-            try:
-                dma_release_channel(self._chan)
-            finally:
-                self.terminating = False
-            self._sweep()
-        self.released = True
+        with self._machine.calling():
+            self._may_wait("release()")
+            self._machine.settle()
+            if terminate and (self._busy() or not self._at_rest()):
+                self._terminate()
+            items = list(self.open)
+            called = [item.counter.called for item in items if isinstance(item, Batch)]
+            self.released = True
+            dma_release_channel(self._chan)
+            back = [item.counter.called for item in items if isinstance(item, Batch)]
+            self._sweep(items, back == called)
+            self._machine.settle()
+        self._machine.dma.released(self)
 
     def _check(self) -> None:
         if self.released:
-            raise OSError(ENODEV, f"{self.name} was released; request it again")
-
-    def _why_dead(self) -> str:
+            raise OSError(ENODEV, f"{self.name} was released; request_channel() gives a channel again")
+        self._machine.check_open()
+        if self._chan.device.dev.driver is None:
+            raise OSError(ENODEV, f"{self.name} is gone: V14's driver was unbound from {self._chan.device.dev.name}")
+    def _takes(self) -> bool:
+        """Whether V14 takes a transfer now, and the hardware will do it."""
         trca, evca = self._hw.trca, self._hw.evca
-        names = {0: "DISABLED", 1: "ENABLED", 2: "RUNNING", 3: "SUSPENDED", 4: "STOPPED", 5: "ERROR", 9: "IN_RESET"}
-        if self._chan.container.paused:
+        return trca.state in (ENABLED, RUNNING) and evca.state in (ENABLED, RUNNING) and not trca.dead and not evca.dead
+
+    def _states(self) -> str:
+        said = []
+        for what, block in (("transfer", self._hw.trca), ("event", self._hw.evca)):
+            text = STATES.get(block.state, str(block.state))
+            if block.pending >= 0:
+                text += f" and hangs on its way to {STATES.get(block.pending, str(block.pending))}"
+            elif block.dead and block.state not in (ERROR, IN_RESET):
+                text += ", but an error stopped it"
+            said.append(f"its {what} channel is {text}")
+        return ", ".join(said)
+
+    def _hope(self) -> str:
+        """Whether terminate_all() could set a dead channel up again: V14 suspends it for that."""
+        blocks = (self._hw.trca, self._hw.evca)
+        if any(block.dead or block.state in (ERROR, IN_RESET) for block in blocks):
+            return "only unloading and loading the module hidma sets it up again"
+        return "terminate_all() sets it up again"
+
+    def _stopped(self) -> bool:
+        """Whether the manager has taken the channel away."""
+        return not self._hw.runs or STOPPED in (self._hw.trca.state, self._hw.evca.state)
+
+    def _paused(self) -> bool:
+        return bool(self._chan.container.paused) and not self._hw.able
+
+    def _why_not(self) -> str:
+        if self._stopped():
+            return "the management block has stopped it"
+        if self._paused():
             return "it is paused; resume() lets it go on"
-        return (f"its transfer channel is {names.get(trca.state, trca.state)}, its event channel "
-                f"{names.get(evca.state, evca.state)}; terminate_all() sets it up again")
+        if not self._at_rest():
+            return "V14 is setting it up again after an error; run the machine for a while and try again"
+        return f"it is dead, {self._states()}; {self._hope()}"
+
+    def _where_descriptors(self) -> str:
+        mchan = self._chan.container
+        total = mchan.dmadev.nr_descriptors
+        refused = sum(1 for _ in list_for_each_entry(mchan.prepared))
+        gone = total - self._descriptors()
+        said = [f"{total - refused - gone} of {total} are in use"]
+        if refused:
+            said.append(f"{refused} belong to transfers that V14 refused (terminate_all() gives them back)")
+        if gone:
+            said.append(f"{gone} were lost by V14 (row 40)")
+        return ", ".join(said) + "; wait for a transfer, or give the channel a larger desc-count"
+
+    def _lists(self) -> Iterator[Any]:
+        mchan = self._chan.container
+        for head in (mchan.active, mchan.prepared, mchan.completed):
+            yield from list_for_each_entry(head)
+
+    def _busy(self) -> bool:
+        """Whether V14 has anything to do on the channel."""
+        return any(True for _ in self._lists())
+
+    def _descriptors(self) -> int:
+        """How many descriptors V14 still knows of."""
+        return sum(1 for _ in self._lists()) + sum(1 for _ in list_for_each_entry(self._chan.container.free))
+
+    def _holds_any(self, low: int, high: int) -> bool:
+        """Whether V14 has a descriptor whose cookie is from ``low`` to below ``high``."""
+        return any(low <= mdesc.desc.cookie < high for mdesc in self._lists())
+
+    def _has_descriptor(self) -> bool:
+        mchan = self._chan.container
+        return mchan.free.next is not mchan.free
 
     # --- the ledger -------------------------------------------------------------------------------------------
 
-    def _next_sequence(self) -> tuple[int, int]:
-        """The number that the hardware will give to the next TRE that the driver puts into the ring, and the reset count."""
+    def _number(self, slot: int) -> int:
+        """The number that the hardware gives, or gave, to the TRE that V14 has put into ``slot`` of the ring."""
         hw = self._hw
         length = self._lldev.tre_ring_size
-        ahead = (self._lldev.tre_write_offset - hw.tre_end) % length // TRE_BYTES if hw.tre_len == length else 0
-        return hw.accepted + ahead, len(hw.epochs)
+        offset = slot * TRE_BYTES
+        ahead = (offset - hw.tre_end) % length
+        if ahead < (self._lldev.tre_write_offset - hw.tre_end) % length:
+            return hw.accepted + ahead // TRE_BYTES
+        return hw.sequence_at(offset)
 
-    def _outcome(self, sequence: int, epoch: int) -> Any:
+    def _numbers(self, tx: DmaAsyncTxDescriptor, count: int, before: int) -> list[tuple[int, int, int]]:
+        """Numbers of the ``count`` TREs that end with that of ``tx``, submitted since there were ``before`` resets:
+        (how many, number of the first or -1, resets).
+        """
+        lldev = self._lldev
+        tre = lldev.trepool[tx.container.tre_ch]
+        slot = tre.tre_index
+        resets = len(self._hw.epochs)
+        if resets == before:
+            return [(count, self._number(slot) - count + 1, resets)]
+        # V14 has recovered from an error meanwhile: what was in the ring before never got a doorbell
+        fresh = min(count, slot + 1) if lldev.pending_tre_list[slot] is tre else 0
+        parts = [(count - fresh, -1, before)] if fresh < count else []
+        if fresh:
+            parts.append((fresh, self._number(slot) - fresh + 1, resets))
+        return parts
+
+    def _outcome(self, sequence: int, epoch: int) -> Outcome:
+        """What the hardware did with a TRE that was submitted when there had been ``epoch`` resets."""
         epochs = self._hw.epochs
-        if len(epochs) > epoch and sequence >= epochs[epoch]:
-            return _NEVER
+        if sequence < 0 or len(epochs) > epoch and sequence >= epochs[epoch]:
+            return NEVER_ANNOUNCED
         return self._hw.outcome(sequence)
 
-    def _bad_in(self, first: int, count: int, epoch: int) -> list[tuple[int, str]]:
-        """The TREs of a range that did not end well."""
-        bad = []
-        epochs = self._hw.epochs
-        if len(epochs) > epoch or self._hw.history:
-            for sequence in range(first, first + count):
-                outcome = self._outcome(sequence, epoch)
-                if outcome.end != "completed" or not outcome.code & 1:
-                    bad.append((sequence, f"{outcome.end}: {outcome.cause}"))
-        return bad
+    def _odd_in(self, first: int, count: int, epoch: int) -> list[tuple[int, int, Outcome]]:
+        """(number of the first, how many, outcome) of the TREs of a range that are not simply completed."""
+        hw = self._hw
+        end = first + count
+        limit = end
+        odd = []
+        if len(hw.epochs) > epoch and hw.epochs[epoch] < end:
+            limit = max(first, hw.epochs[epoch])
+            odd.append((limit, end - limit, NEVER_ANNOUNCED))
+        place = bisect_right(hw.history, first, key=lambda entry: entry[0]) - 1
+        for start, number, outcome in hw.history[max(place, 0):]:
+            low, high = max(start, first), min(start + number, limit)
+            if start >= limit:
+                break
+            if low < high:
+                odd.append((low, high - low, outcome))
+        begun = hw.sequence if hw.stage == 0 else hw.sequence - 1
+        for sequence in range(max(first, begun), limit):
+            odd.append((sequence, 1, hw.outcome(sequence)))
+        for sequence in range(first, min(limit, hw.forgotten)):
+            odd.append((sequence, 1, hw.outcome(sequence)))
+        return odd
 
     def _ended(self, transfer: Transfer) -> None:
-        self.ledger[PENDING] -= 1
-        self.ledger[transfer.end] += 1
-        if transfer in self.open:
-            self.open.remove(transfer)
+        self.open.pop(transfer, None)
+        self._ledger[PENDING] -= 1
+        self._ledger[transfer.end] += 1
 
-    def _sweep(self) -> None:
-        """Look at everything open once more, after the driver gave things up."""
+    def _count(self, end: str, number: int) -> None:
+        self._ledger[PENDING] -= number
+        self._ledger[end] += number
+
+    def _forget(self, batch: Batch) -> None:
+        self.open.pop(batch, None)
+
+    def _reopen(self, transfer: Transfer) -> None:
+        """V14 calls back for a transfer that nobody expected anything of."""
+        self._ledger[transfer.end] -= 1
+        self._ledger[PENDING] += 1
+        self._retired = [other for other in self._retired if other is not transfer]
+        self.open[transfer] = None
+        transfer.row = None
+        transfer.given_up = False
+        transfer.desc = transfer._mdesc
+        transfer._end = PENDING
+
+    def _drain(self) -> None:
+        """Free the copies of buffers that the hardware has no more business with."""
+        kept = []
+        for transfer in self._retired:
+            outcome = self._outcome(transfer.sequence, transfer.epoch)
+            late = transfer.given_up and self._holds_any(transfer.cookie, transfer.cookie + 1)
+            if late or outcome.end in UNDER_WAY:
+                kept.append(transfer)
+                continue
+            bounce, transfer.bounce = transfer.bounce, []
+            for buffer, _ in bounce:
+                buffer.free()
+        self._retired = kept
+
+    def _settle_all(self) -> bool:
+        for item in list(self.open):
+            item._settle()
+        if self.open and self._at_rest():
+            self._give_up()
+        return not self.open
+
+    def _give_up(self) -> None:
+        """Nothing can happen any more by itself: what is still open stays so if the client can go on with it, and has
+        ended otherwise.
+        """
+        if self._stopped() or self._paused():
+            return
+        for item in list(self.open):
+            if not item._settle():
+                item._give_up(self._verdict)
+
+    def _verdict(self, cookie: int, outcome: Outcome) -> tuple[str, int | None, str]:
+        """How a transfer ended that V14 has not completed and never will."""
+        hw = self._hw
+        text = _text(outcome)
+        mdesc = next((mdesc for mdesc in self._lists() if mdesc.desc.cookie == cookie), None)
+        if mdesc is None:
+            return LOST, 40, text
+        tre = self._lldev.trepool[mdesc.tre_ch]
+        if outcome.end == "completed":
+            if hw.swallowed:
+                return FAILED, None, f"{text}; its interrupt was lost"
+            if not tre.queued:
+                return LOST, 47, text
+            return LOST, 1 if self._lldev.pending_tre_list[tre.tre_index] is tre else 6, text
+        if outcome.end == "dropped":
+            return LOST, 12, text
+        if outcome.end == "failed" and not hw.swallowed:
+            return LOST, 2, text
+        return FAILED, None, self._standstill(outcome)
+
+    def _standstill(self, outcome: Outcome) -> str:
+        """What the hardware did with a TRE that it will not go on with."""
+        text = _text(outcome)
+        if outcome.end not in UNDER_WAY and outcome.end != "failed":
+            return text
+        if self._hw.swallowed:
+            text += "; its interrupt was lost"
+        elif outcome.end == "moving" and self._hw.full():
+            return f"{text}; there is no room in the event ring"
+        return f"{text}; {self._states()}" if outcome.end != "failed" else text
+
+    def _kernel_died(self) -> None:
+        """The kernel has stopped: what became of everything open?"""
+        dead = self._machine.kernel.dead
+        assert dead is not None
+        row = dead.row
+
+        def verdict(cookie: int, outcome: Outcome) -> tuple[str, int | None, str]:
+            return FAILED if row is None else LOST, row, f"{_text(outcome)}; the kernel stopped"
+
+        self._close_books(verdict, oops=True)
+
+    def _powered_off(self) -> None:
+        """The machine is closed."""
+        self._close_books(lambda cookie, outcome: (TERMINATED, None, f"{_text(outcome)}; the machine was closed"),
+                          oops=False)
+
+    def _close_books(self, verdict: Verdict, oops: bool) -> None:
+        chan = self._chan
         for item in list(self.open):
             if isinstance(item, Transfer):
-                if not item._settle():
-                    self._lose(item, 40)
-            elif not item._settle():
-                item._give_up(TERMINATED)
-                self.open.remove(item)
+                status = dma_async_is_complete(item.cookie, chan.completed_cookie, chan.cookie)
+                if item._judge(status):
+                    continue
+            item._oops = oops
+            item._give_up(verdict)
 
-    def _lose(self, transfer: Transfer, row: int) -> None:
-        transfer.row = row
-        transfer._finish(LOST)
-
-    def _wait(self, ready: Callable[[], bool], timeout: float | None) -> None:
-        if timeout is not None and timeout < 0:
-            raise OSError(EINVAL, f"a time-out is not negative: {timeout}")
-        with self._machine.running():
-            self._machine.settle()
-            rc = wait_event_timeout(self.waiters, ready, SLICE_NS if timeout is None else int(timeout * 1e9))
-            while rc == 0 and timeout is None and not self._at_rest():
-                rc = wait_event_timeout(self.waiters, ready, SLICE_NS)
-            if rc <= 0 and not ready() and (timeout is None or rc < 0):
-                self._find_lost()
+    # --- waiting ----------------------------------------------------------------------------------------------
 
     def _at_rest(self) -> bool:
-        """Whether nothing that could still complete a transfer is under way."""
+        """Whether nothing is under way on the channel: in the hardware, on its line, in handler and tasklets."""
+        hw = self._hw
+        if hw.queued or hw.level and not hw.swallowed and not hw.line.level:
+            return False
+        irq = self._irq
+        if irq is not None and (irq.pending or irq.in_progress):
+            return False
+        task = self._lldev.task
+        issue = self._chan.container.dmadev.task
+        return not (task.state or task.running or issue.state or issue.running)
+
+    def _may_wait(self, what: str) -> None:
+        if sched.in_interrupt(sched.running_cpu()):
+            raise OSError(EDEADLK, f"{what} was called in a callback, which runs in the driver's tasklet and cannot "
+                                   "wait; call it outside")
+
+    def _until(self, ready: Callable[[], bool], deadline: int | None) -> bool:
+        """Sleep until ``ready()``; False when it will never be, when ``deadline`` (ns) is over or somebody
+        interrupts.
+        """
         machine = self._machine
-        return self._hw.queued == 0 and not self._hw.level and machine.kernel.gic.idle()
+        clock = machine.clock
+        nap = NAP_NS
+        while not ready():
+            if self._at_rest() or machine.interrupted():
+                return ready()
+            now = clock.now
+            if deadline is not None and now >= deadline:
+                return False
+            time = nap
+            if machine.quiet():
+                time = max(time, min(clock.next_event() - now, MAX_NAP_NS))
+            if deadline is not None:
+                time = min(time, deadline - now)
+            if wait_event_timeout(self.waiters, ready, time) < 0:
+                return ready()
+            nap = min(2 * nap, LONGEST_NAP_NS)
+        return True
 
-    def _find_lost(self) -> None:
-        """Nothing happens any more: what is still open stays open (a paused channel), or V14 lost it."""
-        mchan = self._chan.container
-        if mchan.paused:
+    def _wait(self, settled: Callable[[], bool], timeout: float | None) -> None:
+        if timeout is not None:
+            if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+                raise OSError(EINVAL, f"a time-out is a number of seconds, not {timeout!r}")
+            if not 0 <= timeout <= MAX_SECONDS:
+                raise OSError(EINVAL, f"a time-out is from 0 to {MAX_SECONDS:.0f} seconds, not {timeout}")
+        machine = self._machine
+        if machine.closed or machine.kernel.dead is not None:
             return
-        members = {id(m) for head in (mchan.active, mchan.prepared, mchan.completed) for m in list_for_each_entry(head)}
-        for item in list(self.open):
-            if isinstance(item, Batch):
-                if not item._settle():
-                    item._give_up(LOST)
-                continue
-            if item._settle():
-                continue
-            if item.desc is not None and id(item.desc) not in members:
-                self._lose(item, 40)
-            elif self._hw.outcome(item.sequence).end == "completed":
-                # the event is there: no interrupt came, or the handler's offsets had fallen behind
-                self._lose(item, 6 if self._out_of_sync(item) else 1)
-            else:
-                self._lose(item, 1)
+        with machine.calling():
+            if settled():
+                return
+            self._may_wait("wait()")
+            machine.settle()
+            deadline = None if timeout is None else machine.clock.now + int(timeout * 1e9)
+            if not self._until(settled, deadline) and self._at_rest():
+                self._give_up()
 
-    def _out_of_sync(self, transfer: Transfer) -> bool:
-        pending = self._lldev.pending_tre_list
-        return not any(t is not None and t.data is transfer.desc for t in pending)
+    def _look_now(self, settled: Callable[[], bool]) -> bool:
+        """``settled()``, with what happens at this moment; no time passes."""
+        machine = self._machine
+        if machine.closed or machine.kernel.dead is not None:
+            return True
+        with machine.calling():
+            machine.settle()
+            return settled()
 
-    def _complain(self, item: Transfer | Batch) -> OSError:
-        what = (f"transfer {item.cookie}" if isinstance(item, Transfer) else f"batch of {item.total}") + f" on {self.name}"
+    def _complaint(self, item: Transfer | Batch) -> Exception:
+        dead = self._machine.kernel.dead
+        if item._oops and dead is not None:
+            return dead.with_traceback(None)
         end = item.end
-        if end == PENDING:
-            hint = "the channel is paused; resume() lets it go on" if self._chan.container.paused else "wait longer"
-            return TransferError(ETIMEDOUT, f"{what} is not done yet; {hint}", item)
-        if isinstance(item, Batch):
-            detail = f"{dict(item.ends)}" + (f"; the first: copy {item.failures[0][0]}, {item.failures[0][1]}" if item.failures else "")
-        else:
+        if isinstance(item, Transfer):
+            what = f"transfer {item.cookie} on {self.name}"
             detail = f"the driver says {item.driver}, the hardware {item.hardware}"
+        else:
+            what = f"the batch of {item.total} on {self.name}"
+            detail = ", ".join(f"{count} {kind}" for kind, count in item.ends.items() if count)
+            if item.failures:
+                detail += f"; the first is copy {item.failures[0][0]}, {item.failures[0][1]}"
+            if item.accepted < item.total:
+                detail += f"; {item.total - item.accepted} were not accepted"
+        if end == PENDING:
+            if self._stopped():
+                hint = "the management block has stopped the channel"
+            elif self._paused():
+                hint = "the channel is paused, resume() lets it go on"
+            else:
+                hint = "the time is over, wait longer"
+            return TransferError(ETIMEDOUT, f"{what} is not done: {hint}", item)
         if end == TERMINATED:
-            return TransferError(125, f"{what} was terminated; {detail}", item)
-        if end == LOST:
-            row = getattr(item, "row", None)
-            return TransferError(EIO, f"{what} was lost by V14{f' (row {row} of docs/quirks)' if row else ''}; {detail}", item)
-        return TransferError(EIO, f"{what} failed; {detail}", item)
+            return TransferError(ECANCELED, f"{what} was terminated: {detail}", item)
+        if end.startswith(LOST):
+            return TransferError(EIO, f"{what} was {end}: {detail}", item)
+        return TransferError(EIO, f"{what} failed: {detail}", item)
 
     def __enter__(self) -> Channel:
         return self
@@ -618,37 +1167,75 @@ class Channel:
             self.release()
 
     def __repr__(self) -> str:
-        return f"<Channel {self.name} of {self._machine.kernel.name}>"
+        return f"<Channel {self.name} of {self._machine.kernel.name}{', released' if self.released else ''}>"
 
 
-SLICE_NS = 10_000_000
+def _named(end: str, row: int | None) -> str:
+    return f"{end} (row {row})" if row is not None else end
 
 
-class _Never:
-    """The outcome of a TRE that no doorbell ever announced."""
-
-    end = "dropped"
-    cause = "the channel was reset before its doorbell"
-    code = 0
-    info = 0
+def _text(outcome: Outcome) -> str:
+    return outcome.end + (f": {outcome.cause}" if outcome.cause else "")
 
 
-_NEVER = _Never()
+def _whole(value: Any, what: str) -> int:
+    """``value`` as an int."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise OSError(EINVAL, f"{what} is a whole number, not {value!r}") from None
 
 
-def _u64(values: Any, what: str) -> Any:
-    from array import array
+def _bytes_of(thing: Any, what: str, writable: bool = False) -> memoryview:
+    """The bytes of a buffer.
 
+    :raises OSError: EINVAL with a sentence
+    """
+    try:
+        view = memoryview(thing)
+    except (TypeError, ValueError, BufferError):
+        raise OSError(EINVAL, f"{what} is a Buffer, a bus address or an object with a buffer (bytes, bytearray, a "
+                              f"numpy array), not {type(thing).__name__}") from None
+    if "O" in view.format or "P" in view.format:
+        raise OSError(EINVAL, f"{what} holds Python objects or pointers, and those cannot be copied")
+    if writable and view.readonly:
+        raise OSError(EINVAL, f"{what} is read-only; a bytearray or an array can be written")
+    if not view.nbytes:
+        raise OSError(EINVAL, f"{what} is empty; a copy has at least 1 byte")
+    if not view.c_contiguous:
+        if writable:
+            raise OSError(EINVAL, f"{what} is not contiguous in memory; copy into a contiguous array and assign that")
+        return memoryview(view.tobytes())
+    return view.cast("B")
+
+
+def _u64(values: Any, what: str) -> memoryview:
+    """An array of u64 as :func:`queue_batch` takes it.
+
+    :raises OSError: EINVAL with a sentence
+    """
     try:
         view = memoryview(values)
-        if view.format in ("Q", "L", "=Q", "<Q", "@L") and view.itemsize == 8 and view.contiguous and not view.readonly:
+    except (TypeError, ValueError):
+        view = None
+    if view is not None and view.ndim != 1:
+        raise OSError(EINVAL, f"{what} is a list of numbers, not an array of {view.ndim} dimensions")
+    if view is not None and view.nbytes and view.itemsize == 8 and view.c_contiguous:
+        order = view.format[:-1]
+        if view.format[-1:] in ("Q", "L", "N") and order in ("", "@", "=", "<" if sys.byteorder == "little" else ">"):
             return view.cast("B").cast("Q")
-    except TypeError:
-        pass
+    numbers = array("Q")
     try:
-        return memoryview(array("Q", [int(v) for v in values]))
-    except (OverflowError, TypeError, ValueError) as error:
-        raise OSError(EINVAL, f"{what} are unsigned numbers of 64 bits: {error}") from None
+        for i, value in enumerate(values):
+            number = _whole(value.address if isinstance(value, Buffer) else value, f"{what}[{i}]")
+            if not 0 <= number <= MAX_ADDRESS:
+                raise OSError(EINVAL, f"{what}[{i}] is a number of 64 bits, not {number}")
+            numbers.append(number)
+    except TypeError:
+        raise OSError(EINVAL, f"{what} is a list of numbers, not {type(values).__name__}") from None
+    return memoryview(numbers)
 
 
 class Dma:
@@ -656,11 +1243,12 @@ class Dma:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self.requested: list[Channel] = []
+        self.requested: dict[Channel, None] = {}
+        self.past: Counter[str] = Counter()
 
     def names(self) -> list[str]:
         """The channels that are there: ``dma0chan0``, ..."""
-        with self._machine.running():
+        with self._machine.calling():
             return [chan.name for chan in self._channels()]
 
     def _channels(self) -> Iterator[DmaChan]:
@@ -670,19 +1258,61 @@ class Dma:
     def request_channel(self, name: str | None = None) -> Channel:
         """A channel for the caller alone: the first free one, or the one called ``name``.
 
-        :raises OSError: ENODEV (there is none, and why), EBUSY (it is in use)
+        :raises OSError: ENODEV (there is none, and why), EBUSY (it is in use), ENOMEM (V14 has no descriptors for it)
+        :raises KernelOops: the kernel stopped
         """
-        with self._machine.running():
+        if name is not None and not isinstance(name, str):
+            raise OSError(EINVAL, f"the name of a channel is text such as 'dma0chan0', not {name!r}")
+        with self._machine.calling():
             chan = dma_request_channel(1 << DMA_MEMCPY, lambda c, _: name is None or c.name == name)
             there = {c.name: c.client_count for c in self._channels()}
         if chan is None:
             if not there:
-                why = " ".join(self._machine.notes) or "see dmesg for what the drivers said"
-                raise OSError(ENODEV, f"no DMA channel is there: {why}")
+                raise OSError(ENODEV, f"there is no DMA channel: {self._machine.why_no_channel()}")
             if name is not None and name not in there:
-                raise OSError(ENODEV, f"there is no channel {name!r}; there are {', '.join(there)}")
-            raise OSError(EBUSY, f"{'every channel' if name is None else name} is in use; release one first")
+                raise OSError(ENODEV, f"there is no channel {name!r}; there {_are(there)}")
+            free = [n for n, users in there.items() if not users and name in (None, n)]
+            if free:
+                raise OSError(ENOMEM, f"V14 has no descriptors for {free[0]}: those of its last user were lost (row "
+                                      "40); unload and load the module hidma")
+            who = f"{name} is" if name is not None else "every channel is"
+            raise OSError(EBUSY, f"{who} in use; release one first")
         hw = self._machine.hw_channels[chan.container.dmadev.trca_resource.start]
         channel = Channel(self._machine, chan, hw)
-        self.requested.append(channel)
+        self.requested[channel] = None
         return channel
+
+    def released(self, channel: Channel) -> None:
+        """``channel`` was given back; its ledger is kept in the machine's."""
+        if channel in self.requested:
+            del self.requested[channel]
+            self.past.update(channel._ledger)
+
+    def kernel_died(self) -> None:
+        """The kernel has stopped."""
+        for channel in self.requested:
+            channel._kernel_died()
+
+    def powered_off(self) -> None:
+        """The machine is closed."""
+        for channel in self.requested:
+            channel._powered_off()
+
+    def user_of(self, address: int, size: int) -> str | None:
+        """The open transfer that uses the ``size`` bytes of RAM at ``address``, in words; None when none does."""
+        end = address + size
+        for channel in self.requested:
+            for item in channel.open:
+                if isinstance(item, Transfer):
+                    spans = ((item.dest, item.length), (item.src, item.length))
+                    if any(start < end and address < start + length for start, length in spans):
+                        if not any(buffer.address == address for buffer, _ in item.bounce):
+                            return f"transfer {item.cookie} on {channel.name}"
+                elif item._uses(address, end):
+                    return f"a batch on {channel.name}"
+        return None
+
+
+def _are(names: Any) -> str:
+    listed = list(names)
+    return ("is " if len(listed) == 1 else "are ") + ", ".join(listed)

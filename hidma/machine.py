@@ -1,37 +1,47 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The public face: firmware in, a machine out: the hardware that the firmware describes, and a Linux slice booted on it.
+"""The public face: firmware in, a machine out: the hardware that the firmware describes, a Linux slice booted on it.
 
     with hidma.boot() as machine:
         chan = machine.dma.request_channel()
         chan.memcpy(dest, src, 4096).wait()
 
-It composes the floors below and adds nothing of its own to what they do. Errors are OSErrors with a sentence.
+It composes the floors below and adds nothing of its own to what they do. Errors are OSErrors with a sentence. A machine
+runs in the thread that booted it; machines of several threads take turns. It stands for no C file.
 """
 
 from __future__ import annotations
 
+import difflib
+import importlib
+import os
 import random
-from collections.abc import Callable, Iterator
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from os import PathLike
 from typing import Any
 
+from greenlet import getcurrent  # type: ignore[import-untyped,unused-ignore]
+
 from hidma import channel as channel_module
 from hidma import firmware, mgmt
-from hidma.client import Buffer, Dma
+from hidma.client import EDEADLK, Buffer, Dma
 from hidma.firmware import FirmwareError
 from hidma.hw.bus import Bus
 from hidma.hw.channel import Channel as HwChannel
 from hidma.hw.clock import Clock
 from hidma.hw.core import HidmaCore
 from hidma.hw.engine import Timing
-from hidma.hw.faults import FaultPlan
+from hidma.hw.faults import FaultPlan, parse
 from hidma.hw.line import Line
 from hidma.hw.memory import Memory
 from hidma.hw.smmu import Smmu
 from hidma.hw.trace import Trace
 from hidma.linux import sched
+from hidma.linux.base import mount_root
 from hidma.linux.dma_mapping import DmaOps
-from hidma.linux.errno import EINVAL, ENOENT, ENOMEM, errname, strerror
+from hidma.linux.errno import EACCES, EBUSY, EINVAL, ENODEV, ENOENT, ENOMEM, EPERM, errname, strerror
 from hidma.linux.kernel import Kernel
 from hidma.linux.module import Module, load_module, modules, unload_module
 from hidma.linux.of import DeviceNode
@@ -40,6 +50,15 @@ from hidma.linux.sched import KernelOops
 from hidma.quirks import oops_row
 
 __all__ = ["KernelOops", "Machine", "boot"]
+
+# the public signal() costs ten times more, and every call into a machine needs it twice
+_signal: Any = importlib.import_module("_signal")
+
+MAX_CPUS = 64
+CONSOLE_LINES = 1000
+CONSOLE_NS = 100000
+STEP_NS = 1000000
+LONGEST_RUN_NS = 1 << 60
 
 MODULES: dict[str, Module] = {"hidma_mgmt": mgmt.module, "hidma": channel_module.module}
 
@@ -50,60 +69,213 @@ def os_error(rc: int, sentence: str) -> OSError:
 
 
 class Sysfs:
-    """The attributes of a machine's sysfs, by path."""
+    """The files of a machine's kernel, by path: ``machine.sysfs["/sys/..."]``, read and written as text, by root.
+
+    debugfs is at /sys/kernel/debug, and /proc is there too.
+    """
 
     def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-
-    def _find(self, path: str) -> Any:
-        parts = [p for p in path.split("/") if p]
-        if parts[:1] != ["sys"]:
-            raise OSError(ENOENT, f"{path}: sysfs is below /sys")
-        node: Any = self.machine.kernel.sysfs_root
-        for part in parts[1:-1]:
-            node = node.children.get(part)
-            if node is None:
-                raise FileNotFoundError(ENOENT, f"{path}: there is no directory {part!r} in it")
-        bound = node.attributes.get(parts[-1])
-        if bound is None:
-            raise FileNotFoundError(ENOENT, f"{path}: no such attribute")
-        return bound
+        self._machine = machine
+        self._vfs = mount_root(machine.kernel)
 
     def __getitem__(self, path: str) -> str:
-        with self.machine.running():
-            text = self._find(path).show()
+        """The text of a file.
+
+        :raises OSError: ENOENT, EISDIR, EACCES (it cannot be read), or what the driver gives
+        """
+        with self._machine.calling():
+            text = self._vfs.read(_path(path))
         if isinstance(text, int):
-            raise os_error(text, f"{path} cannot be read")
-        return str(text.decode())
+            raise self._error(text, path, "cannot be read")
+        return text.decode("utf-8", "replace")
 
     def __setitem__(self, path: str, value: str) -> None:
-        with self.machine.running():
-            bound = self._find(path)
-            if not bound.mode & 0o222:
-                raise PermissionError(13, f"{path} is read-only")
-            rc = bound.store(value.encode())
+        """Write a file.
+
+        :raises OSError: ENOENT, EISDIR, EACCES (it cannot be written), or what the driver gives: EINVAL, EIO, ...
+        """
+        if not isinstance(value, str):
+            raise OSError(EINVAL, f"{path} takes text such as '15', not {value!r}")
+        kernel = self._machine.kernel
+        said = len(kernel.log)
+        with self._machine.calling():
+            rc = self._vfs.write(_path(path), value.encode())
         if rc < 0:
-            raise os_error(rc, f"{path} does not take {value!r}")
+            lines = [line.text.strip() for line in kernel.log[said:]]
+            why = f"; the kernel says: {lines[-1]}" if lines else ""
+            raise self._error(rc, path, f"does not take {value!r}" if rc != -EACCES else "cannot be written", why)
+
+    def __contains__(self, path: object) -> bool:
+        if not isinstance(path, str):
+            return False
+        with self._machine.calling():
+            return self._vfs.lookup(path)[0] == 0
+
+    def listdir(self, path: str) -> list[str]:
+        """The names in a directory.
+
+        :raises OSError: ENOENT, ENOTDIR
+        """
+        with self._machine.calling():
+            names = self._vfs.listdir(_path(path))
+        if isinstance(names, int):
+            raise self._error(names, path, "cannot be listed")
+        return names
+
+    def _error(self, rc: int, path: str, what: str, why: str = "") -> OSError:
+        if rc == -ENOENT:
+            above = "/"
+            for part in [part for part in path.split("/") if part]:
+                names = self._vfs.listdir(above)
+                if isinstance(names, int):
+                    break
+                if part not in names:
+                    close = difflib.get_close_matches(part, names, 1)
+                    hint = f", did you mean {close[0]!r}" if close else ""
+                    return FileNotFoundError(ENOENT, f"{path}: there is no {part!r} in {above}{hint}")
+                above = f"{above.rstrip('/')}/{part}"
+        return os_error(rc, f"{path} {what}{why}")
+
+
+def _path(path: Any) -> str:
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise OSError(EINVAL, f"a path is text that begins with /, such as '/sys/bus/platform/devices', not {path!r}")
+    return path
+
+
+class _Interrupts:
+    """SIGINT while a machine runs: it is remembered, and comes when the machine is at a place where it can stop.
+
+    A second one comes at once; the kernel that it hits does not survive it.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.before: Any = None
+
+    def hold(self) -> None:
+        """From now on SIGINT waits, if this is the thread of Python that gets it and somebody in Python handles it."""
+        if threading.get_ident() == threading.main_thread().ident:
+            before = _signal.getsignal(signal.SIGINT)
+            if callable(before):
+                self.before = before
+                self.count = 0
+                _signal.signal(signal.SIGINT, self._come)
+
+    def _come(self, number: int, frame: Any) -> None:
+        self.count += 1
+        if self.count > 1:
+            self.before(number, frame)
+
+    def release(self) -> int:
+        """SIGINT is again what it was; whether one came."""
+        before, self.before = self.before, None
+        if before is None:
+            return 0
+        _signal.signal(signal.SIGINT, before)
+        return self.count
 
 
 class Running:
-    """The caller runs on CPU 0 of a kernel inside the ``with``; an Oops there stops the kernel and goes on to the caller."""
+    """The caller runs on CPU 0 of a machine's kernel inside the ``with``, or goes on in a callback of its driver.
 
-    def __init__(self, kernel: Kernel) -> None:
-        self.kernel = kernel
+    An Oops there stops the kernel and goes on to the caller.
+    """
+
+    lock = threading.Lock()  # one CPU runs at a time in a process, whatever machine it belongs to
+    inside: Machine | None = None
+
+    def __init__(self, machine: Machine, hold: bool = False) -> None:
+        self.machine = machine
+        self.hold = hold
+        self.counted = False
 
     def __enter__(self) -> Kernel:
-        if self.kernel.dead is not None:
-            raise self.kernel.dead
-        self.kernel.enter()
-        return self.kernel
+        machine = self.machine
+        machine.check_open()
+        kernel = machine.kernel
+        if kernel.dead is not None:
+            raise kernel.dead.with_traceback(None)
+        here = getcurrent()
+        if here is machine.home:
+            if not machine.depth:
+                self._begin(kernel)
+            machine.depth += 1
+            self.counted = True
+            return kernel
+        if Running.inside is machine and sched.running_cpu().kernel is machine.kernel:
+            return kernel  # a callback, on another CPU
+        if threading.get_ident() != machine.thread:
+            raise OSError(EPERM, f"this machine was booted in thread {machine.thread_name!r} and runs only there; boot "
+                                 f"another one in {threading.current_thread().name!r}")
+        raise OSError(EDEADLK, "this machine cannot run here, inside a callback of another machine or in another "
+                               "greenlet; use it where it was booted")
+
+    def _begin(self, kernel: Kernel) -> None:
+        other = Running.inside
+        if other is not None and other.thread == self.machine.thread:
+            raise OSError(EDEADLK, "another machine is in the middle of a callback here; use this one outside")
+        Running.lock.acquire()
+        Running.inside = self.machine
+        try:
+            if self.hold:
+                self.machine.interrupts.hold()
+            kernel.enter()
+        except BaseException:
+            self._end()
+            raise
+
+    def _end(self) -> int:
+        count = self.machine.interrupts.release()
+        Running.inside = None
+        Running.lock.release()
+        return count
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, (KernelOops, IndexError)) and self.kernel.dead is None:
+        machine = self.machine
+        kernel = machine.kernel
+        stopped: BaseException | None = None
+        if isinstance(error, (KernelOops, IndexError)) and kernel.dead is None and not machine.closed:
             oops = sched.as_oops(error)
-            self.kernel.die(oops)
+            kernel.die(oops)
             if oops is not error:
-                raise oops from None
+                stopped = oops
+        if self.counted:
+            machine.depth -= 1
+            if not machine.depth:
+                count = self._end()
+                if kernel.dead is not None:
+                    machine.dma.kernel_died()
+                pending, machine.pending = machine.pending, None
+                if pending is not None:
+                    raise pending
+                if count:
+                    handler = signal.getsignal(signal.SIGINT)
+                    if callable(handler):
+                        handler(signal.SIGINT, None)
+        if stopped is not None:
+            raise stopped from None
+
+
+class BootedKernel(Kernel):
+    """A kernel with a console, which is slow: the same line over and over has to be written out in the end.
+
+    It costs no time otherwise. Without it a handler that says the same thing in a loop for half a second (an invalid
+    WRITE_PTR, row 1) would say it five million times.
+    """
+
+    last = ""
+    same = 0
+
+    def printk(self, level: int, text: str) -> None:
+        super().printk(level, text)
+        if text != self.last:
+            self.last = text
+            self.same = 0
+            return
+        self.same += 1
+        if self.same > CONSOLE_LINES:
+            self.clock.tick(CONSOLE_NS)
 
 
 class Machine:
@@ -112,10 +284,11 @@ class Machine:
     :ivar board: what the firmware describes
     :ivar clock: virtual time; ``machine.now`` is in nanoseconds
     :ivar cores: the HIDMA cores of the hardware
-    :ivar kernel: the running Linux slice
+    :ivar kernel: the running Linux slice; ``kernel.dead`` is the KernelOops that stopped it, None while it runs
     :ivar dma: where channels are requested
-    :ivar sysfs: attributes by path, read and written as strings
-    :ivar notes: what is remarkable about the firmware, in sentences
+    :ivar sysfs: the files of the kernel by path, read and written as text
+    :ivar notes: what V14 stumbles over on this board, in sentences
+    :ivar closed: whether the machine is closed
     """
 
     def __init__(self, tree: firmware.Tree, board: firmware.Board, *, instant: bool, seed: int, timing: Timing | None,
@@ -136,7 +309,8 @@ class Machine:
         count = cpus or board.cpus
         ranks = list(range(count))
         random.Random(seed).shuffle(ranks)
-        self.kernel = Kernel("host" if board.managements else "guest", self.bus, count, debug, ranks)
+        kind = "host" if board.managements else "guest"
+        self.kernel: Kernel = BootedKernel(kind, self.bus, count, debug, ranks)
         self.kernel.oops_row = lambda oops: oops_row(oops, self.kernel)
         self.kernel.dma_ops = DmaOps(self.memory)
         self.kernel.module("random").crng = random.Random(f"random numbers of {self.kernel.name} {seed}")
@@ -145,6 +319,12 @@ class Machine:
         self.dma = Dma(self)
         self.sysfs = Sysfs(self)
         self.closed = False
+        self.thread = threading.get_ident()
+        self.thread_name = threading.current_thread().name
+        self.home = getcurrent()
+        self.depth = 0
+        self.interrupts = _Interrupts()
+        self.pending: BaseException | None = None
 
     # --- building ---------------------------------------------------------------------------------------------
 
@@ -168,8 +348,9 @@ class Machine:
             self.cores.append(hw)
 
     def _populate(self) -> None:
-        """What the boot code does: nodes of the tree, then a platform device for each one at the root that has a driver's
-        ``compatible`` string (below simple buses too). Channel nodes below a management node are its driver's."""
+        """What the boot code does: nodes of the tree, then a platform device for each one at the root that has a
+        ``compatible`` string (below simple buses too). Channel nodes below a management node are its driver's.
+        """
         kernel = self.kernel
 
         def node_of(spec: firmware.Node, parent: DeviceNode | None) -> DeviceNode:
@@ -203,45 +384,88 @@ class Machine:
 
         populate(self.tree.root, kernel.of_root, None)
 
-    def start(self, load: bool, params: dict[str, dict[str, str]]) -> None:
+    def start(self, load: bool, params: Mapping[str, Mapping[str, str]]) -> None:
         """Boot the kernel."""
-        with self.running() as kernel:
-            kernel.printk(5, "Linux version 4.5.0-rc1 (hidma) with the series [PATCH V14 0/9] dma: add Qualcomm Technologies HIDMA driver")
+        with self.calling() as kernel:
+            kernel.printk(5, "Linux version 4.5.0-rc1 (hidma) with the series [PATCH V14 0/9] dma: add Qualcomm "
+                             "Technologies HIDMA driver")
             model = self.tree.root.strings("model")
             kernel.printk(5, f"Machine model: {model[0] if model else 'unknown'}")
             kernel.printk(6, f"smp: Brought up 1 node, {len(kernel.cpus)} CPU{'s' if len(kernel.cpus) > 1 else ''}")
             self._populate()
             for name in ("hidma_mgmt", "hidma") if load else ():
-                rc = load_module(kernel, MODULES[name], params.get(name, {}))
+                rc = load_module(kernel, MODULES[name], dict(params.get(name, {})))
                 if rc < 0:
                     raise os_error(rc, f"module {name} could not be loaded; see dmesg")
             self.settle()
 
     # --- running ----------------------------------------------------------------------------------------------
 
+    def check_open(self) -> None:
+        """:raises OSError: ENODEV, the machine is closed"""
+        if self.closed:
+            raise OSError(ENODEV, "this machine is closed; boot another one")
+
     def running(self) -> Running:
         """``with machine.running() as kernel:`` runs the body on CPU 0 of the kernel.
 
+        SIGINT comes there as ever; the kernel that it hits does not survive it.
+
+        :raises OSError: ENODEV (closed), EPERM (another thread), EDEADLK (a callback of another machine)
         :raises KernelOops: when the kernel has stopped
         """
-        if self.closed:
-            raise ValueError("this machine is closed; boot another one")
-        return Running(self.kernel)
+        return Running(self)
+
+    def calling(self) -> Running:
+        """:meth:`running` for a call of the public face: SIGINT waits until the machine can stop.
+
+        Whoever stays long inside looks at :meth:`interrupted`.
+        """
+        return Running(self, True)
+
+    def interrupt(self, error: BaseException) -> None:
+        """Let ``error`` come out of the machine as soon as it can stop."""
+        if self.pending is None:
+            self.pending = error
+
+    def interrupted(self) -> bool:
+        """Whether somebody wants the caller to stop."""
+        return self.pending is not None or self.interrupts.count > 0
+
+    def quiet(self) -> bool:
+        """Whether every other CPU is idle."""
+        current = self.clock.current
+        return not any(timeline.runnable and timeline is not current for timeline in self.clock.timelines)
 
     def settle(self) -> None:
-        """Let what is pending on this CPU happen; takes no time."""
-        sched.interrupts(self.kernel.cpus[0])
-        sched.cond_resched()
+        """Let what is pending on this CPU happen; takes no time, and does nothing in a callback."""
+        cpu = sched.running_cpu()
+        if not sched.in_interrupt(cpu):
+            sched.interrupts(cpu)
+            sched.cond_resched()
 
     def run(self, ns: int) -> None:
         """Let ``ns`` nanoseconds of virtual time pass.
 
+        :raises OSError: EINVAL (time goes forward, by whole nanoseconds), EDEADLK (in a callback)
         :raises KernelOops: when the kernel stops meanwhile
         """
-        if ns < 0:
-            raise OSError(EINVAL, f"time goes forward only, not by {ns} ns")
-        with self.running():
-            sched.schedule_timeout(ns)
+        if isinstance(ns, bool) or not isinstance(ns, int):
+            raise OSError(EINVAL, f"time is a whole number of nanoseconds, not {ns!r}")
+        if not 0 <= ns <= LONGEST_RUN_NS:
+            raise OSError(EINVAL, f"time goes forward, by {LONGEST_RUN_NS} ns at most, not by {ns}")
+        with self.calling():
+            if sched.in_interrupt(sched.running_cpu()):
+                raise OSError(EDEADLK, "run() was called in a callback, which runs in the driver's tasklet and cannot "
+                                       "wait; call it outside")
+            clock = self.clock
+            end = clock.now + ns
+            while clock.now < end and not self.interrupted():
+                step = STEP_NS
+                if self.quiet():
+                    step = max(step, clock.next_event() - clock.now)
+                sched.schedule_timeout(min(step, end - clock.now))
+            self.settle()
 
     @property
     def now(self) -> int:
@@ -250,52 +474,102 @@ class Machine:
 
     # --- what people use --------------------------------------------------------------------------------------
 
+    @property
+    def ledger(self) -> Counter[str]:
+        """How many transfers of all channels ended how, as :attr:`hidma.client.Channel.ledger`."""
+        total: Counter[str] = Counter(self.dma.past)
+        for channel in list(self.dma.requested):
+            total.update(channel.ledger)
+        return total
+
     def alloc(self, size: int) -> Buffer:
         """``size`` bytes of RAM that every channel can reach; freed with ``buffer.free()`` or with the machine.
 
+        It is not cleared.
+
         :raises OSError: EINVAL (no such size), ENOMEM (no room)
         """
-        if not isinstance(size, int) or size <= 0:
-            raise OSError(EINVAL, f"a buffer has at least one byte, not {size!r}")
+        self.check_open()
+        if isinstance(size, bool) or not isinstance(size, int) or size <= 0:
+            raise OSError(EINVAL, f"a buffer has at least one byte and a whole number of them, not {size!r}")
         address = self.kernel.dma_ops.pages.alloc(size)
         if address is None:
-            raise OSError(ENOMEM, f"no {size} bytes are free in the {self.memory.size >> 20} MiB of RAM; free a buffer first")
+            raise OSError(ENOMEM, f"no {size} bytes in one piece are free in the {self.memory.size >> 20} MiB of RAM; "
+                                  "free a buffer first")
         return Buffer(self, address, size)
 
     def dmesg(self) -> str:
         """The kernel log."""
         return self.kernel.dmesg()
 
-    def inject(self, faults: str) -> list[FaultPlan]:
-        """Make faults happen (see docs: fault injection), on every core.
+    def inject(self, faults: str) -> FaultPlan:
+        """Make faults happen (see docs: fault injection), from now on. What they count is counted over all cores.
 
+        :returns: the plan; :meth:`heal` undoes it
         :raises OSError: EINVAL with a sentence, when the text is wrong
         """
+        self.check_open()
+        if not isinstance(faults, str):
+            raise OSError(EINVAL, f"faults are text such as 'read-burst:3@chan0', not {faults!r}")
         try:
-            return [core.inject(faults) for core in self.cores]
+            plan = parse(faults)
+            plan.attach(self.hw_channels.values())
         except ValueError as error:
             raise OSError(EINVAL, str(error)) from None
+        return plan
 
-    def modprobe(self, name: str, params: dict[str, str] | None = None) -> None:
+    def heal(self, plan: FaultPlan) -> None:
+        """Undo :meth:`inject`; what has happened stays."""
+        plan.detach(self.hw_channels.values())
+
+    def watch(self, sink: Callable[[tuple[Any, ...]], None] | None) -> None:
+        """Call ``sink`` with every event from now on (see docs: events); None ends it.
+
+        An exception of ``sink`` ends it too and comes out of the call that the machine runs in.
+
+        :raises OSError: EINVAL, it cannot be called
+        """
+        if sink is None:
+            self.trace.close()
+            return
+        if not callable(sink):
+            raise OSError(EINVAL, f"a trace is called with every event, and {sink!r} cannot be called")
+
+        def guarded(event: tuple[Any, ...]) -> None:
+            try:
+                sink(event)
+            except BaseException as error:
+                self.trace.close()
+                self.interrupt(error)
+
+        self.trace.open(guarded)
+
+    def modprobe(self, name: str, params: Mapping[str, str] | None = None) -> None:
         """Load a module of the port.
 
-        :raises OSError: ENOENT (no such module), or what loading gave
+        :param params: parameters as text: ``{"nr_desc_prm": "32"}``
+        :raises OSError: ENOENT (no such module), EINVAL (parameters), or what loading gave
         """
-        module = MODULES.get(name)
-        if module is None:
-            raise OSError(ENOENT, f"there is no module {name!r}; there are {', '.join(sorted(MODULES))}")
-        with self.running() as kernel:
-            rc = load_module(kernel, module, params or {})
+        _check_params({name: params or {}})
+        with self.calling() as kernel:
+            rc = load_module(kernel, MODULES[name], dict(params or {}))
+            self.settle()
         if rc < 0:
-            raise os_error(rc, f"module {name} could not be loaded; see dmesg")
+            raise os_error(rc, f"module {name} could not be loaded")
 
     def rmmod(self, name: str) -> None:
         """Unload a module.
 
-        :raises OSError: ENOENT (not loaded), EBUSY (V14's management driver has no exit)
+        :raises OSError: ENOENT (not loaded), EBUSY (a channel is in use; V14's management driver has no exit)
         """
-        with self.running() as kernel:
+        if name == "hidma" and self.dma.requested:
+            users = ", ".join(channel.name for channel in self.dma.requested)
+            raise OSError(EBUSY, f"module hidma is in use: release {users} first")
+        with self.calling() as kernel:
             rc = unload_module(kernel, name)
+            self.settle()
+        if rc == -ENOENT:
+            raise OSError(ENOENT, f"module {name!r} is not loaded")
         if rc < 0:
             raise os_error(rc, f"module {name} could not be unloaded")
 
@@ -308,12 +582,37 @@ class Machine:
         for dev in platform_bus(self.kernel).devices:
             yield dev.name, dev.driver.name if dev.driver is not None else ""
 
+    def why_no_channel(self) -> str:
+        """One or two sentences on a machine without channels."""
+        loaded = [module.name for module in self.modules()]
+        for name in ("hidma_mgmt", "hidma"):
+            if name not in loaded:
+                return f"module {name} is not loaded; modprobe({name!r}) loads it"
+        if not self.notes:
+            return "no driver has bound a device; dmesg() tells what the drivers said"
+        more = f" ({len(self.notes) - 1} more in notes)" if len(self.notes) > 1 else ""
+        return f"{self.notes[0]}{more}"
+
     def close(self) -> None:
-        """End the machine; what is open on it is of no use afterwards."""
-        if not self.closed:
-            self.closed = True
-            self.trace.close()
+        """Switch the machine off; what is open on it is of no use afterwards, and what is pending has ended.
+
+        :raises OSError: EPERM (another thread), EDEADLK (in a callback)
+        """
+        if self.closed:
+            return
+        if threading.get_ident() != self.thread:
+            raise OSError(EPERM, f"this machine was booted in thread {self.thread_name!r} and is closed only there")
+        if self.depth or Running.inside is not None and Running.inside.thread == self.thread:
+            raise OSError(EDEADLK, "close() was called while the machine runs, in a callback; call it outside")
+        self.closed = True
+        self.dma.powered_off()
+        self.trace.close()
+        with Running.lock:
             self.kernel.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "stopped" if self.kernel.dead is not None else f"at {self.now} ns"
+        return f"<Machine {self.board.source}, {state}>"
 
     def __enter__(self) -> Machine:
         return self
@@ -322,35 +621,67 @@ class Machine:
         self.close()
 
 
-def boot(board: str | PathLike[str] | bytes = "host", *, instant: bool = False, seed: int = 0, timing: Timing | None = None,
-         faults: str | None = None, modules: bool = True, params: dict[str, dict[str, str]] | None = None,
-         debug: bool = False, cpus: int | None = None,
+def _check_params(params: Any) -> None:
+    """:raises OSError: EINVAL or ENOENT with a sentence, unless ``params`` are parameters of modules"""
+    if not isinstance(params, Mapping):
+        raise OSError(EINVAL, f"params are a mapping such as {{'hidma': {{'nr_desc_prm': '32'}}}}, not {params!r}")
+    for name, values in params.items():
+        module = MODULES.get(name) if isinstance(name, str) else None
+        if module is None:
+            raise OSError(ENOENT, f"there is no module {name!r}; there are {', '.join(sorted(MODULES))}")
+        if not isinstance(values, Mapping):
+            raise OSError(EINVAL, f"the parameters of {name} are a mapping of names and text, not {values!r}")
+        known = {param.name: param for param in module.params}
+        for key, text in values.items():
+            if key not in known:
+                there = f"it has {', '.join(known)}" if known else "it has none"
+                raise OSError(EINVAL, f"module {name} has no parameter {key!r}; {there}")
+            if not isinstance(text, str):
+                raise OSError(EINVAL, f"{name}.{key} is given as text such as '32', not {text!r}")
+            try:
+                known[key].parse(text)
+            except ValueError:
+                raise OSError(EINVAL, f"{name}.{key} is of type {known[key].type}, and {text!r} is none") from None
+
+
+def boot(board: str | PathLike[str] | bytes = "host", *, instant: bool = False, seed: int = 0,
+         timing: Timing | None = None, faults: str | None = None, modules: bool = True,
+         params: Mapping[str, Mapping[str, str]] | None = None, debug: bool = False, cpus: int | None = None,
          trace: Callable[[tuple[Any, ...]], None] | None = None) -> Machine:
     """Boot a machine.
 
-    :param board: a bundled board (``host``, ``guest``), a path (.dts, .dtb), or a device tree blob
+    :param board: a bundled board (``host``, ``guest``, ``binding-example``), a path (.dts, .dtb), or a device tree blob
     :param instant: let the hardware's work cost no virtual time (register accesses and resets still do)
     :param seed: decides who goes first among CPUs at the same moment, and the kernel's random numbers
     :param timing: what the hardware's work costs
     :param faults: faults to inject, from power-on (see docs: fault injection)
     :param modules: whether to load hidma_mgmt and hidma
-    :param params: module parameters by module, as strings: ``{"hidma": {"nr_desc_prm": "32"}}``
+    :param params: module parameters by module, as text: ``{"hidma": {"nr_desc_prm": "32"}}``
     :param debug: whether debug messages go to the kernel log
-    :param cpus: number of CPUs in place of what the firmware says
-    :param trace: called with every event
+    :param cpus: number of CPUs, 1 to 64, in place of what the firmware says
+    :param trace: called with every event (:meth:`Machine.watch`)
     :raises FirmwareError: (an OSError) when the firmware cannot be read or describes no machine
     :raises KernelOops: when the kernel stops while it boots
-    :raises OSError: EINVAL for a fault text that is wrong
+    :raises OSError: EINVAL (an argument that is none), ENOENT (parameters of a module that is not there)
     """
-    tree = firmware.parse(board) if isinstance(board, bytes) else firmware.load(board)
+    if not isinstance(board, (str, bytes, bytearray, PathLike)):
+        raise OSError(EINVAL, f"a board is a name, a path or a device tree blob, not {board!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise OSError(EINVAL, f"a seed is a whole number, not {seed!r}")
+    if timing is not None and not isinstance(timing, Timing):
+        raise OSError(EINVAL, f"timing is a hidma.Timing, not {timing!r}")
+    if cpus is not None and (isinstance(cpus, bool) or not isinstance(cpus, int) or not 1 <= cpus <= MAX_CPUS):
+        raise OSError(EINVAL, f"a machine has 1 to {MAX_CPUS} CPUs, not {cpus!r}")
+    _check_params({} if params is None else params)
+    if params and not modules:
+        raise OSError(EINVAL, "params are for modules, and modules=False loads none; give them to modprobe()")
+    tree = firmware.parse(bytes(board)) if isinstance(board, (bytes, bytearray)) else firmware.load(os.fspath(board))
     description = firmware.describe(tree)
-    if cpus is not None and not 1 <= cpus <= 64:
-        raise OSError(EINVAL, f"a machine has 1 to 64 CPUs, not {cpus}")
     machine = Machine(tree, description, instant=instant, seed=seed, timing=timing, debug=debug, cpus=cpus)
     try:
         if trace is not None:
-            machine.trace.open(trace)
-        if faults:
+            machine.watch(trace)
+        if faults is not None:
             machine.inject(faults)
         machine.start(modules, params or {})
     except BaseException as error:
