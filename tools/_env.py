@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Keeps the private environment of a checkout, `.venv`, and runs a program in it: `_env.py hidma|replay|docs|test ARGS`.
+"""Keeps the private environment of a checkout, `.venv`, and runs a program in it: `_env.py PROGRAM ARGS`.
 
 Called by the scripts beside it, through _env.sh. It makes the environment, installs what pyproject.toml asks for,
 builds the extension modules in place and then becomes the program. When all is as it was, that costs a look at the
