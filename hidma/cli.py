@@ -53,7 +53,8 @@ COMMANDS: dict[str, Lazy] = {
     "dmatest": Lazy("hidma.cli:dmatest", "Run the kernel's DMA test on the channels of a board."),
     "dmesg": Lazy("hidma.cli:dmesg", "Boot a board and print the kernel log."),
     "boards": Lazy("hidma.cli:boards", "Show the bundled boards, and what --board takes."),
-    "shell": Lazy("hidma.shell.app:command", "Open a shell on a booted board: /sys, /proc, debugfs, modprobe, dmatest."),
+    "shell": Lazy("hidma.shell.app:command",
+                  "Open a shell on a booted board: /sys, /proc, debugfs, modprobe, dmatest."),
     "mount": Lazy("hidma.fuse:mount", "Mount the files of a booted board on a directory."),
     "qos": Lazy("hidma.qos:qos", "Show how weight and priority share the bus, while sysfs changes them."),
     "abi": Lazy("hidma.abi.cli:abi", "Look up and check the documentation of every file of the tree."),
@@ -73,7 +74,11 @@ class LazyGroup(click.Group):
         if lazy is None:
             return None
         module, _, attribute = lazy.place.partition(":")
-        command = getattr(import_module(module), attribute)
+        try:
+            command = getattr(import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            why = f"{name} needs the Python module {error.name}, which is not installed."
+            raise click.ClickException(why) from None
         assert isinstance(command, click.Command)
         return command
 
@@ -119,13 +124,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         complain("stopped")
         return STOPPED
-    except BrokenPipeError:
-        # whoever read has gone; Python would complain once more when it flushes at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read has gone
+        forsake_stdout()
         return BROKEN_PIPE
     except OSError as error:
         complain(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error))
+        forsake_stdout()
         return UNUSABLE
+
+
+def forsake_stdout() -> None:
+    """Python flushes stdout once more when it ends; what cannot be written then is not to be complained about again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 # --- options that several commands share ------------------------------------------------------------------------------

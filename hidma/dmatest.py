@@ -46,7 +46,7 @@ from hidma.linux.dmaengine import (
     dmaengine_submit,
     dmaengine_terminate_all,
 )
-from hidma.linux.errno import EBUSY, EINVAL, ENOMEM, ENOSPC, errname
+from hidma.linux.errno import EBUSY, EINVAL, ENOMEM, ENOSPC
 from hidma.linux.kthread import (
     WaitQueueHead,
     kthread_create,
@@ -845,10 +845,9 @@ def dmatest_run_set(val: str) -> int:
     this = this_module()
     info = test_info()
 
-    try:
-        this.run = PARAM_BOOL.parse(val)
-    except ValueError:
-        return -EINVAL
+    ret, this.run = PARAM_BOOL.parse(val)
+    if ret:
+        return ret
     if this.run:
         if not is_threaded_test_pending(info):
             # Nothing to run. This can be due to:
@@ -946,10 +945,7 @@ def dmatest_init() -> int:
 
 
 def dmatest_exit() -> None:
-    this = this_module()
-
     stop_threaded_test(test_info())
-    del this.test_info, this.thread_wait
 
 
 # --- parameters -------------------------------------------------------------------------------------------------------
@@ -969,13 +965,10 @@ class ModuleParamCb(ModuleParam):
 
     set: Callable[[str], int] | None = None
 
-    def parse(self, text: str) -> Any:
-        if self.set is None:
-            raise ValueError("it can only be read")
-        rc = self.set(text)
-        if rc:
-            raise ValueError(errname(rc))
-        return getattr(this_module(), self.name)
+    def parse(self, text: str | None) -> tuple[int, Any]:
+        if self.set is None or text is None:
+            return -EINVAL, None  # 6.1 calls a null pointer for a parameter that can only be read
+        return self.set(text), getattr(this_module(), self.name)
 
 
 PARAM_BOOL = ModuleParam("run", "bool", 0o644, False)

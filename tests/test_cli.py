@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from hidma import _mode, firmware
-from hidma.cli import COMMANDS, main
+from hidma.cli import COMMANDS, Lazy, main
 
 ROOT = Path(__file__).resolve().parent.parent
 CHANNELS = [f"dma{n}chan0" for n in range(6)]
@@ -405,6 +405,12 @@ def test_every_command_has_help(run: Any, name: str) -> None:
     code, out, err = run(name, "-h")
     assert (code, err) == (0, "")
     assert out.startswith(f"Usage: hidma {name} [OPTIONS]")
+
+
+def test_a_command_whose_module_is_missing_is_one_sentence(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(COMMANDS, "far", Lazy("hidma_far.away:command", "Far away."))
+    assert run("far") == (2, "", "hidma: far needs the Python module hidma_far, which is not installed.\n")
+    assert "Far away." in run("--help")[1]
 
 
 def test_version(run: Any) -> None:

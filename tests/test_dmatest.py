@@ -301,13 +301,14 @@ def test_a_channel_that_is_not_there_is_refused() -> None:
         assert b.lines()[-1] == "dmatest: channel: string doesn't fit in 19 chars."
 
 
-@pytest.mark.parametrize("param", [{"test_list": "1"}, {"run": "maybe"}, {"device": "d" * 32}, {"timeout": "soon"},
-                                   {"iterations": "-1"}, {"channel": "dma9chan0"}])
-def test_a_wrong_parameter_at_load_time_refuses_the_module(param: dict[str, str]) -> None:
-    with bench(**param) as b:
-        assert b.rc == -EINVAL
-        (name,) = param
-        assert f"invalid for parameter `{name}'" in b.machine.kernel.log[-1].text
+@pytest.mark.parametrize(("name", "text", "rc"), [
+    ("test_list", "1", EINVAL), ("run", "maybe", EINVAL), ("device", "d" * 32, ENOSPC), ("timeout", "soon", EINVAL),
+    ("iterations", "-1", EINVAL), ("channel", "dma9chan0", EBUSY),
+])
+def test_a_wrong_parameter_at_load_time_refuses_the_module(name: str, text: str, rc: int) -> None:
+    with bench(**{name: text}) as b:
+        assert b.rc == -rc
+        assert f" for parameter `{name}'" in b.machine.kernel.log[-1].text
         assert b.unload() == -ENOENT
 
 
