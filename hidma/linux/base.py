@@ -9,7 +9,7 @@ netlink, ...) are not there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hidma.linux import sched
@@ -221,6 +221,14 @@ def attribute(kobj: Kobject, entry: AbiDoc, show: Callable[[], str | int] | None
     return file
 
 
+def living(entries: Mapping[str, Inode], alive: Callable[[], bool]) -> dict[str, Inode]:
+    """``entries``, whose files somebody may still hold when they are gone."""
+    for node in entries.values():
+        if isinstance(node, File):
+            node.alive = alive
+    return dict(entries)
+
+
 def power_dir(dev: Device) -> Dir:
     """``power/``."""
     kobj = dev.kobj
@@ -256,7 +264,7 @@ def dma_dir(dev: Device, chan: DmaChan) -> Dir:
     kobj = dev.kobj
 
     def entries() -> dict[str, Inode]:
-        return {
+        found: dict[str, Inode] = {
             "bytes_transferred": attribute(kobj, DMA_DOCS["bytes_transferred"], lambda: f"{chan.bytes_transferred}\n"),
             "device": Link("../../../" + dev.name),
             "in_use": attribute(kobj, DMA_DOCS["in_use"], lambda: f"{chan.client_count}\n"),
@@ -264,6 +272,8 @@ def dma_dir(dev: Device, chan: DmaChan) -> Dir:
             "subsystem": Link("../../" + up(kobj) + "class/dma"),
             "uevent": attribute(kobj, DMA_DOCS["uevent"], lambda: "", lambda d: uevent_store(dev, d)),
         }
+        # the class device goes with the driver, not with the device
+        return living(found, lambda: kobj.alive and any(c is chan for c in dma_channels(dev)))
 
     return Dir(entries)
 
@@ -370,6 +380,7 @@ def driver_dir(bus: BusType, driver: DeviceDriver) -> Dir:
         found["bind"] = attribute(kobj, BIND, None, lambda d: bind_store(bus, driver, d))
         found["unbind"] = attribute(kobj, UNBIND, None, lambda d: unbind_store(bus, driver, d))
         found["uevent"] = attribute(kobj, DRIVER_UEVENT, None, len)
+        living(found, lambda: driver.bus is not None)
         if driver.owner:
             found["module"] = Link(f"../../../../module/{driver.owner}")
         return dict(sorted(found.items()))
@@ -421,6 +432,9 @@ def module_dir(kernel: Any, module: Module) -> Dir:
     state = kernel.module(module.name)
     bus = platform_bus(kernel)
 
+    def loaded() -> bool:
+        return any(m is module for m in modules(kernel))
+
     def entries() -> dict[str, Inode]:
         drivers = [d for d in bus.drivers if d.owner == module.name]
         found: dict[str, Inode] = {
@@ -434,8 +448,8 @@ def module_dir(kernel: Any, module: Module) -> Dir:
             found["drivers"] = Dir(lambda: {f"platform:{d.name}": Link(f"../../../bus/platform/drivers/{d.name}") for d in drivers})
         shown = [p for p in module.params if p.perm]
         if shown:
-            found["parameters"] = Dir(lambda: {p.name: param_file(kobj, state, p) for p in shown})
-        return dict(sorted(found.items()))
+            found["parameters"] = Dir(lambda: living({p.name: param_file(kobj, state, p) for p in shown}, loaded))
+        return living(dict(sorted(found.items())), loaded)
 
     return Dir(entries)
 

@@ -45,12 +45,11 @@ class Dir(Inode):
 
 
 class Link(Inode):
-    """A symbolic link."""
+    """A symbolic link. Its size is 0, as in sysfs."""
 
     def __init__(self, target: str) -> None:
         self.target = target
         self.mode = S_IFLNK | 0o777
-        self.size = len(target)
 
 
 class File(Inode):
@@ -121,11 +120,12 @@ class Vfs:
     def __init__(self, root: Dir) -> None:
         self.root = root
 
-    def lookup(self, path: str, follow: bool = True) -> tuple[int, str, Inode | None]:
+    def lookup(self, path: str, follow: bool = True, root: bool = True) -> tuple[int, str, Inode | None]:
         """(0, path without links, inode), or (negative errno, '', None).
 
         :param path: absolute
         :param follow: whether a link at the end is followed
+        :param root: whether root asks: others search only the directories whose mode lets them
         """
         if not path.startswith("/"):
             return -ENOENT, "", None
@@ -139,6 +139,8 @@ class Vfs:
                 return -ENAMETOOLONG, "", None
             if not isinstance(node, Dir):
                 return -ENOTDIR, "", None
+            if not self.allowed(node, 1, root):
+                return -EACCES, "", None
             if name == ".":
                 continue
             if name == "..":
@@ -171,7 +173,7 @@ class Vfs:
 
     def listdir(self, path: str, root: bool = True) -> list[str] | int:
         """Names in a directory, in the order of the tree; a negative errno when it cannot be listed."""
-        rc, _, node = self.lookup(path)
+        rc, _, node = self.lookup(path, root=root)
         if rc:
             return rc
         if not isinstance(node, Dir):
@@ -182,14 +184,14 @@ class Vfs:
 
     def open(self, path: str, flags: int = O_RDONLY, root: bool = True) -> OpenFile | int:
         """Open a file: an :class:`OpenFile`, or a negative errno. Files cannot be made: -EACCES for root, as in sysfs."""
-        rc, _, node = self.lookup(path)
+        rc, _, node = self.lookup(path, root=root)
         if rc == -ENOENT and flags & O_CREAT:
             above, _, _name = path.rstrip("/").rpartition("/")
-            return -EACCES if self.lookup(above or "/")[0] == 0 else -ENOENT
+            return -EACCES if self.lookup(above or "/", root=root)[0] == 0 else -ENOENT
         if rc:
             return rc
         if isinstance(node, Dir):
-            return -EISDIR if flags & O_ACCMODE != O_RDONLY else -EISDIR
+            return -EISDIR
         assert isinstance(node, File)
         read = flags & O_ACCMODE in (O_RDONLY, O_RDWR)
         write = flags & O_ACCMODE in (O_WRONLY, O_RDWR)
@@ -231,9 +233,9 @@ class Vfs:
             done += rc
         return done
 
-    def readlink(self, path: str) -> str | int:
+    def readlink(self, path: str, root: bool = True) -> str | int:
         """Where a link points; -EINVAL when it is none."""
-        rc, _, node = self.lookup(path, follow=False)
+        rc, _, node = self.lookup(path, follow=False, root=root)
         if rc:
             return rc
         return node.target if isinstance(node, Link) else -EINVAL

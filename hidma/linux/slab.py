@@ -90,8 +90,12 @@ def devm_kcalloc(dev: Any, n: int, make: Callable[[], T], gfp: int) -> list[T] |
 
 
 def devm_kmalloc(dev: Any, make: Callable[[], T], gfp: int) -> T | None:
-    """An object of ``dev``, not zeroed; None when the allocation fails."""
-    return kzalloc(make, gfp, "devm_kmalloc")
+    """An object of ``dev``, not zeroed; None when the allocation fails. With the driver of ``dev``
+    it goes: it is marked ``freed`` then, for whoever still holds it."""
+    thing = kzalloc(make, gfp, "devm_kmalloc")
+    if thing is not None:
+        dev.devres.add("kmalloc", lambda: setattr(thing, "freed", True))
+    return thing
 
 
 def devm_kstrdup(dev: Any, s: str, gfp: int) -> str | None:
