@@ -26,7 +26,7 @@ from hidma import __version__, _mode
 if TYPE_CHECKING:
     from hidma.client import Channel, Transfer
     from hidma.dmatest import DmatestThread
-    from hidma.linux.dmaengine import DmaAsyncTxDescriptor, DmaChan
+    from hidma.linux.dmaengine import DmaAsyncTxDescriptor
     from hidma.linux.printk import LogLine
     from hidma.machine import KernelOops, Machine
 
@@ -222,8 +222,8 @@ def module_option(name: str, kind: Parameter | None, help: str) -> Decorator:
 
 
 class TestLedger:
-    """Observes a dmatest: what became of each transfer, by the driver and by the hardware, counted as the ledgers of
-    :mod:`hidma.client` count.
+    """Observes a dmatest: its transfers go into the ledgers of :mod:`hidma.client`, as if the machine's client had made
+    them, and each is looked at when its test is over.
 
     :ivar bad: a sentence for each transfer that the driver or the hardware did not end well, by test
     """
@@ -231,77 +231,67 @@ class TestLedger:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.channels: dict[str, Channel] = {}
-        self.open: dict[str, list[Transfer]] = {}
-        self.given_up: list[Transfer] = []
         self.last: dict[DmatestThread, Transfer] = {}
         self.bad: list[str] = []
 
     def submitted(self, thread: DmatestThread, tx: DmaAsyncTxDescriptor, cookie: int, dest: int, src: int,
                   length: int) -> None:
-        from hidma.client import PENDING, TRE_BYTES, Channel, Transfer
+        from hidma.client import PENDING, Channel, Transfer
 
         chan = thread.chan
         channel = self.channels.get(chan.name)
         if channel is None:
             hw = self.machine.hw_channels[chan.container.dmadev.trca_resource.start]
             channel = self.channels[chan.name] = Channel(self.machine, chan, hw)
-            self.open[chan.name] = []
+            self.machine.dma.requested[channel] = None
         transfer = Transfer(channel, dest, src, length, None)
-        transfer.cookie = cookie
         transfer.desc = tx.container
-        # TREs lie in the ring in the order of their cookies; another thread may have added some behind this one
-        hw, lldev = channel._hw, channel._lldev
-        queued = hw.accepted + (lldev.tre_write_offset - hw.tre_end) % lldev.tre_ring_size // TRE_BYTES
-        transfer.sequence = queued - 1 - (chan.cookie - cookie)
-        transfer.epoch = len(hw.epochs)
-        channel.ledger[PENDING] += 1
-        self.open[chan.name].append(transfer)
+        transfer.cookie = cookie
+        transfer.sequence, transfer.epoch = channel._numbers(tx, 1, len(channel._hw.epochs))[-1][1:]
+        channel.open[transfer] = None
+        channel._ledger[PENDING] += 1
         self.last[thread] = transfer
+        callback = tx.callback
+
+        def called(param: Any) -> None:
+            transfer._done(None)
+            if callback is not None:
+                callback(param)
+
+        tx.callback = called
 
     def tested(self, thread: DmatestThread) -> None:
         from hidma.client import COMPLETED
 
-        self.settle(thread.chan.name)
         transfer = self.last[thread]
         done = thread.test_done.done
+        transfer._settle()
         if not done or transfer.end != COMPLETED:
+            outcome = transfer.channel._outcome(transfer.sequence, transfer.epoch)
             called = "" if thread.info.params.polled else " and called back" if done else " and did not call back"
             self.bad.append(f"{thread.task.name} test {thread.total_tests}: the driver says {transfer.driver}{called}, "
-                            f"the hardware {transfer.hardware}")
+                            f"the hardware {outcome.end}{f': {outcome.cause}' if outcome.cause else ''}")
 
-    def terminating(self, chan: DmaChan) -> None:
-        if chan.name in self.channels:
-            self.settle(chan.name)
-            self.given_up += self.open[chan.name]
+    def close(self) -> None:
+        """The test is over: what is still open ends as it would have for the machine's own client."""
+        for channel in self.channels.values():
+            channel._look_now(channel._settle_all)
 
-    def settle(self, name: str) -> None:
-        """Look at what is open on a channel: has it ended, or has a termination put an end to it?"""
-        from hidma.client import LOST, TERMINATED
-        from hidma.linux.list import list_for_each_entry
-
-        mchan = self.channels[name]._chan.container
-        for transfer in self.open[name]:
-            desc = transfer.desc
-            if transfer._settle() or transfer not in self.given_up:
-                continue
-            self.given_up.remove(transfer)
-            if desc.desc.cookie != transfer.cookie or any(d is desc for d in list_for_each_entry(mchan.free)):
-                transfer._finish(TERMINATED)
-            elif not any(d is desc for head in (mchan.prepared, mchan.active, mchan.completed)
-                         for d in list_for_each_entry(head)):
-                transfer.row = 40
-                transfer._finish(LOST)
-        self.open[name] = [transfer for transfer in self.open[name] if transfer.desc is not None]
+    def release(self) -> None:
+        """The channels are given back."""
+        for channel in self.channels.values():
+            channel.released = True
+            self.machine.dma.released(channel)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """By channel, how many transfers ended how."""
-        return {name: dict(channel.ledger) for name, channel in self.channels.items()}
+        return {name: dict(channel._ledger) for name, channel in self.channels.items()}
 
     def unwell(self) -> int:
         """How many transfers did not end well."""
         from hidma.client import COMPLETED
 
-        return sum(count for channel in self.channels.values() for end, count in channel.ledger.items()
+        return sum(count for channel in self.channels.values() for end, count in channel._ledger.items()
                    if end != COMPLETED)
 
 
@@ -376,10 +366,10 @@ class Tests:
                 with nullcontext() if quiet else progress(total, lambda: sum(t.total_tests for t in self.threads)):
                     module.dmatest_run_set("1")
                     module.dmatest_wait_get()
-                for name in self.ledger.channels:
-                    self.ledger.settle(name)
+                self.ledger.close()
                 if not module.is_threaded_test_run(info):
                     unload_module(kernel, "dmatest")
+                    self.ledger.release()
         except KernelOops as oops:
             self.oops = oops
 

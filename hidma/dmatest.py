@@ -185,17 +185,14 @@ class DmatestParams:
 
 
 class Observer(Protocol):
-    """What a tool may ask to be told about (dmatest.c knows no such thing)."""
+    """What a tool may ask to be told (dmatest.c knows no such thing)."""
 
     def submitted(self, thread: DmatestThread, tx: DmaAsyncTxDescriptor, cookie: int, dest: int, src: int,
                   length: int) -> None:
-        """The driver has accepted a transfer."""
+        """The driver has accepted a transfer; it may have ended already, when another thread rang the doorbell."""
 
     def tested(self, thread: DmatestThread) -> None:
         """The driver's part in a test is over: it called back, or the time was."""
-
-    def terminating(self, chan: DmaChan) -> None:
-        """Everything on ``chan`` is about to be terminated."""
 
 
 class DmatestInfo:
@@ -509,7 +506,7 @@ def dmatest_func(data: Any) -> int:
 
     # terminate all transfers on specified channels
     if ret or thread.failed_tests:
-        terminate(thread.info, chan)
+        dmaengine_terminate_sync(chan)
 
     thread.done = True
     wake_up(this_module().thread_wait)
@@ -675,7 +672,7 @@ def dmatest_transfer(thread: DmatestThread, um: DmaengineUnmapData, len: int) ->
 
     if params.polled:
         status = dma_sync_wait(chan, cookie)
-        terminate(info, chan)
+        dmaengine_terminate_sync(chan)
         if status == DMA_COMPLETE:
             done.done = True
     else:
@@ -695,13 +692,6 @@ def dmatest_transfer(thread: DmatestThread, um: DmaengineUnmapData, len: int) ->
     return True
 
 
-def terminate(info: DmatestInfo, chan: DmaChan) -> None:
-    """``dmaengine_terminate_sync()``, seen by the observer."""
-    if info.observer is not None:
-        info.observer.terminating(chan)
-    dmaengine_terminate_sync(chan)
-
-
 def dmatest_cleanup_channel(dtc: DmatestChan) -> None:
     for thread in dtc.threads:
         ret = kthread_stop(thread.task)
@@ -709,7 +699,7 @@ def dmatest_cleanup_channel(dtc: DmatestChan) -> None:
     dtc.threads = []
 
     # terminate all transfers on specified channels
-    terminate(test_info(), dtc.chan)
+    dmaengine_terminate_sync(dtc.chan)
 
 
 def dmatest_add_threads(info: DmatestInfo, dtc: DmatestChan, type: int) -> int:

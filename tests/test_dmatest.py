@@ -338,9 +338,6 @@ class Spoiler:
             which, offset, bits = change
             self.machine.memory.slice(self.buffers[which] + offset, 1)[0] ^= bits
 
-    def terminating(self, chan: Any) -> None:
-        pass
-
 
 def test_every_byte_of_both_buffers_is_compared() -> None:
     # norandom: offset 0 and 4096 of 4096 bytes; with transfer_size the first 1024 bytes are copied
