@@ -14,6 +14,8 @@ def udelay(usecs: int) -> None:
 def usleep_range(low: int, high: int) -> None:
     """Sleep for ``high`` microseconds; in atomic context complain as the kernel does, and spin instead."""
     cpu = sched.running_cpu()
+    if cpu.dead:
+        sched.stopped(cpu)
     if sched.in_interrupt(cpu) or cpu.irqs_off:
         cpu.kernel.atomic_sleep(cpu)
         sched.spend(high * 1000)

@@ -152,7 +152,7 @@ class Gic(IrqController):
                 since = clock.now
                 continue
             rounds += 1
-            if rounds > sched.LOCKUP_ROUNDS:
+            if rounds > sched.LOCKUP_ROUNDS and cpu.npending:
                 # nothing but this interrupt: for ever, if nobody is there who could end it
                 alone = clock.next_event() >= sched.NEVER and clock.behind(cpu) is None
                 if alone or clock.now - since > sched.LOCKUP_NS:

@@ -177,7 +177,13 @@ class Task:
                 kernel.printk(4, f"BUG: thread {self.name} ended with interrupts or softirqs disabled")
             self.cpu.irqs_off = 0
             self.cpu.bh_off = 0
-        return last_switch(self)
+        while True:
+            try:
+                return last_switch(self)
+            except GreenletExit:
+                return None
+            except Exception as error:  # in an interrupt or a softirq that was taken here
+                kernel.die(as_oops(error))
 
 
 class Timer(Event):
