@@ -169,6 +169,20 @@ def test_each_register_field_command_and_state_is_in_the_reference(site: Site) -
         assert f">{field.name}</text>" in site.pages["registers.html"].html, "the drawing lacks a field"
 
 
+def test_the_names_that_the_drivers_have_for_the_hardware_can_be_found(site: Site) -> None:
+    text = site.text("registers")
+    for line in (
+        "TRCA_DOORBELL_OFFSET 0x400 trca DOORBELL",
+        "EVCA_INTCTRL_OFFSET 0x004 evca INTCTRL",
+        "IRQ_TR_CH_INVALID_TRE_BIT_POS 14 cause INVALID_TRE",
+        "CH_RESET 9 command RESET",
+        "CH_IN_RESET 9 state IN_RESET",
+        "HIDMA_QOS_N_OFFSET 0x300 management QOS_N",
+        "HIDMA_MAX_BUS_REQ_LEN_OFFSET 0x41C management MAX_BUS_REQ_LEN",
+    ):
+        assert line in text
+
+
 def test_each_register_is_in_the_index(site: Site) -> None:
     for label, _, rows in registers.BLOCKS:
         for row in rows:

@@ -5,7 +5,8 @@
 the same page names. ``dependencies EXTRA``: the requirements of pyproject.toml, each with the reason that the content
 gives for it (``name: reason``); one without a reason, or a reason without one, is an error. ``port-map`` and
 ``linux-map``: the modules of the port and of the Linux slice with what their docstrings say they stand for.
-``golden-runs``: how many recorded scenarios there are of each layer. ``bundled-boards``: the boards. The role ``row``
+``golden-runs``: how many recorded scenarios there are of each layer. ``bundled-boards``: the boards. ``declared FILE
+NAME``: a list that a test keeps. The role ``row``
 links to a row of the page about V14's oddities.
 """
 
@@ -198,6 +199,31 @@ LAYERS = {
 }
 
 
+class Declared(TextDirective):
+    """``declared FILE NAME``: a constant of a test, a dict of reasons or a tuple of names, as a list."""
+
+    required_arguments = 2
+
+    def run(self) -> list[nodes.Node]:
+        path = ROOT / self.arguments[0]
+        self.env.note_dependency(str(path))
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            if any(isinstance(target, ast.Name) and target.id == self.arguments[1] for target in targets):
+                value = ast.literal_eval(node.value)
+                break
+        else:
+            raise self.error(f"{self.arguments[0]} has no {self.arguments[1]}")
+        if not value:
+            return self.parsed("None.")
+        lines = []
+        for name in value:
+            label = ".".join(name) if isinstance(name, tuple) else name
+            reason = f": {value[name]}" if isinstance(value, dict) else ""
+            lines.append(f"- ``{label}``{reason}")
+        return self.parsed("\n".join(lines))
+
+
 class BundledBoards(TextDirective):
     """The boards that come with the package."""
 
@@ -280,6 +306,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("linux-map", LinuxMap)
     app.add_directive("golden-runs", GoldenRuns)
     app.add_directive("bundled-boards", BundledBoards)
+    app.add_directive("declared", Declared)
     app.add_role("row", Row())
     app.add_role("page", Page())
     app.connect("env-purge-doc", forget)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Directives that print what the hardware model declares: ``register-reference``, ``fault-reference`` and
-``word-layout TRE|EVRE`` (a drawing of a descriptor). There is no second list of anything here.
+"""Directives that print what the hardware model declares: ``register-reference``, ``fault-reference``,
+``driver-names`` and ``word-layout TRE|EVRE`` (a drawing of a descriptor). There is no second list of anything here.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from hidma import ll, mgmt
 from hidma.hw import faults, registers
 
 DESCRIPTORS = {"TRE": (registers.TRE, registers.TRE_SIZE), "EVRE": (registers.EVRE, registers.EVRE_SIZE)}
@@ -95,6 +96,41 @@ class WordLayout(SphinxDirective):
         return [nodes.raw("", drawing(name, size, words), format="html")]
 
 
+class DriverNames(SphinxDirective):
+    """The names that the drivers of the series have for registers, commands, states and causes, with their values."""
+
+    def run(self) -> list[nodes.Node]:
+        rows = []
+        for module in (ll, mgmt):
+            self.env.note_dependency(module.__file__)
+            for name, value in vars(module).items():
+                if not isinstance(value, int):
+                    continue
+                what = meaning(name, value)
+                if what:
+                    shown = f"0x{value:03X}" if name.endswith("_OFFSET") else str(value)
+                    rows.append((f"``{name}``", f"``{shown}``", what))
+        out = [".. list-table::", "   :header-rows: 1", "   :widths: 45 15 40", ""]
+        for row in [("Name", "Value", "What it is"), *rows]:
+            out += [("   * - " if number == 0 else "     - ") + cell for number, cell in enumerate(row)]
+        return parse(self, "\n".join(out), self.name)
+
+
+def meaning(name: str, value: int) -> str:
+    """What the constant ``name`` of a driver is called here; empty when it is none of the hardware's."""
+    if name.endswith("_OFFSET"):
+        block = {"TRCA": "trca", "EVCA": "evca"}.get(name.split("_")[0], "management")
+        rows = {label: rows for label, _, rows in registers.BLOCKS}[block]
+        return f"{block} ``{registers.name_of(rows, value)}``".replace("QOS_0", "QOS_N")
+    if name.startswith("IRQ_") and name.endswith("_BIT_POS"):
+        return f"cause ``{registers.Cause(1 << value).name}``"
+    for kind, named in (("command", registers.COMMANDS), ("state", registers.STATES)):
+        for number, text, _ in named:
+            if name == f"CH_{text}" and number == value:
+                return f"{kind} ``{text}``"
+    return ""
+
+
 BIT, HIGH, LEFT, TOP = 20, 34, 44, 22
 
 
@@ -139,6 +175,7 @@ def drawing(name: str, size: int, words: tuple[registers.Word, ...]) -> str:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("register-reference", RegisterReference)
+    app.add_directive("driver-names", DriverNames)
     app.add_directive("fault-reference", FaultReference)
     app.add_directive("word-layout", WordLayout)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
