@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import random
 import select
 import shutil
 import subprocess
@@ -614,3 +615,166 @@ def test_oops_ends_the_list_and_undoes_nothing() -> None:
     events = play("channel", steps)
     assert events[-1] == ["oops", None]
     assert events[-2][0] == "r"
+
+
+# --- the rules of C for every value -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block", ["trca", "evca"])
+@pytest.mark.parametrize("command", ["RESET", "ENABLE", "SUSPEND"])
+def test_poll_takes_as_many_reads_as_the_latency_and_gives_up_after_13(block: str, command: str) -> None:
+    code = {"RESET": 9, "ENABLE": 1, "SUSPEND": 2}[command]
+    for latency in range(-1, 16):
+        if command == "SUSPEND":
+            steps = [["init", 4, 0], ["latency", block, command, latency], ["pause"], ["now"]]
+            device = {}
+        else:
+            steps = [["init", 4, 0], ["now"]]
+            before = 0x0300 if command == "RESET" else 0
+            device = {"latency": {block: {command: latency}}, "regs": {block: {"0": before}}}
+        events = play("ll", steps, device=device)
+        done = 0 <= latency <= 12
+        written = next(i for i, event in enumerate(events)
+                       if event[:3] == ["w", block, 0] and event[3] >> 16 & 0xFF == code)
+        reads = 0
+        while events[written + 1 + reads][:3] == ["r", block, 0]:
+            reads += 1
+        # the other block is read between the two where it comes second
+        assert reads == (latency + 1 if done else 13), latency
+        assert returned(events, "now") == [[1_000_000 * min(latency, 11) if done else 11_000_000]]
+        if command == "SUSPEND":
+            assert returned(events, "pause") == [[0 if done else -110]]
+        else:
+            assert returned(events, "init") == [[done]]
+
+
+def test_state_of_either_side_decides_what_pause_does() -> None:
+    for trca in range(10):
+        for evca in range(10):
+            states = [["poke", "trca", 0, trca << 8], ["poke", "evca", 0, evca << 8]]
+            events = play("ll", [["init", 4, 0], *states, ["isenabled"], ["pause"]])
+            assert returned(events, "isenabled") == [[trca in (1, 2) and evca in (1, 2)]]
+            writes = only(events[events.index(["step", 4]):], "w")
+            at_rest = 3 in (trca, evca) or 4 in (trca, evca)
+            assert [event[1] for event in writes] == ([] if at_rest else ["trca", "evca"])
+
+
+def test_every_completion_code_and_info() -> None:
+    for code in range(16):
+        info = 15 - code
+        low = play("ll", [["init", 4, 0], ["request", "a"], ["queue", "a"], ["complete", 1, code, info], ["irq"],
+                          ["status", "a"], ["dump"]])
+        status = "DMA_COMPLETE" if code & 1 else "DMA_ERROR" if code & 4 else "DMA_IN_PROGRESS"
+        assert returned(low, "status") == [[status]]
+        assert low[-1][1]["tx_status"][0] == [info, code]
+        steps = [["probe"], ["alloc"], COPY, ["submit", "a"], ["issue"], ["complete", 1, code, info], ["irq"],
+                 ["tasklet"], ["tx_status", "a"]]
+        high = play("channel", steps)
+        assert only(high, "cb") == ([["cb", "a"]] if code & 1 else [])
+        assert returned(high, "tx_status") == [["DMA_COMPLETE", [2, 2, 0]]]
+
+
+def test_every_number_of_tres() -> None:
+    for count in [*range(70), 127, 128, 1000]:
+        events = play("ll", [["init", count, 0], ["dump"]])
+        entries = count + 1
+        if count < 4:
+            assert events == [["step", 0], ["ret", "init", False], ["step", 1]]
+            continue
+        assert only(events, "coherent") == [["coherent", 33 * entries, 1 << 31], ["coherent", 17 * entries, 0x80010000]]
+        dump = events[-1][1]
+        assert (dump["nr_tres"], dump["tre_ring_size"], dump["evre_ring_size"]) == (entries, 32 * entries, 16 * entries)
+        assert dump["fifo_size"] == 1 << (8 * entries - 1).bit_length()
+        assert len(dump["pending"]) == len(dump["tx_status"]) == entries
+
+
+def test_rings_are_aligned_upwards_wherever_their_memory_lies() -> None:
+    for off in range(64):
+        steps = [["init", 4, 0], ["request", "a"], ["set", "a", 1, 2, 3, 0], ["queue", "a"], ["complete", 1, 1, 0],
+                 ["irq"], ["status", "a"], ["dump"]]
+        events = play("ll", steps, coherent=[0x80000000 + off, 0x80010000 + off])
+        dump = events[-1][1]
+        assert dump["tre_ring_handle"] == 0x80000000 + (off + 31) // 32 * 32
+        assert dump["evre_ring_handle"] == 0x80010000 + (off + 15) // 16 * 16
+        assert only(events, "ring") == [["ring", "tre", 0, [0x10003, 3, 1, 0, 2, 0, 0, 0]]]
+        assert returned(events, "status") == [["DMA_COMPLETE"]]
+
+
+def test_ring_at_the_end_of_all_addresses_wraps_as_in_c() -> None:
+    events = play("ll", [["init", 4, 0], ["dump"]], coherent=[(1 << 64) - 1, (1 << 64) - 1])
+    assert (events[-1][1]["tre_ring_handle"], events[-1][1]["evre_ring_handle"]) == (0, 0)
+
+
+def test_every_limit_of_the_management_parameters() -> None:
+    for name, field in (("max-write-burst-bytes", "write"), ("max-read-burst-bytes", "read")):
+        for value in [*range(0, 1100, 7), 127, 128, 129, 256, 512, 1024, 1025, 2048, 1 << 31, (1 << 32) - 1]:
+            events = play("mgmt", [["probe"]], properties={**MGMT, name: value})
+            good = value in (128, 256, 512, 1024)
+            assert returned(events, "probe") == [[0 if good else -22]]
+            signed = value - (1 << 32) if value >> 31 else value
+            assert (["log", "err", f"invalid {field} request {signed}"] in events) != good
+    for name in ("max-write-transactions", "max-read-transactions"):
+        for value in (0, 1, 30, 31, 32, 33, 63, 64, (1 << 32) - 1):
+            assert returned(play("mgmt", [["probe"]], properties={**MGMT, name: value}), "probe") == [
+                [0 if value <= 31 else -22]]
+    for name in MGMT:
+        missing = {other: value for other, value in MGMT.items() if other != name}
+        assert returned(play("mgmt", [["probe"]], properties=missing), "probe") == [[-22]]
+
+
+# --- scenarios at random ----------------------------------------------------------------------------------------------
+
+NAMES = "abcde"
+RUBBISH: list[Any] = [None, True, -1, 0, 5, 1 << 32, 1 << 64, 1.5, "a", "zz", "0x10", "trca", "RESET", "tre", "r", [],
+                      [["irq"]], {}, {"null": ["lldev"]}, {"cb": None}]
+
+
+def any_step(r: random.Random, layer: str, depth: int = 0) -> list[Any]:
+    """A step that makes sense, most of the time."""
+    name, block, number = r.choice(NAMES), r.choice(["trca", "evca"]), r.randrange
+    nested = [any_step(r, layer, 1) for _ in range(number(3))] if not depth else []
+    common = [["irq"], ["tasklet"], ["irq"], ["tasklet"], ["complete", number(4), r.choice([1, 1, 4, 5]), number(16)],
+              ["raise", r.choice([1, 1, 2, 512, 0x4E03])], ["dump", "full"], ["pause"], ["resume"],
+              ["poke", block, r.choice([0, 0x18, 0x20, 0x100, 0x110]), r.choice([0, 16, 32, 80, 96, 256, 512])],
+              ["latency", block, r.choice(["RESET", "ENABLE", "SUSPEND"]), r.choice([-1, 0, 1, 5])],
+              ["advance", number(9999)], ["ring", r.choice(["tre", "evre"]), number(12)],
+              ["fault", "alloc", number(40)],
+              ["hook", r.choice("rw"), block, r.choice([0, 0x20, 0x100, 0x108]), 1 + number(3), nested],
+              ["on_cb", name, nested]]
+    low = [["set", name, number(1 << 33), number(1 << 40), number(9999), 0], ["queue", name], ["queue", name],
+           ["start"], ["free", name], ["cleanup", number(256), number(256)], ["status", name], ["isenabled"], ["setup"],
+           ["set_pending", number(4)], ["request", name], ["init", 4, 1], ["uninit"]]
+    high = [["prep", name, number(1 << 40), number(1 << 40), number(1 << 33), 3], ["submit", name], ["submit", name],
+            ["issue"], ["issue"], ["tx_status", name], ["tx_status", number(9)], ["terminate_all"], ["free_chan"],
+            ["alloc"], ["pm_get_rc", r.choice([-13, 0, 1])], ["set_cookie", (1 << 31) - 1, (1 << 31) - 2],
+            ["ll_request", name], ["debugfs", "QCOM8061:00/chan0/stats"], ["show", "chid"],
+            ["corrupt_tre", name, 9], ["probe"], ["remove"]]
+    step: list[Any] = r.choice([*common, *2 * (low if layer == "ll" else high)])
+    if r.random() < 0.01:
+        step = [step[0], *r.choices(RUBBISH, k=number(5))]
+    return step
+
+
+def any_scenario(seed: int) -> dict[str, Any]:
+    """A scenario, the same for the same seed."""
+    r = random.Random(seed)
+    layer = r.choice(["ll", "channel"])
+    start = [["init", 4, 1], *[["request", name] for name in NAMES[:4]]] if layer == "ll" else [["probe"], ["alloc"]]
+    steps = [*start, *[any_step(r, layer) for _ in range(r.randrange(5, 60))]]
+    device = {"access_ns": 10**8, "reset_ptrs": r.random() < 0.5}
+    return {"layer": layer, "seed": seed, "coherent": COHERENT, "device": device, "properties": {"desc-count": 4},
+            "tasklet": r.choice([None, "after_irq"]), "steps": steps}
+
+
+def test_both_modes_do_the_same_whatever_the_scenario(tmp_path: Path) -> None:
+    count = int(os.environ.get("HIDMA_SCENARIOS", "300"))
+    files = [write(tmp_path / f"{seed:05}.json", {"scenario": any_scenario(seed)}) for seed in range(count)]
+    interpreted = program(*files, HIDMA_INTERPRETED="1")
+    compiled = program(*files, HIDMA_INTERPRETED="0")
+    for done in (interpreted, compiled):
+        assert "Traceback" not in done.stderr and "does not understand" not in done.stderr
+        assert done.returncode in (0, 2)
+        assert len(done.stdout.splitlines()) + len(done.stderr.splitlines()) == count
+    assert interpreted.stderr == compiled.stderr
+    for path, one, other in zip(files, interpreted.stdout.splitlines(), compiled.stdout.splitlines(), strict=False):
+        assert one == other, path.read_text()
