@@ -37,7 +37,7 @@ def fields(doc: AbiDoc) -> list[tuple[str, str]]:
     for name, value in ((NAMES["date"], doc.date), (NAMES["kernelversion"], doc.kernel_version),
                         (NAMES["contact"], doc.contact), (NAMES["users"], doc.users)):
         if value:
-            rows.append((name, value.replace("<", "\\<")))
+            rows.append((name, value))
     rows.append(("Mode", f"``0{doc.mode:o}``"))
     rows.append(("Driver", "the kernel's core" if doc.driver == "core" else f"``{doc.driver}``"))
     if doc.values:
