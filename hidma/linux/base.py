@@ -163,11 +163,11 @@ def driver_override_store(dev: Device, data: bytes) -> int:
 
 
 def control_store(dev: Device, data: bytes) -> int:
-    """``auto`` or ``on``."""
-    word = strip(data)
-    if word == "auto":
+    """``auto`` or ``on``, up to a newline."""
+    word = data.split(b"\n")[0]
+    if word == b"auto":
         pm_runtime_allow(dev)
-    elif word == "on":
+    elif word == b"on":
         pm_runtime_forbid(dev)
     else:
         return -EINVAL
@@ -193,10 +193,10 @@ def delay_store(dev: Device, data: bytes) -> int:
 
 def async_store(dev: Device, data: bytes) -> int:
     """``enabled`` or ``disabled``."""
-    word = strip(data)
-    if word not in ("enabled", "disabled"):
+    word = data.split(b"\n")[0]
+    if word not in (b"enabled", b"disabled"):
         return -EINVAL
-    dev.async_suspend = word == "enabled"
+    dev.async_suspend = word == b"enabled"
     return len(data)
 
 

@@ -154,7 +154,7 @@ class Prompt:
                 self.shell.interrupted = False
                 self.shell.execute(text, self.io)
                 if self.shell.interrupted:
-                    self.io.complain("^C")
+                    self.io.complain("")  # the terminal has printed ^C
                 self.io.out.flush()
         finally:
             self.end()

@@ -774,7 +774,7 @@ def echo(shell: Shell, args: list[str], io: Io) -> int:
     text = " ".join(words)
     stop = False
     if "e" in flags and not flags.rstrip("n").endswith("E"):
-        text, stop = unescape(text)
+        text, stop = unescape(text, zero=True)
     io.out.write((text + ("" if "n" in flags or stop else "\n")).encode("utf-8", "surrogateescape"))
     return 0
 
@@ -795,7 +795,7 @@ def printf(shell: Shell, args: list[str], io: Io) -> int:
                 return "%"
             value = rest.pop(0) if rest else ""
             if match[2] in "sb":
-                value = unescape(value)[0] if match[2] == "b" else value
+                value = unescape(value, zero=True)[0] if match[2] == "b" else value
                 return f"%{match[1]}s" % value
             if match[2] == "c":
                 return value[:1]

@@ -211,7 +211,7 @@ class Shell:
             value = self.variables.get(name)
         op = part.operator
         missing = value is None or (op.startswith(":") and value == "")
-        if op == "#":
+        if op == "length":
             return [str(len(value or ""))]
         if op[-1:] == "-" and missing:
             return [self.text(part.word)]

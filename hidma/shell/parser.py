@@ -536,7 +536,7 @@ class Parser:
         self.at = end + 1
         length = re.fullmatch(r"#([A-Za-z_][A-Za-z0-9_]*)", inside)
         if length:
-            return Variable(length[1], quoted, "#")
+            return Variable(length[1], quoted, "length")
         match = re.fullmatch(r"([A-Za-z_][A-Za-z0-9_]*|[0-9?#@*])(?:(:?[-=+?]|##?|%%?)(.*))?", inside, re.DOTALL)
         if match is None:
             raise ShellSyntaxError(f"${{{inside}}}: bad substitution")
@@ -544,8 +544,12 @@ class Parser:
         return Variable(match[1], quoted, match[2] or "", word)
 
 
-def unescape(text: str) -> tuple[str, bool]:
-    """The escapes of ``echo -e`` and ``$'...'``, and whether ``\\c`` ended the text."""
+def unescape(text: str, zero: bool = False) -> tuple[str, bool]:
+    """The escapes of ``printf`` and ``$'...'``, and whether ``\\c`` ended the text.
+
+    :param zero: octal numbers begin with an additional 0, as ``echo -e`` has it
+    """
+    octal = "0" if zero else ""
     out = ""
     at = 0
     while at < len(text):
@@ -554,9 +558,11 @@ def unescape(text: str) -> tuple[str, bool]:
             out += char
             at += 1
             continue
-        number = re.compile(r"\\(?:x([0-9a-fA-F]{1,2})|0?([0-7]{1,3})|u([0-9a-fA-F]{1,4}))").match(text, at)
+        escape = rf"\\(?:x([0-9a-fA-F]{{1,2}})|{octal}([0-7]{{{'0' if zero else '1'},3}})|u([0-9a-fA-F]{{1,4}}))"
+        number = re.compile(escape).match(text, at)
         if number:
-            value = int(number[1], 16) if number[1] else int(number[2], 8) & 0xFF if number[2] else int(number[3], 16)
+            hexadecimal = number[1] or number[3]
+            value = int(hexadecimal, 16) if hexadecimal else int(number[2] or "0", 8) & 0xFF
             # a byte that is no text of its own, as Python keeps it in a str
             out += chr(value) if value < 0x80 or number[3] else bytes([value]).decode("utf-8", "surrogateescape")
             at = number.end()
