@@ -72,7 +72,9 @@ class Setting:
         """
         found = SETTING.fullmatch(text.strip())
         if found is None:
-            raise QosError(f"{text!r} is no setting; write for example \"t=2ms chan0 weight 15\" or \"t=4ms chan1 priority 1\"")
+            raise QosError(
+                f'{text!r} is no setting; write for example "t=2ms chan0 weight 15" or "t=4ms chan1 priority 1"'
+            )
         return cls(round(float(found[1]) * UNITS[found[2]]), int(found[3]), found[4], found[5])
 
 
@@ -157,7 +159,9 @@ class Saturator:
         return 0
 
 
-def measure(machine: Machine, channels: list[int], total: int, interval: int, settings: list[Setting], length: int = 1 << 20) -> Result:
+def measure(
+    machine: Machine, channels: list[int], total: int, interval: int, settings: list[Setting], length: int = 1 << 20
+) -> Result:
     """Saturate ``channels`` for ``total`` ns and write ``settings`` when their time comes.
 
     :param machine: a machine with a management device
@@ -177,7 +181,9 @@ def measure(machine: Machine, channels: list[int], total: int, interval: int, se
             raise QosError(f"there is no channel {index}; there are {', '.join(str(i) for i in sorted(hw))}")
     result = Result(channels, interval, moved={c: [] for c in channels})
     with machine.running() as kernel:
-        if not any(d.name.endswith("hidma-mgmt") or d.name.startswith("QCOM8060") for d in kernel.buses["platform"].devices):
+        if not any(
+            d.name.endswith("hidma-mgmt") or d.name.startswith("QCOM8060") for d in kernel.buses["platform"].devices
+        ):
             raise QosError("this board has no management device: weight and priority are set by the host")
         vfs = mount_root(kernel)
         busy = []
@@ -230,21 +236,31 @@ def svg(result: Result, width: int = 900, height: int = 420) -> str:
     def y(rate: float) -> float:
         return height - bottom - (height - top - bottom) * rate / (peak * 1.05)
 
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12" '
-           'role="img" aria-label="Bandwidth of each channel over time">',
-           f'<rect width="{width}" height="{height}" fill="#ffffff"/>']
+    out = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12" '
+        'role="img" aria-label="Bandwidth of each channel over time">',
+        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
+    ]
     for n in range(5):
         rate = peak * n / 4
         out.append(f'<line x1="{left}" x2="{width - right}" y1="{y(rate):.1f}" y2="{y(rate):.1f}" stroke="#dddddd"/>')
-        out.append(f'<text x="{left - 8}" y="{y(rate) + 4:.1f}" text-anchor="end" fill="#333333">{rate:.1f} GB/s</text>')
-        out.append(f'<text x="{x(end * n / 4):.1f}" y="{height - bottom + 18}" text-anchor="middle" fill="#333333">'
-                   f'{end * n / 4 / 1e6:g} ms</text>')
+        out.append(
+            f'<text x="{left - 8}" y="{y(rate) + 4:.1f}" text-anchor="end" fill="#333333">{rate:.1f} GB/s</text>'
+        )
+        out.append(
+            f'<text x="{x(end * n / 4):.1f}" y="{height - bottom + 18}" text-anchor="middle" fill="#333333">'
+            f"{end * n / 4 / 1e6:g} ms</text>"
+        )
     for number, (setting, rc) in enumerate(result.settings):
         at = x(setting.time)
-        out.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{top}" y2="{height - bottom}" stroke="#777777" stroke-dasharray="4 3"/>')
+        out.append(
+            f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{top}" y2="{height - bottom}" stroke="#777777" stroke-dasharray="4 3"/>'
+        )
         mark = "" if rc == "ok" else f" ({rc})"
-        out.append(f'<text x="{at + 4:.1f}" y="{top + 12 + 14 * (number % 3)}" fill="#444444">chan{setting.channel} {setting.what} '
-                   f'{setting.value}{mark}</text>')
+        out.append(
+            f'<text x="{at + 4:.1f}" y="{top + 12 + 14 * (number % 3)}" fill="#444444">chan{setting.channel} {setting.what} '
+            f"{setting.value}{mark}</text>"
+        )
     for n, c in enumerate(result.channels):
         points = " ".join(f"{x(t):.1f},{y(r):.1f}" for t, r in rates[c])
         colour = COLOURS[n % len(COLOURS)]
@@ -262,7 +278,11 @@ def table(result: Result) -> list[str]:
         total = sum(result.moved[c][i] for c in result.channels for i in rows)
         shares = "".join(f"{100 * result.share(c, start, end):8.2f}%" for c in result.channels)
         lines.append(f"{start / 1e6:8.3f}ms {end / 1e6:8.3f}ms{shares}{total / max(1, end - start):10.2f}")
-        lines += [f"  t={s.time / 1e6:g}ms chan{s.channel} {s.what} {s.value}: {rc}" for s, rc in result.settings if s.time == end]
+        lines += [
+            f"  t={s.time / 1e6:g}ms chan{s.channel} {s.what} {s.value}: {rc}"
+            for s, rc in result.settings
+            if s.time == end
+        ]
     return lines
 
 
@@ -271,13 +291,28 @@ def table(result: Result) -> list[str]:
 @click.option("--channels", default="0,1", show_default=True, help="Channels to keep busy, by chid.")
 @click.option("--time", "total", default="6ms", show_default=True, help="How long, in virtual time.")
 @click.option("--interval", default="100us", show_default=True, help="Time between two measurements.")
-@click.option("--set", "sets", multiple=True, metavar="SETTING", help='A write: "t=2ms chan0 weight 15"; may be given several times.')
+@click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="SETTING",
+    help='A write: "t=2ms chan0 weight 15"; may be given several times.',
+)
 @click.option("--length", default=1 << 20, show_default=True, type=click.IntRange(1, 1 << 24), help="Bytes of a copy.")
 @click.option("--seed", default=0, show_default=True, help="Who goes first among CPUs at the same moment.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw it, as SVG.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def qos(board: str, channels: str, total: str, interval: str, sets: tuple[str, ...], length: int, seed: int, plot: Path | None,
-        as_json: bool) -> None:
+def qos(
+    board: str,
+    channels: str,
+    total: str,
+    interval: str,
+    sets: tuple[str, ...],
+    length: int,
+    seed: int,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
     """Show how weight and priority share the bus among busy channels, while they are changed through sysfs."""
     try:
         try:
@@ -303,10 +338,19 @@ def qos(board: str, channels: str, total: str, interval: str, sets: tuple[str, .
             click.echo(f"hidma qos: {plot} cannot be written: {error.strerror}", err=True)
             sys.exit(2)
     if as_json:
-        click.echo(json.dumps({
-            "channels": chosen, "times_ns": result.times, "bytes": {str(c): result.moved[c] for c in chosen},
-            "settings": [{"time_ns": s.time, "channel": s.channel, "what": s.what, "value": s.value, "result": rc}
-                         for s, rc in result.settings]}))
+        click.echo(
+            json.dumps(
+                {
+                    "channels": chosen,
+                    "times_ns": result.times,
+                    "bytes": {str(c): result.moved[c] for c in chosen},
+                    "settings": [
+                        {"time_ns": s.time, "channel": s.channel, "what": s.what, "value": s.value, "result": rc}
+                        for s, rc in result.settings
+                    ],
+                }
+            )
+        )
     else:
         click.echo("\n".join(table(result)))
     sys.exit(1 if any(rc != "ok" for _, rc in result.settings) else 0)

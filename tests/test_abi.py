@@ -68,8 +68,18 @@ def test_the_series_entries_keep_its_names_dates_and_versions() -> None:
     entries, problems = read_file(TESTING / "sysfs-platform-hidma-mgmt")
     assert problems == []
     by_path = {e.what[0]: e for e in entries}
-    for name in ("chanops/chan*/priority", "chanops/chan*/weight", "chreset_timeout_cycles", "dma_channels", "hw_version_major",
-                 "hw_version_minor", "max_rd_xactions", "max_read_request", "max_wr_xactions", "max_write_request"):
+    for name in (
+        "chanops/chan*/priority",
+        "chanops/chan*/weight",
+        "chreset_timeout_cycles",
+        "dma_channels",
+        "hw_version_major",
+        "hw_version_minor",
+        "max_rd_xactions",
+        "max_read_request",
+        "max_wr_xactions",
+        "max_write_request",
+    ):
         for top in ("hidma-mgmt*", "QCOM8060:*"):
             entry = by_path[f"/sys/devices/platform/{top}/{name}"]
             assert (entry.fields["date"], entry.fields["kernelversion"]) == ("Nov 2015", "4.4")
@@ -88,21 +98,41 @@ def test_generated_entries_are_well_formed() -> None:
     assert validate(sorted(TESTING.iterdir())) == []
 
 
-@pytest.mark.parametrize(("text", "line", "sentence"), [
-    ("Date:\t\tMay 2015\n", 1, "What comes first, before Date"),
-    ("What:\t\t/sys/a\nDate:\t\tMay 2015\nContact:\tx\n", 1, "/sys/a has no Description"),
-    ("What:\t\t/sys/a\nContact:\tx\nDescription:\n\t\tText.\n", 1, "/sys/a has no Date"),
-    ("What:\t\t/sys/a\nDate:\t\tMay 2015\nDescription:\n\t\tText.\n", 1, "/sys/a has no Contact"),
-    ("What:\t\t/sys/a\nDate:\t\tsoon\nContact:\tx\nDescription:\n\t\tText.\n", 1, "Date is a month and a year, not 'soon'"),
-    ("What:\t\tsys/a\nDate:\t\tMay 2015\nContact:\tx\nDescription:\n\t\tText.\n", 1,
-     "What names a path that begins with /, not 'sys/a'"),
-    ("What:\t\t/sys/a\nWhere:\t\there\n", 2, "the tag 'Where' is none of What, Date, KernelVersion, Contact, Description, Users"),
-    ("What:\t\t/sys/a\nDate:\t\tMay 2015\nDate:\t\tMay 2015\nContact:\tx\nDescription:\n\t\tText.\n", 3,
-     "Date is there a second time"),
-    ("nothing\n", 1, "an entry begins with What, not with 'nothing'"),
-    ("What:\t\t/sys/a\nDate:\t\tMay 2015\nContact:\tx\nDescription:\n\t\tText.\nloose\n", 6,
-     "a line that continues a field begins with a tab"),
-])
+@pytest.mark.parametrize(
+    ("text", "line", "sentence"),
+    [
+        ("Date:\t\tMay 2015\n", 1, "What comes first, before Date"),
+        ("What:\t\t/sys/a\nDate:\t\tMay 2015\nContact:\tx\n", 1, "/sys/a has no Description"),
+        ("What:\t\t/sys/a\nContact:\tx\nDescription:\n\t\tText.\n", 1, "/sys/a has no Date"),
+        ("What:\t\t/sys/a\nDate:\t\tMay 2015\nDescription:\n\t\tText.\n", 1, "/sys/a has no Contact"),
+        (
+            "What:\t\t/sys/a\nDate:\t\tsoon\nContact:\tx\nDescription:\n\t\tText.\n",
+            1,
+            "Date is a month and a year, not 'soon'",
+        ),
+        (
+            "What:\t\tsys/a\nDate:\t\tMay 2015\nContact:\tx\nDescription:\n\t\tText.\n",
+            1,
+            "What names a path that begins with /, not 'sys/a'",
+        ),
+        (
+            "What:\t\t/sys/a\nWhere:\t\there\n",
+            2,
+            "the tag 'Where' is none of What, Date, KernelVersion, Contact, Description, Users",
+        ),
+        (
+            "What:\t\t/sys/a\nDate:\t\tMay 2015\nDate:\t\tMay 2015\nContact:\tx\nDescription:\n\t\tText.\n",
+            3,
+            "Date is there a second time",
+        ),
+        ("nothing\n", 1, "an entry begins with What, not with 'nothing'"),
+        (
+            "What:\t\t/sys/a\nDate:\t\tMay 2015\nContact:\tx\nDescription:\n\t\tText.\nloose\n",
+            6,
+            "a line that continues a field begins with a tab",
+        ),
+    ],
+)
 def test_malformed_entries_are_told_with_file_and_line(tmp_path: Path, text: str, line: int, sentence: str) -> None:
     file = tmp_path / "entry"
     file.write_text(text)
@@ -120,11 +150,20 @@ def test_a_path_that_two_entries_claim_is_told(tmp_path: Path) -> None:
     assert f"{tmp_path / 'two'}:1: /sys/a has an entry already, at {tmp_path / 'one'}:1" in out
 
 
-@pytest.mark.parametrize(("what", "path", "meant"), [
-    ("/sys/*/a", "/sys/x/a", True), ("/sys/*/a", "/sys/x/y/a", False), ("/sys/**/a", "/sys/x/y/a", True),
-    ("/sys/chan*/w", "/sys/chan12/w", True), ("/sys/chan*/w", "/sys/chan12/w2", False), ("/sys/chan[0-3]", "/sys/chan2", True),
-    ("/sys/chan[0-3]", "/sys/chan4", False), ("/sys/<dev>/a", "/sys/x.1/a", True), ("/sys/a.b", "/sys/axb", False),
-])
+@pytest.mark.parametrize(
+    ("what", "path", "meant"),
+    [
+        ("/sys/*/a", "/sys/x/a", True),
+        ("/sys/*/a", "/sys/x/y/a", False),
+        ("/sys/**/a", "/sys/x/y/a", True),
+        ("/sys/chan*/w", "/sys/chan12/w", True),
+        ("/sys/chan*/w", "/sys/chan12/w2", False),
+        ("/sys/chan[0-3]", "/sys/chan2", True),
+        ("/sys/chan[0-3]", "/sys/chan4", False),
+        ("/sys/<dev>/a", "/sys/x.1/a", True),
+        ("/sys/a.b", "/sys/axb", False),
+    ],
+)
 def test_wildcards_match_whole_paths(what: str, path: str, meant: bool) -> None:
     assert matches(what, path) is meant
 
@@ -132,8 +171,17 @@ def test_wildcards_match_whole_paths(what: str, path: str, meant: bool) -> None:
 def test_show_gives_every_field_and_an_example_with_real_output() -> None:
     code, out = run("show", "/sys/devices/platform/f9984000.hidma-mgmt/chanops/chan3/weight")
     assert code == 0
-    for part in ("What:", "Date:\t\tNov 2015", "KernelVersion:\t4.4", "Sinan Kaya", "Mode: 0666", "Accepts: 0 to 15", "EINVAL", "ERANGE",
-                 "Example:\t/sys/devices/platform/f9984000.hidma-mgmt/chanops/chan0/weight"):
+    for part in (
+        "What:",
+        "Date:\t\tNov 2015",
+        "KernelVersion:\t4.4",
+        "Sinan Kaya",
+        "Mode: 0666",
+        "Accepts: 0 to 15",
+        "EINVAL",
+        "ERANGE",
+        "Example:\t/sys/devices/platform/f9984000.hidma-mgmt/chanops/chan0/weight",
+    ):
         assert part in out, part
     assert out.rstrip().endswith("1")
 
@@ -161,10 +209,15 @@ def test_show_of_nothing_says_so() -> None:
 
 
 def test_the_kernels_own_tool_reads_the_files_and_finds_each_symbol(tmp_path: Path) -> None:
-    tool = next((p for p in (Path("/usr/src/linux-source-6.1/scripts/get_abi.pl"), tmp_path / "get_abi.pl") if p.exists()), None)
+    tool = next(
+        (p for p in (Path("/usr/src/linux-source-6.1/scripts/get_abi.pl"), tmp_path / "get_abi.pl") if p.exists()), None
+    )
     source = Path("/usr/src/linux-source-6.1.tar.xz")
     if tool is None and source.exists() and shutil.which("xz"):
-        subprocess.run(["tar", "-xJf", source, "-C", tmp_path, "--strip-components=2", "linux-source-6.1/scripts/get_abi.pl"], check=True)
+        subprocess.run(
+            ["tar", "-xJf", source, "-C", tmp_path, "--strip-components=2", "linux-source-6.1/scripts/get_abi.pl"],
+            check=True,
+        )
         tool = tmp_path / "get_abi.pl"
     if tool is None or shutil.which("perl") is None:
         pytest.skip("the kernel's tool is not here: apt-get install linux-source-6.1 perl")
@@ -173,7 +226,9 @@ def test_the_kernels_own_tool_reads_the_files_and_finds_each_symbol(tmp_path: Pa
     for doc in tree.declared():
         for path in whats(doc):
             escaped = "".join(c if c.isalnum() or c in "/_-" else "\\" + c for c in path)
-            found = subprocess.run(["perl", tool, "--dir", TESTING.parent, "search", f"^{escaped}$"], capture_output=True, text=True)
+            found = subprocess.run(
+                ["perl", tool, "--dir", TESTING.parent, "search", f"^{escaped}$"], capture_output=True, text=True
+            )
             assert path in found.stdout and found.stderr == "", path
 
 

@@ -19,8 +19,13 @@ def test_every_import_contract_is_kept(tmp_path: Path) -> None:
         pytest.skip("import-linter is not installed (the extra 'test' brings it)")
     shutil.copytree(ROOT / "hidma", tmp_path / "hidma", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    done = subprocess.run([program, "--no-cache", "--config", "pyproject.toml"], cwd=tmp_path, capture_output=True, text=True,
-                          env={"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin"})
+    done = subprocess.run(
+        [program, "--no-cache", "--config", "pyproject.toml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin"},
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 broken" in done.stdout
 

@@ -24,8 +24,13 @@ def run(*args: str) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def story() -> object:
-    settings = [Setting(0, 0, "weight", "15"), Setting(0, 1, "weight", "5"), Setting(2 * MS, 1, "priority", "1"),
-                Setting(3 * MS, 1, "priority", "0"), Setting(4 * MS, 0, "weight", "5")]
+    settings = [
+        Setting(0, 0, "weight", "15"),
+        Setting(0, 1, "weight", "5"),
+        Setting(2 * MS, 1, "priority", "1"),
+        Setting(3 * MS, 1, "priority", "0"),
+        Setting(4 * MS, 0, "weight", "5"),
+    ]
     with hidma.boot() as machine:
         return measure(machine, [0, 1], 5 * MS, 50_000, settings)
 
@@ -86,15 +91,18 @@ def test_same_seed_same_figures() -> None:
     assert run("--time", "1ms", "--json") == run("--time", "1ms", "--json")
 
 
-@pytest.mark.parametrize(("args", "sentence"), [
-    (("--set", "weight 15"), "is no setting; write for example"),
-    (("--set", "t=9ms chan0 weight 1"), "t=9ms is not before the end, 6ms"),
-    (("--channels", "0,9"), "there is no channel 9; there are 0, 1, 2, 3, 4, 5"),
-    (("--channels", "a"), "is no list of channels; write 0,1,2"),
-    (("--channels", "1,1"), "names a channel twice"),
-    (("--time", "soon"), "is no time; write 500us, 2ms or 1s"),
-    (("--board", "guest", "--channels", "0"), "this board has no management device"),
-])
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        (("--set", "weight 15"), "is no setting; write for example"),
+        (("--set", "t=9ms chan0 weight 1"), "t=9ms is not before the end, 6ms"),
+        (("--channels", "0,9"), "there is no channel 9; there are 0, 1, 2, 3, 4, 5"),
+        (("--channels", "a"), "is no list of channels; write 0,1,2"),
+        (("--channels", "1,1"), "names a channel twice"),
+        (("--time", "soon"), "is no time; write 500us, 2ms or 1s"),
+        (("--board", "guest", "--channels", "0"), "this board has no management device"),
+    ],
+)
 def test_bad_input_gets_a_sentence(args: tuple[str, ...], sentence: str) -> None:
     code, out = run(*args)
     assert code == 2 and sentence in out and "Traceback" not in out

@@ -6,4 +6,16 @@ checked against the tree in both directions.
 from hidma.abi.entries import Entry, Problem, matches, read_file, render, validate
 from hidma.abi.tree import BOARDS, declared, files, generate, undefined
 
-__all__ = ["BOARDS", "Entry", "Problem", "declared", "files", "generate", "matches", "read_file", "render", "undefined", "validate"]
+__all__ = [
+    "BOARDS",
+    "Entry",
+    "Problem",
+    "declared",
+    "files",
+    "generate",
+    "matches",
+    "read_file",
+    "render",
+    "undefined",
+    "validate",
+]

@@ -18,9 +18,18 @@ from hidma.linux.abi_doc import AbiDoc
 
 def as_dict(doc: AbiDoc) -> dict[str, Any]:
     """An entry for programs."""
-    return {"what": whats(doc), "mode": f"0{doc.mode:o}", "date": doc.date, "kernel_version": doc.kernel_version,
-            "contact": doc.contact, "description": doc.description, "users": doc.users, "values": doc.values,
-            "errors": dict(doc.errors), "driver": doc.driver}
+    return {
+        "what": whats(doc),
+        "mode": f"0{doc.mode:o}",
+        "date": doc.date,
+        "kernel_version": doc.kernel_version,
+        "contact": doc.contact,
+        "description": doc.description,
+        "users": doc.users,
+        "values": doc.values,
+        "errors": dict(doc.errors),
+        "driver": doc.driver,
+    }
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -84,7 +93,12 @@ def search(regex: str) -> None:
 def validate_(files: tuple[Path, ...]) -> None:
     """Check FILES of entries (those of the attributes when there are none): malformed entries, with file and line."""
     if files:
-        chosen = [p for f in files for p in (sorted(f.rglob("*")) if f.is_dir() else [f]) if not p.is_dir() and p.name != "README"]
+        chosen = [
+            p
+            for f in files
+            for p in (sorted(f.rglob("*")) if f.is_dir() else [f])
+            if not p.is_dir() and p.name != "README"
+        ]
         problems = validate(chosen)
         count = tree.entries_in([p for p in chosen if p.is_file()])
     else:
@@ -116,7 +130,13 @@ def undefined(directory: Path | None) -> None:
 
 
 @abi.command()
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("docs/abi/testing"), show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("docs/abi/testing"),
+    show_default=True,
+)
 @click.option("--check", is_flag=True, help="Write nothing; say what is not up to date, exit 1 then.")
 def generate(output: Path, check: bool) -> None:
     """Write the entries in the kernel's own format."""

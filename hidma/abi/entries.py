@@ -16,13 +16,34 @@ from pathlib import Path
 from hidma.linux.abi_doc import AbiDoc
 
 TAGS = ("what", "date", "kernelversion", "contact", "description", "users")
-NAMES = {"what": "What", "date": "Date", "kernelversion": "KernelVersion", "contact": "Contact", "description": "Description",
-         "users": "Users"}
+NAMES = {
+    "what": "What",
+    "date": "Date",
+    "kernelversion": "KernelVersion",
+    "contact": "Contact",
+    "description": "Description",
+    "users": "Users",
+}
 TAG = re.compile(r"(\S+):(\s*)(.*)")
-MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
+MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 DATE = re.compile(rf"({'|'.join(MONTHS)}|{'|'.join(m[:3] for m in MONTHS)}) \d{{4}}")
-NOWHERE = ("No kernel makes a device of the name {names} from a device tree: the device of a node is called after its address, "
-           "so the file is at {real} (row 27 of docs/quirks).")
+NOWHERE = (
+    "No kernel makes a device of the name {names} from a device tree: the device of a node is called after its address, "
+    "so the file is at {real} (row 27 of docs/quirks)."
+)
 
 
 @dataclass(frozen=True)
@@ -81,7 +102,9 @@ def _entry(doc: AbiDoc, path: str, text: list[str]) -> str:
     for number, paragraph in enumerate(text):
         if number:
             lines.append("")
-        lines += ["\t\t" + line for line in textwrap.wrap(paragraph, 64, break_long_words=False, break_on_hyphens=False)]
+        lines += [
+            "\t\t" + line for line in textwrap.wrap(paragraph, 64, break_long_words=False, break_on_hyphens=False)
+        ]
     if doc.users:
         lines.append(f"Users:\t\t{doc.users}")
     return "\n".join(lines) + "\n"
@@ -148,8 +171,11 @@ def read_file(path: str | Path) -> tuple[list[Entry], list[Problem]]:
         elif tag == "what":
             entry.what.append(raw.strip())
         else:
-            entry.fields[tag] = (entry.fields.get(tag, "") + "\n" + raw.strip()).strip() if tag != "description" else \
-                entry.fields[tag] + "\n" + raw.strip()
+            entry.fields[tag] = (
+                (entry.fields.get(tag, "") + "\n" + raw.strip()).strip()
+                if tag != "description"
+                else entry.fields[tag] + "\n" + raw.strip()
+            )
     for one in entries:
         one.fields = {key: value.strip("\n") for key, value in one.fields.items()}
         if not one.fields.get("description", "").strip():
@@ -179,14 +205,19 @@ def validate(paths: list[Path]) -> list[Problem]:
             for what in entry.what:
                 if what in seen:
                     other = seen[what]
-                    problems.append(Problem(entry.file, entry.line, f"{what} has an entry already, at {other.file}:{other.line}"))
+                    problems.append(
+                        Problem(entry.file, entry.line, f"{what} has an entry already, at {other.file}:{other.line}")
+                    )
                 seen[what] = entry
     return problems
 
 
 @lru_cache(maxsize=4096)
 def pattern(what: str) -> re.Pattern[str]:
-    """The paths that ``what`` means: ``*`` is anything within a name, ``**`` across names, ``?`` one character, ``[..]`` one of them."""
+    """The paths that ``what`` means.
+
+    ``*`` is anything within a name, ``**`` across names, ``?`` one character, ``[..]`` one of those.
+    """
     out = []
     i = 0
     while i < len(what):

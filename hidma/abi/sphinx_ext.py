@@ -34,8 +34,12 @@ def label(doc: AbiDoc) -> str:
 def fields(doc: AbiDoc) -> list[tuple[str, str]]:
     """Name and text (reStructuredText) of every field of an entry."""
     rows = [(NAMES["what"], "\n".join(f"| ``{path}``" for path in whats(doc)))]
-    for name, value in ((NAMES["date"], doc.date), (NAMES["kernelversion"], doc.kernel_version),
-                        (NAMES["contact"], doc.contact), (NAMES["users"], doc.users)):
+    for name, value in (
+        (NAMES["date"], doc.date),
+        (NAMES["kernelversion"], doc.kernel_version),
+        (NAMES["contact"], doc.contact),
+        (NAMES["users"], doc.users),
+    ):
         if value:
             rows.append((name, value))
     rows.append(("Mode", f"``0{doc.mode:o}``"))
@@ -68,7 +72,7 @@ def lines_of(doc: AbiDoc) -> list[str]:
     if note:
         out += [".. warning::", "", f"   {escape(note)}", ""]
     for path, text in tree.examples(doc):
-        out += [f"Example, right after boot::", "", f"    # cat {path}"]
+        out += ["Example, right after boot::", "", f"    # cat {path}"]
         out += [f"    {line}".rstrip() for line in text.rstrip("\0\n").splitlines()[:12]] + [""]
     return out
 
@@ -125,13 +129,25 @@ class AbiRole(SphinxRole):
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         found = re.fullmatch(r"(.*?)\s*<(/.*)>", self.text, re.DOTALL)
         text, path = (found[1], found[2]) if found is not None else (self.text, self.text)
-        docs = [d for d in tree.declared() if path in whats(d) or any(matches(w, path) or matches(path, w) for w in whats(d))]
+        docs = [
+            d
+            for d in tree.declared()
+            if path in whats(d) or any(matches(w, path) or matches(path, w) for w in whats(d))
+        ]
         literal = nodes.literal(text, text)
         if not docs:
             logger.warning("no entry of the ABI means %s", path, location=self.get_location())
             return [literal], []
-        node = addnodes.pending_xref("", literal, refdomain="std", reftype="ref", reftarget=label(docs[0]),
-                                     refexplicit=True, refwarn=True, refdoc=self.env.docname)
+        node = addnodes.pending_xref(
+            "",
+            literal,
+            refdomain="std",
+            reftype="ref",
+            reftarget=label(docs[0]),
+            refexplicit=True,
+            refwarn=True,
+            refdoc=self.env.docname,
+        )
         return [node], []
 
 

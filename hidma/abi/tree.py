@@ -59,8 +59,15 @@ def files() -> tuple[TreeFile, ...]:
             vfs = mount_root(kernel)
             for path, file in walk(vfs, vfs.root):
                 text = vfs.read(path)
-                found.append(TreeFile(board, path, file.mode & 0o777, file.doc,
-                                      text.decode("latin-1") if isinstance(text, bytes) else ""))
+                found.append(
+                    TreeFile(
+                        board,
+                        path,
+                        file.mode & 0o777,
+                        file.doc,
+                        text.decode("latin-1") if isinstance(text, bytes) else "",
+                    )
+                )
     return tuple(found)
 
 
@@ -101,8 +108,11 @@ def undefined(root: Path | None = None) -> list[str]:
         for what in doc.what:
             if needs_acpi(what) and not acpi:
                 continue
-            if root is not None and not any(matches(what, path) for path in paths) and any(
-                    matches(w, path) for w in doc.what for path in paths):
+            if (
+                root is not None
+                and not any(matches(what, path) for path in paths)
+                and any(matches(w, path) for w in doc.what for path in paths)
+            ):
                 continue  # one board only: another path of the same entry is there
             if not any(matches(what, path) for path in paths):
                 out.append(f"the entry {what} has no file")
@@ -131,8 +141,13 @@ def generate(out: Path) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     written = []
     for name, driver, prefix in OUTPUT:
-        docs = [d for d in declared() if d.driver == driver and d.what[0].startswith(prefix) and not (
-            prefix == "/sys/" and driver == "core" and d.what[0].startswith("/proc/"))]
+        docs = [
+            d
+            for d in declared()
+            if d.driver == driver
+            and d.what[0].startswith(prefix)
+            and not (prefix == "/sys/" and driver == "core" and d.what[0].startswith("/proc/"))
+        ]
         if not docs:
             continue
         path = out / name
@@ -150,7 +165,11 @@ def stale(out: Path) -> list[str]:
     have = {p.name: p.read_text() for p in sorted(out.iterdir()) if p.is_file()} if out.is_dir() else {}
     lines = [f"{out / name} is missing" for name in wanted if name not in have]
     lines += [f"{out / name} is of no attribute" for name in have if name not in wanted]
-    lines += [f"{out / name} does not say what the attributes say" for name in wanted if name in have and have[name] != wanted[name]]
+    lines += [
+        f"{out / name} does not say what the attributes say"
+        for name in wanted
+        if name in have and have[name] != wanted[name]
+    ]
     return lines
 
 

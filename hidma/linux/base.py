@@ -40,10 +40,20 @@ ACTIONS = ("add", "remove", "change", "move", "online", "offline")
 PATH_MAX = 4096
 
 
-def doc(where: tuple[str, ...], name: str, mode: int, description: str, values: str = "", date: str = "",
-        kernel_version: str = "", errors: tuple[tuple[str, str], ...] = ()) -> AbiDoc:
+def doc(
+    where: tuple[str, ...],
+    name: str,
+    mode: int,
+    description: str,
+    values: str = "",
+    date: str = "",
+    kernel_version: str = "",
+    errors: tuple[tuple[str, str], ...] = (),
+) -> AbiDoc:
     """The documentation of a file of the core."""
-    return AbiDoc(tuple(f"{path}/{name}" for path in where), mode, description, date, kernel_version, "", "", values, errors)
+    return AbiDoc(
+        tuple(f"{path}/{name}" for path in where), mode, description, date, kernel_version, "", "", values, errors
+    )
 
 
 def strip(data: bytes) -> str:
@@ -52,70 +62,198 @@ def strip(data: bytes) -> str:
     return text[:-1] if text.endswith("\n") else text
 
 
-UEVENT = doc(DEVICE, "uevent", 0o644, "The variables that an event of this device carries; writing the name of an action makes "
-             "the kernel send that event again.", "add, remove, change, move, online or offline; anything else is complained "
-             "about in the log and taken all the same", "", "2.6.15")
-MODALIAS = doc(DEVICE, "modalias", 0o444, "The alias by which the module of a driver for this device is found.", "", "", "2.6.18")
+UEVENT = doc(
+    DEVICE,
+    "uevent",
+    0o644,
+    "The variables that an event of this device carries; writing the name of an action makes "
+    "the kernel send that event again.",
+    "add, remove, change, move, online or offline; anything else is complained about in the log and taken all the same",
+    "",
+    "2.6.15",
+)
+MODALIAS = doc(
+    DEVICE, "modalias", 0o444, "The alias by which the module of a driver for this device is found.", "", "", "2.6.18"
+)
 DRIVER_OVERRIDE = doc(
-    DEVICE, "driver_override", 0o644, "The name of the only driver that may bind the device, whatever would match "
+    DEVICE,
+    "driver_override",
+    0o644,
+    "The name of the only driver that may bind the device, whatever would match "
     "otherwise. It binds and unbinds nothing by itself: unbind the device first, then bind it or write its name to "
     "drivers_probe. (null) says that there is no such name.",
-    "the name of a driver; an empty line removes it", "April 2014", "3.16", (("EINVAL", "4096 bytes or more"),))
+    "the name of a driver; an empty line removes it",
+    "April 2014",
+    "3.16",
+    (("EINVAL", "4096 bytes or more"),),
+)
 POWER = {
-    "control": doc(DEVICE, "power/control", 0o644, "Whether the device may be suspended at run time (auto) or is kept active (on).",
-                   "auto or on", "January 2009", "", (("EINVAL", "any other word"),)),
-    "runtime_status": doc(DEVICE, "power/runtime_status", 0o444, "active, suspended, or unsupported while runtime PM is disabled for the device.",
-                          "", "July 2010"),
-    "runtime_active_time": doc(DEVICE, "power/runtime_active_time", 0o444, "Milliseconds that the device has been active.", "", "July 2010"),
-    "runtime_suspended_time": doc(DEVICE, "power/runtime_suspended_time", 0o444, "Milliseconds that the device has been suspended.", "", "July 2010"),
+    "control": doc(
+        DEVICE,
+        "power/control",
+        0o644,
+        "Whether the device may be suspended at run time (auto) or is kept active (on).",
+        "auto or on",
+        "January 2009",
+        "",
+        (("EINVAL", "any other word"),),
+    ),
+    "runtime_status": doc(
+        DEVICE,
+        "power/runtime_status",
+        0o444,
+        "active, suspended, or unsupported while runtime PM is disabled for the device.",
+        "",
+        "July 2010",
+    ),
+    "runtime_active_time": doc(
+        DEVICE, "power/runtime_active_time", 0o444, "Milliseconds that the device has been active.", "", "July 2010"
+    ),
+    "runtime_suspended_time": doc(
+        DEVICE,
+        "power/runtime_suspended_time",
+        0o444,
+        "Milliseconds that the device has been suspended.",
+        "",
+        "July 2010",
+    ),
     "autosuspend_delay_ms": doc(
-        DEVICE, "power/autosuspend_delay_ms", 0o644, "Milliseconds of idleness after which the device is suspended; a negative "
-        "number prevents it. Both drivers of the series begin with 2000.", "a signed number of 32 bits, decimal", "September 2010", "",
-        (("EIO", "the driver does not use autosuspend"), ("EINVAL", "no number, or too large"))),
-    "runtime_usage": doc(DEVICE, "power/runtime_usage", 0o444, "References that keep the device active. V14 leaks one for each issue_pending "
-                         "(rows 16, 44), so it grows.", "", "April 2010"),
-    "runtime_active_kids": doc(DEVICE, "power/runtime_active_kids", 0o444, "Children of the device that are active.", "", "April 2010"),
-    "runtime_enabled": doc(DEVICE, "power/runtime_enabled", 0o444, "enabled, disabled, forbidden, or disabled & forbidden.", "", "April 2010"),
-    "async": doc(DEVICE, "power/async", 0o644, "Whether system suspend handles the device in its own thread.", "enabled or disabled", "January 2009",
-                 "", (("EINVAL", "any other word"),)),
+        DEVICE,
+        "power/autosuspend_delay_ms",
+        0o644,
+        "Milliseconds of idleness after which the device is suspended; a negative "
+        "number prevents it. Both drivers of the series begin with 2000.",
+        "a signed number of 32 bits, decimal",
+        "September 2010",
+        "",
+        (("EIO", "the driver does not use autosuspend"), ("EINVAL", "no number, or too large")),
+    ),
+    "runtime_usage": doc(
+        DEVICE,
+        "power/runtime_usage",
+        0o444,
+        "References that keep the device active. V14 leaks one for each issue_pending (rows 16, 44), so it grows.",
+        "",
+        "April 2010",
+    ),
+    "runtime_active_kids": doc(
+        DEVICE, "power/runtime_active_kids", 0o444, "Children of the device that are active.", "", "April 2010"
+    ),
+    "runtime_enabled": doc(
+        DEVICE,
+        "power/runtime_enabled",
+        0o444,
+        "enabled, disabled, forbidden, or disabled & forbidden.",
+        "",
+        "April 2010",
+    ),
+    "async": doc(
+        DEVICE,
+        "power/async",
+        0o644,
+        "Whether system suspend handles the device in its own thread.",
+        "enabled or disabled",
+        "January 2009",
+        "",
+        (("EINVAL", "any other word"),),
+    ),
 }
 DMA_DOCS = {
-    "memcpy_count": doc(DMA, "memcpy_count", 0o444, "Copies that the offload functions of the DMA engine core have given to the channel. "
-                        "4.5 has no caller of them left: it stays 0."),
+    "memcpy_count": doc(
+        DMA,
+        "memcpy_count",
+        0o444,
+        "Copies that the offload functions of the DMA engine core have given to the channel. "
+        "4.5 has no caller of them left: it stays 0.",
+    ),
     "bytes_transferred": doc(DMA, "bytes_transferred", 0o444, "Bytes of those copies: it stays 0 as well."),
     "in_use": doc(DMA, "in_use", 0o444, "How many clients hold the channel."),
     "uevent": doc(DMA, "uevent", 0o644, "As the uevent file of a device."),
 }
-BIND = doc(DRIVER, "bind", 0o200, "Binds the driver to the device whose name is written.", "the name of a device that matches the driver and has none",
-           "December 2003", "2.6.0", (("ENODEV", "no such device, it has a driver, it does not match, or its probe failed"),))
-UNBIND = doc(DRIVER, "unbind", 0o200, "Takes the device whose name is written away from the driver.", "the name of a device of this driver",
-             "December 2003", "2.6.0", (("ENODEV", "no such device, or it is not this driver's"),))
+BIND = doc(
+    DRIVER,
+    "bind",
+    0o200,
+    "Binds the driver to the device whose name is written.",
+    "the name of a device that matches the driver and has none",
+    "December 2003",
+    "2.6.0",
+    (("ENODEV", "no such device, it has a driver, it does not match, or its probe failed"),),
+)
+UNBIND = doc(
+    DRIVER,
+    "unbind",
+    0o200,
+    "Takes the device whose name is written away from the driver.",
+    "the name of a device of this driver",
+    "December 2003",
+    "2.6.0",
+    (("ENODEV", "no such device, or it is not this driver's"),),
+)
 DRIVER_UEVENT = doc(DRIVER, "uevent", 0o200, "Sends an event of the driver.", "as for a device")
-DRIVERS_PROBE = doc(("/sys/bus/platform",), "drivers_probe", 0o200, "Looks for a driver for the device whose name is written.",
-                    "the name of a device", "June 2006", "", (("ENODEV", "no such device"), ("EINVAL", "no driver was bound")))
-AUTOPROBE = doc(("/sys/bus/platform",), "drivers_autoprobe", 0o644, "Whether new devices and drivers are matched by themselves.", "0 for no, anything else for yes")
+DRIVERS_PROBE = doc(
+    ("/sys/bus/platform",),
+    "drivers_probe",
+    0o200,
+    "Looks for a driver for the device whose name is written.",
+    "the name of a device",
+    "June 2006",
+    "",
+    (("ENODEV", "no such device"), ("EINVAL", "no driver was bound")),
+)
+AUTOPROBE = doc(
+    ("/sys/bus/platform",),
+    "drivers_autoprobe",
+    0o644,
+    "Whether new devices and drivers are matched by themselves.",
+    "0 for no, anything else for yes",
+)
 BUS_UEVENT = doc(("/sys/bus/platform",), "uevent", 0o200, "Sends an event of the bus.", "as for a device")
 MODULE_DOCS = {
     "initstate": doc(("/sys/module/*",), "initstate", 0o444, "live, once the module is loaded."),
     "refcnt": doc(("/sys/module/*",), "refcnt", 0o444, "How many hold the module."),
-    "taint": doc(("/sys/module/*",), "taint", 0o444, "Letters for what the module taints the kernel with: none for these."),
+    "taint": doc(
+        ("/sys/module/*",), "taint", 0o444, "Letters for what the module taints the kernel with: none for these."
+    ),
     "uevent": doc(("/sys/module/*",), "uevent", 0o200, "Sends an event of the module.", "as for a device"),
 }
 NR_DESC_PRM = AbiDoc(
-    ("/sys/module/hidma/parameters/nr_desc_prm",), 0o644,
+    ("/sys/module/hidma/parameters/nr_desc_prm",),
+    0o644,
     "Descriptors of a channel whose firmware has no desc-count. A change counts for channels that are probed afterwards. "
-    "V14 takes desc-count first, then this, then 10 (row 22).", "February 2016", "4.6", "", "", "a number of 32 bits",
-    (("EINVAL", "no number"), ("ERANGE", "beyond 32 bits")), "hidma")
+    "V14 takes desc-count first, then this, then 10 (row 22).",
+    "February 2016",
+    "4.6",
+    "",
+    "",
+    "a number of 32 bits",
+    (("EINVAL", "no number"), ("ERANGE", "beyond 32 bits")),
+    "hidma",
+)
 
 
 PROC_DOCS = {
     "interrupts": doc(("/proc",), "interrupts", 0o444, "How often each interrupt was taken, by CPU, and whose it is."),
     "iomem": doc(("/proc",), "iomem", 0o444, "Who has which part of the physical address space."),
-    "modules": doc(("/proc",), "modules", 0o444, "The loaded modules, the last one first. Sizes and addresses are 0: nothing is loaded to an address here."),
-    "uptime": doc(("/proc",), "uptime", 0o444, "Seconds of virtual time since boot, and the same for all CPUs together."),
+    "modules": doc(
+        ("/proc",),
+        "modules",
+        0o444,
+        "The loaded modules, the last one first. Sizes and addresses are 0: nothing is loaded to an address here.",
+    ),
+    "uptime": doc(
+        ("/proc",), "uptime", 0o444, "Seconds of virtual time since boot, and the same for all CPUs together."
+    ),
     "version": doc(("/proc",), "version", 0o444, "Which kernel this is."),
 }
-TREE_DOC = doc(("/sys/firmware/devicetree/base",), "**", 0o444, "Node and properties of the device tree, as they are in the blob.", "", "November 2013")
+TREE_DOC = doc(
+    ("/sys/firmware/devicetree/base",),
+    "**",
+    0o444,
+    "Node and properties of the device tree, as they are in the blob.",
+    "",
+    "November 2013",
+)
 
 
 # --- /sys/devices -------------------------------------------------------------------------------------------------
@@ -208,9 +346,11 @@ def enabled_text(dev: Device) -> str:
     return "disabled" if disabled else "forbidden" if forbidden else "enabled"
 
 
-def attribute(kobj: Kobject, entry: AbiDoc, show: Callable[[], str | int] | None,
-              store: Callable[[bytes], int] | None = None) -> File:
+def attribute(
+    kobj: Kobject, entry: AbiDoc, show: Callable[[], str | int] | None, store: Callable[[bytes], int] | None = None
+) -> File:
     """A file of the core in the directory of ``kobj``."""
+
     def text() -> bytes | int:
         assert show is not None
         value = show()
@@ -238,16 +378,28 @@ def power_dir(dev: Device) -> Dir:
 
     def entries() -> dict[str, Inode]:
         return {
-            "async": attribute(kobj, POWER["async"], lambda: "enabled\n" if dev.async_suspend else "disabled\n",
-                               lambda d: async_store(dev, d)),
-            "autosuspend_delay_ms": attribute(kobj, POWER["autosuspend_delay_ms"], lambda: delay_show(dev), lambda d: delay_store(dev, d)),
-            "control": attribute(kobj, POWER["control"], lambda: "auto\n" if dev.power.runtime_auto else "on\n",
-                                 lambda d: control_store(dev, d)),
+            "async": attribute(
+                kobj,
+                POWER["async"],
+                lambda: "enabled\n" if dev.async_suspend else "disabled\n",
+                lambda d: async_store(dev, d),
+            ),
+            "autosuspend_delay_ms": attribute(
+                kobj, POWER["autosuspend_delay_ms"], lambda: delay_show(dev), lambda d: delay_store(dev, d)
+            ),
+            "control": attribute(
+                kobj,
+                POWER["control"],
+                lambda: "auto\n" if dev.power.runtime_auto else "on\n",
+                lambda d: control_store(dev, d),
+            ),
             "runtime_active_kids": attribute(kobj, POWER["runtime_active_kids"], lambda: f"{active_kids()}\n"),
             "runtime_active_time": attribute(kobj, POWER["runtime_active_time"], lambda: f"{power_times(dev)[0]}\n"),
             "runtime_enabled": attribute(kobj, POWER["runtime_enabled"], lambda: f"{enabled_text(dev)}\n"),
             "runtime_status": attribute(kobj, POWER["runtime_status"], lambda: f"{runtime_status(dev)}\n"),
-            "runtime_suspended_time": attribute(kobj, POWER["runtime_suspended_time"], lambda: f"{power_times(dev)[1]}\n"),
+            "runtime_suspended_time": attribute(
+                kobj, POWER["runtime_suspended_time"], lambda: f"{power_times(dev)[1]}\n"
+            ),
             "runtime_usage": attribute(kobj, POWER["runtime_usage"], lambda: f"{dev.power.usage_count}\n"),
         }
 
@@ -281,7 +433,9 @@ def dma_dir(dev: Device, chan: DmaChan) -> Dir:
 def dma_channels(dev: Device) -> list[DmaChan]:
     """The channels of the DMA devices of ``dev``."""
     engine = sched.running_cpu().kernel.module("dmaengine")
-    return [chan for d in getattr(engine, "dma_device_list", []) if d.dev is dev for chan in list_for_each_entry(d.channels)]
+    return [
+        chan for d in getattr(engine, "dma_device_list", []) if d.dev is dev for chan in list_for_each_entry(d.channels)
+    ]
 
 
 def device_dir(kobj: Kobject, dev: Device) -> dict[str, Inode]:
@@ -291,8 +445,11 @@ def device_dir(kobj: Kobject, dev: Device) -> dict[str, Inode]:
         entries["driver"] = Link(up(kobj) + f"bus/platform/drivers/{dev.driver.name}")
     pdev = to_platform_device(dev)
     entries["driver_override"] = attribute(
-        kobj, DRIVER_OVERRIDE, lambda: f"{'(null)' if pdev.driver_override is None else pdev.driver_override}\n",
-        lambda d: driver_override_store(dev, d))
+        kobj,
+        DRIVER_OVERRIDE,
+        lambda: f"{'(null)' if pdev.driver_override is None else pdev.driver_override}\n",
+        lambda d: driver_override_store(dev, d),
+    )
     entries["modalias"] = attribute(kobj, MODALIAS, lambda: f"{modalias(dev)}\n")
     if isinstance(dev.of_node, DeviceNode):
         entries["of_node"] = Link(up(kobj) + "firmware/devicetree/base" + dev.of_node.full_name.rstrip("/"))
@@ -320,6 +477,7 @@ def bound_file(bound: BoundAttribute) -> File:
 
 def kobj_dir(kobj: Kobject) -> Dir:
     """The directory of ``kobj``."""
+
     def entries() -> dict[str, Inode]:
         found: dict[str, Inode] = {name: kobj_dir(child) for name, child in kobj.children.items()}
         found |= {name: bound_file(bound) for name, bound in kobj.attributes.items()}
@@ -397,19 +555,26 @@ def bus_dir(bus: BusType) -> Dir:
         bus.autoprobe = data[:1] != b"0"
         return len(data)
 
-    return Dir(lambda: {
-        "devices": Dir(lambda: {d.name: Link("../../../" + d.kobj.path()) for d in sorted(bus.devices, key=lambda d: d.name)}),
-        "drivers": Dir(lambda: {d.name: driver_dir(bus, d) for d in sorted(bus.drivers, key=lambda d: d.name)}),
-        "drivers_autoprobe": attribute(kobj, AUTOPROBE, lambda: f"{int(bus.autoprobe)}\n", autoprobe),
-        "drivers_probe": attribute(kobj, DRIVERS_PROBE, None, lambda d: probe_store(bus, d)),
-        "uevent": attribute(kobj, BUS_UEVENT, None, len),
-    })
+    return Dir(
+        lambda: {
+            "devices": Dir(
+                lambda: {d.name: Link("../../../" + d.kobj.path()) for d in sorted(bus.devices, key=lambda d: d.name)}
+            ),
+            "drivers": Dir(lambda: {d.name: driver_dir(bus, d) for d in sorted(bus.drivers, key=lambda d: d.name)}),
+            "drivers_autoprobe": attribute(kobj, AUTOPROBE, lambda: f"{int(bus.autoprobe)}\n", autoprobe),
+            "drivers_probe": attribute(kobj, DRIVERS_PROBE, None, lambda d: probe_store(bus, d)),
+            "uevent": attribute(kobj, BUS_UEVENT, None, len),
+        }
+    )
 
 
 def param_file(kobj: Kobject, state: Any, param: ModuleParam) -> File:
     """``/sys/module/<name>/parameters/<param>``."""
-    entry = NR_DESC_PRM if param.name == "nr_desc_prm" else AbiDoc(
-        (f"/sys/module/*/parameters/{param.name}",), param.perm, param.desc or "A parameter of the module.")
+    entry = (
+        NR_DESC_PRM
+        if param.name == "nr_desc_prm"
+        else AbiDoc((f"/sys/module/*/parameters/{param.name}",), param.perm, param.desc or "A parameter of the module.")
+    )
 
     def show() -> str:
         value = getattr(state, param.name)
@@ -445,7 +610,9 @@ def module_dir(kernel: Any, module: Module) -> Dir:
             "uevent": attribute(kobj, MODULE_DOCS["uevent"], None, len),
         }
         if drivers:
-            found["drivers"] = Dir(lambda: {f"platform:{d.name}": Link(f"../../../bus/platform/drivers/{d.name}") for d in drivers})
+            found["drivers"] = Dir(
+                lambda: {f"platform:{d.name}": Link(f"../../../bus/platform/drivers/{d.name}") for d in drivers}
+            )
         shown = [p for p in module.params if p.perm]
         if shown:
             found["parameters"] = Dir(lambda: living({p.name: param_file(kobj, state, p) for p in shown}, loaded))
@@ -456,6 +623,7 @@ def module_dir(kernel: Any, module: Module) -> Dir:
 
 def debug_dir(dentry: Dentry) -> Dir:
     """A directory of debugfs."""
+
     def entries() -> dict[str, Inode]:
         found: dict[str, Inode] = {}
         for name, child in sorted(dentry.children.items()):
@@ -470,6 +638,7 @@ def debug_dir(dentry: Dentry) -> Dir:
 
 def debug_file(dentry: Dentry) -> File:
     """A file of debugfs."""
+
     def show() -> bytes | int:
         text = seq_read(dentry.fops, dentry.data)
         return text if isinstance(text, int) else text.encode()
@@ -482,6 +651,7 @@ def debug_file(dentry: Dentry) -> File:
 
 def tree_dir(node: DeviceNode) -> Dir:
     """A node below /sys/firmware/devicetree/base."""
+
     def entries() -> dict[str, Inode]:
         found: dict[str, Inode] = {}
         for child in node.children:
@@ -517,7 +687,10 @@ def iomem_text(kernel: Any) -> str:
 
 def modules_text(kernel: Any) -> str:
     """``/proc/modules``: size and address are not ours to know: 0."""
-    return "".join(f"{m.name} 0 0 {','.join(m.depends) + ',' if m.depends else '-'} Live 0x{0:016x}\n" for m in reversed(modules(kernel)))
+    return "".join(
+        f"{m.name} 0 0 {','.join(m.depends) + ',' if m.depends else '-'} Live 0x{0:016x}\n"
+        for m in reversed(modules(kernel))
+    )
 
 
 def uptime_text(kernel: Any) -> str:
@@ -528,8 +701,13 @@ def uptime_text(kernel: Any) -> str:
 
 def proc_dir(kernel: Any) -> Dir:
     """``/proc``."""
-    texts = {"interrupts": interrupts_text, "iomem": iomem_text, "modules": modules_text, "uptime": uptime_text,
-             "version": lambda kernel: "Linux version 4.5.0-rc1 (hidma) #1 SMP\n"}
+    texts = {
+        "interrupts": interrupts_text,
+        "iomem": iomem_text,
+        "modules": modules_text,
+        "uptime": uptime_text,
+        "version": lambda kernel: "Linux version 4.5.0-rc1 (hidma) #1 SMP\n",
+    }
 
     def proc_file(name: str) -> File:
         file = text_file(lambda: texts[name](kernel))
@@ -544,6 +722,7 @@ def proc_dir(kernel: Any) -> Dir:
 
 def mount_root(kernel: Any) -> Vfs:
     """The tree of ``kernel``, as it is mounted after boot."""
+
     def class_dma() -> dict[str, Inode]:
         found: dict[str, Inode] = {}
         for dev in platform_bus(kernel).devices:
@@ -556,10 +735,14 @@ def mount_root(kernel: Any) -> Vfs:
         return {
             "bus": Dir(lambda: {"platform": bus_dir(platform_bus(kernel))}),
             "class": Dir(lambda: {"dma": Dir(class_dma)}),
-            "devices": kobj_dir(kernel.sysfs_root.children["devices"]) if "devices" in kernel.sysfs_root.children else Dir(dict),
+            "devices": kobj_dir(kernel.sysfs_root.children["devices"])
+            if "devices" in kernel.sysfs_root.children
+            else Dir(dict),
             "firmware": Dir(lambda: {"devicetree": Dir(lambda: dict(firmware))} if firmware else {}),
             "kernel": Dir(lambda: {"debug": debug_dir(kernel.debugfs_root)}),
-            "module": Dir(lambda: {m.name: module_dir(kernel, m) for m in sorted(modules(kernel), key=lambda m: m.name)}),
+            "module": Dir(
+                lambda: {m.name: module_dir(kernel, m) for m in sorted(modules(kernel), key=lambda m: m.name)}
+            ),
         }
 
     return Vfs(Dir(lambda: {"proc": proc_dir(kernel), "sys": Dir(sys_entries)}))

@@ -59,8 +59,14 @@ class File(Inode):
     negative errno. ``doc`` is the documentation of an attribute of sysfs.
     """
 
-    def __init__(self, mode: int, show: Callable[[], bytes | int] | None, store: Callable[[bytes], int] | None = None,
-                 size: int = PAGE_SIZE, doc: Any = None) -> None:
+    def __init__(
+        self,
+        mode: int,
+        show: Callable[[], bytes | int] | None,
+        store: Callable[[bytes], int] | None = None,
+        size: int = PAGE_SIZE,
+        doc: Any = None,
+    ) -> None:
         self.mode = S_IFREG | mode
         self.show = show
         self.store = store
