@@ -30,6 +30,7 @@ from hidma.machine import KernelOops, Machine
 FAILED = 1
 UNUSABLE = 2
 DEVICE = "/dev/fuse"
+REQUIREMENT = "mfusepy>=3.1,<4"  # the extra fuse of pyproject.toml
 FUSE_LOOP_ENDED = 8  # libfuse: the loop ended by a signal
 T = TypeVar("T")
 
@@ -48,7 +49,8 @@ def binding() -> ModuleType:
     except ImportError as error:
         if isinstance(error, ModuleNotFoundError) and error.name == "mfusepy":
             raise Unusable(
-                "the Python package mfusepy is missing; install it with: pip install 'hidma[fuse]'"
+                "the Python package mfusepy is missing; "
+                f"install it with: {sys.executable} -m pip install '{REQUIREMENT}'"
             ) from None
         raise Unusable(f"the Python package mfusepy cannot be used: {error}") from None
     except OSError:

@@ -432,5 +432,28 @@ def test_missing_binding_library_and_device_name_what_to_install(
     says("apt install libfuse3-3")
     shutil.rmtree(modules / "__pycache__", ignore_errors=True)
     (modules / "mfusepy.py").write_text("raise ModuleNotFoundError('no', name='mfusepy')\n")
-    says("pip install 'hidma[fuse]'")
+    says("-m pip install 'mfusepy>=")
+    assert f'"{fuse.REQUIREMENT}"' in (Path(__file__).parent.parent / "pyproject.toml").read_text()
     monkeypatch.delitem(sys.modules, "mfusepy", raising=False)
+
+
+def test_oops_is_eio_for_who_asked_and_ends_the_mount() -> None:
+    import hidma
+    from hidma.fuse import Tree
+    from hidma.linux.sched import KernelOops
+
+    stopped = []
+    with hidma.boot() as machine:
+        tree = Tree(machine, real=False, own=False, context=lambda: (0, 0, 0), stop=lambda: stopped.append(True))
+
+        def strike() -> int:
+            raise KernelOops("kernel BUG: a test", 36)
+
+        for _ in range(2):
+            with pytest.raises(OSError) as error:
+                tree.call(strike)
+            assert error.value.errno == errno.EIO
+        assert stopped == [True]
+        assert tree.oops is not None and tree.oops.row == 36
+        with pytest.raises(OSError):
+            tree.getattr("/sys")

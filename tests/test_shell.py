@@ -135,6 +135,12 @@ def test_mistakes_get_bashs_words_and_status(commands: str, err: str, status: in
     assert (result.err, result.status) == (err, status)
 
 
+def test_break_outside_a_loop_and_unset_variables_harm_nothing(shared: hidma.Machine) -> None:
+    result = Result("break\necho on; unset HOME USER PS1; cd; pwd; echo ~ $HOME; printf %99999999999999999999d 1", shared)
+    assert result.out == "on\n/\n/\n"
+    assert result.err.startswith("bash: break and continue: only meaningful in a loop\nprintf: ")
+
+
 def test_commands_before_a_syntax_error_are_run(shared: hidma.Machine) -> None:
     result = Result("echo first\necho )\necho third\n", shared)
     assert (result.out, result.status) == ("first\n", 2)

@@ -116,7 +116,7 @@ class Prompt:
         return (
             text.replace("\\w", self.shell.cwd)
             .replace("\\$", "#" if self.shell.root else "$")
-            .replace("\\u", self.shell.variables["USER"])
+            .replace("\\u", self.shell.variables.get("USER", ""))
         )
 
     def line(self, name: str) -> str:

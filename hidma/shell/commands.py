@@ -810,8 +810,8 @@ def printf(shell: Shell, args: list[str], io: Io) -> int:
         before = len(rest)
         try:
             out += re.sub(r"%([-+ 0#]*\d*(?:\.\d+)?)([sbcdiuxXo%])", one, unescape(layout)[0])
-        except ValueError as error:
-            raise Usage(str(error)) from None
+        except (ValueError, OverflowError, MemoryError) as error:
+            raise Usage(str(error) or "out of memory") from None
         if not rest or len(rest) == before:
             break
     io.out.write(out.encode("utf-8", "surrogateescape"))
@@ -864,7 +864,7 @@ def cd(shell: Shell, args: list[str], io: Io) -> int:
     if len(args) > 2:
         io.complain("bash: cd: too many arguments")
         return 1
-    where = args[1] if len(args) > 1 else shell.variables["HOME"]
+    where = args[1] if len(args) > 1 else shell.variables.get("HOME", "/")
     if where == "-":
         where = shell.oldpwd
         if not where:

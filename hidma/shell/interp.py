@@ -291,7 +291,7 @@ class Shell:
 
     def tilde(self, text: str) -> str:
         """``~`` at the beginning."""
-        return self.variables["HOME"].rstrip("/") + text[1:] or "/" if text == "~" or text.startswith("~/") else text
+        return self.variables.get("HOME", "/").rstrip("/") + text[1:] or "/" if text == "~" or text.startswith("~/") else text
 
     def fields(self, word: Word) -> list[str]:
         """The words that a word becomes: braces, variables, splitting, file names."""
@@ -388,14 +388,15 @@ class Shell:
         parser = Parser(text)
         try:
             while (line := parser.line()) is not None:
-                self.run(line, io)
+                try:
+                    self.run(line, io)
+                except Loop:
+                    io.complain("bash: break and continue: only meaningful in a loop")
                 if self.interrupted:
                     break
         except ShellSyntaxError as error:
             io.complain(f"bash: {error}")
             self.status = SYNTAX
-        except Loop:
-            pass
         return self.status
 
     def run(self, sequence: Sequence, io: Io) -> int:
