@@ -46,7 +46,8 @@ Make = Callable[..., Rig]
 Log = list[Any]
 
 
-def logging_handler(log: Log, name: str = "", line: Line | None = None, rc: int = IRQ_HANDLED) -> Callable[[int, Any], int]:
+def logging_handler(log: Log, name: str = "", line: Line | None = None,
+                    rc: int = IRQ_HANDLED) -> Callable[[int, Any], int]:
     """Writes down that it ran, and lowers its line."""
     def handler(irq: int, dev_id: Any) -> int:
         log.append(name or irq)

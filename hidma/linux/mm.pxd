@@ -6,6 +6,6 @@ from hidma.linux cimport sched
 
 cpdef int bad_address(unsigned long long address) except -1
 @cython.locals(at="unsigned long long")
-cpdef unsigned int load_u32(unsigned long long ptr, unsigned int index) except? 0xDEADBEEF  # inline
+cpdef unsigned int load_u32(unsigned long long ptr, unsigned long long index) except? 0xDEADBEEF  # inline
 @cython.locals(at="unsigned long long")
 cdef int memcpy_words(unsigned long long dest, unsigned int *src, unsigned int size) except -1  # inline

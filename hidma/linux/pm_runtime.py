@@ -4,7 +4,7 @@
 A usage count below zero is not refused (a later kernel does). Drivers of this series have no callbacks, so suspending
 and resuming is a change of status, seen in sysfs; a device resumes its parent and keeps it active. Requests that may
 not sleep (``pm_runtime_get``) are carried out by a work item a moment later, the autosuspend delay ends on a jiffy, and
-one of a second and more is rounded to a whole second.
+one of a second and more may end up to three quarters of a second later, on a whole second.
 """
 
 from __future__ import annotations

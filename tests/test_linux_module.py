@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Modules: parameters, loading and unloading, what they keep at file scope."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from linux_rig import Rig
+
+from hidma.linux.errno import EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, ENOSPC, ERANGE
+from hidma.linux.module import Module, ModuleParam, load_module, modules, unload_module
+
+PARAMS = (
+    ModuleParam("count", "uint", 0o644, 3, "a number"),
+    ModuleParam("offset", "int", 0o644, -1),
+    ModuleParam("address", "ulong", 0o444, 0),
+    ModuleParam("loud", "bool", 0o644, False),
+    ModuleParam("name", "charp", 0o644, "none"),
+)
+
+
+def module(log: list[str] | None = None, rc: int = 0, exit: bool = True) -> Module:
+    said: list[str] = [] if log is None else log
+
+    def init() -> int:
+        said.append("init")
+        return rc
+
+    return Module("test", init, (lambda: said.append("exit")) if exit else None, PARAMS)
+
+
+def values(rig: Rig) -> dict[str, Any]:
+    return {p.name: getattr(rig.kernel.module("test"), p.name) for p in PARAMS}
+
+
+def test_parameters_have_defaults_and_take_strings(rig: Rig) -> None:
+    assert load_module(rig.kernel, module()) == 0
+    assert values(rig) == {"count": 3, "offset": -1, "address": 0, "loud": False, "name": "none"}
+    unload_module(rig.kernel, "test")
+    params = {"count": "0x10", "offset": "-7", "address": "18446744073709551615", "loud": "Y", "name": "dma0chan0"}
+    assert load_module(rig.kernel, module(), params) == 0
+    assert values(rig) == {"count": 16, "offset": -7, "address": 2**64 - 1, "loud": True, "name": "dma0chan0"}
+
+
+@pytest.mark.parametrize(("name", "text", "rc"), [
+    ("count", "-1", -EINVAL), ("count", "abc", -EINVAL), ("count", "", -EINVAL), ("count", "4294967296", -ERANGE),
+    ("count", "1_0", -EINVAL), ("count", " 1", -EINVAL), ("offset", "2147483648", -ERANGE), ("offset", "--1", -EINVAL),
+    ("address", "18446744073709551616", -ERANGE), ("loud", "on", -EINVAL), ("loud", "", -EINVAL),
+])
+def test_a_value_that_does_not_fit_keeps_the_module_out(rig: Rig, name: str, text: str, rc: int) -> None:
+    log: list[str] = []
+    assert load_module(rig.kernel, module(log), {name: text}) == rc
+    assert log == []
+    assert rig.log() == [f"test: `{text}' invalid for parameter `{name}'"]
+    assert modules(rig.kernel) == []
+    assert load_module(rig.kernel, module(log)) == 0
+    assert values(rig)["count"] == 3
+
+
+def test_a_string_that_is_too_long_is_refused(rig: Rig) -> None:
+    assert load_module(rig.kernel, module(), {"name": "x" * 1025}) == -ENOSPC
+    assert "too large for parameter `name'" in rig.log()[0]
+    assert load_module(rig.kernel, module(), {"name": "x" * 1024}) == 0
+
+
+def test_a_name_without_a_value_sets_a_bool_only(rig: Rig) -> None:
+    assert load_module(rig.kernel, module(), {"count": None}) == -EINVAL
+    assert load_module(rig.kernel, module(), {"loud": None}) == 0
+    assert values(rig)["loud"] is True
+
+
+def test_an_unknown_parameter_is_ignored_with_a_warning(rig: Rig) -> None:
+    assert load_module(rig.kernel, module(), {"speed": "9", "count": "4"}) == 0
+    assert rig.log() == ["test: unknown parameter 'speed' ignored"]
+    assert values(rig)["count"] == 4
+
+
+def test_a_module_is_loaded_once(rig: Rig) -> None:
+    log: list[str] = []
+    m = module(log)
+    assert load_module(rig.kernel, m) == 0
+    assert load_module(rig.kernel, m) == -EEXIST
+    assert log == ["init"]
+    assert modules(rig.kernel) == [m]
+
+
+def test_a_module_whose_init_fails_is_not_there(rig: Rig) -> None:
+    assert load_module(rig.kernel, module(rc=-ENODEV)) == -ENODEV
+    assert modules(rig.kernel) == []
+    assert unload_module(rig.kernel, "test") == -ENOENT
+
+
+def test_unloading_runs_exit_and_forgets_what_was_kept(rig: Rig) -> None:
+    log: list[str] = []
+    assert unload_module(rig.kernel, "test") == -ENOENT
+    load_module(rig.kernel, module(log))
+    rig.kernel.module("test").counter = 5
+    assert unload_module(rig.kernel, "test") == 0
+    assert log == ["init", "exit"]
+    assert not hasattr(rig.kernel.module("test"), "counter")
+
+
+def test_a_module_without_exit_stays(rig: Rig) -> None:
+    load_module(rig.kernel, module(exit=False))
+    assert unload_module(rig.kernel, "test") == -EBUSY
+    assert [m.name for m in modules(rig.kernel)] == ["test"]
+
+
+def test_each_kernel_keeps_its_own(rig: Rig) -> None:
+    guest = rig.boot("guest")
+    load_module(rig.kernel, module(), {"count": "1"})
+    load_module(guest, module(), {"count": "2"})
+    assert (rig.kernel.module("test").count, guest.module("test").count) == (1, 2)
