@@ -30,10 +30,10 @@ PYTHON = VENV / "bin" / "python"
 LOG = ROOT / "build" / "setup.log"
 
 #: What of pyproject.toml a program needs beside the dependencies: build requirements always, extras as listed.
-EXTRAS: dict[str, list[str]] = {"hidma": [], "replay": [], "docs": ["docs"], "test": ["test"]}
+EXTRAS: dict[str, list[str]] = {"hidma": ["fuse"], "replay": [], "bench": [], "docs": ["docs"], "test": ["test"]}
 
 #: The module behind a program, where it is not pytest or Sphinx.
-PROGRAMS = {"hidma": "hidma", "replay": "hidma.replay"}
+PROGRAMS = {"hidma": "hidma", "replay": "hidma.replay", "bench": "hidma.bench"}
 
 
 def say(text: str) -> None:
