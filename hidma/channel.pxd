@@ -10,7 +10,7 @@ from hidma.linux.dmaengine cimport (
 from hidma.linux.interrupt cimport tasklet_init, tasklet_schedule
 from hidma.linux.io cimport readl
 from hidma.linux.list cimport (
-    INIT_LIST_HEAD, ListHead, list_add_tail, list_del, list_empty, list_entry, list_first_entry,
+    INIT_LIST_HEAD, LIST_HEAD, ListHead, list_head_gone, list_add_tail, list_del, list_empty, list_entry, list_first_entry,
     list_move, list_move_tail, list_splice_init, list_splice_tail_init)
 from hidma.linux.pm_runtime cimport (
     pm_runtime_get, pm_runtime_get_sync, pm_runtime_mark_last_busy, pm_runtime_put_autosuspend)

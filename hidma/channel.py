@@ -41,6 +41,7 @@ from hidma.linux.io import readl
 from hidma.linux.ioport import IORESOURCE_MEM, IS_ERR, devm_ioremap_resource
 from hidma.linux.list import (
     INIT_LIST_HEAD,
+    LIST_HEAD,
     ListHead,
     list_add_tail,
     list_del,
@@ -48,6 +49,7 @@ from hidma.linux.list import (
     list_entry,
     list_first_entry,
     list_for_each_entry_safe,
+    list_head_gone,
     list_move,
     list_move_tail,
     list_splice_init,
@@ -133,9 +135,7 @@ def hidma_process_completed(mchan: HidmaChan) -> int:
     """process completed descriptors"""
     ddev = mchan.chan.device
     mdma = to_hidma_dev(ddev)
-    list_ = ListHead()
-
-    INIT_LIST_HEAD(list_)
+    list_ = LIST_HEAD()
 
     # Get all completed descriptors
     irqflags = spin_lock_irqsave(mchan.lock)
@@ -165,6 +165,7 @@ def hidma_process_completed(mchan: HidmaChan) -> int:
     irqflags = spin_lock_irqsave(mchan.lock)
     list_splice_tail_init(list_, mchan.free)
     spin_unlock_irqrestore(mchan.lock, irqflags)
+    list_head_gone(list_)
     return 0
 
 

@@ -2,6 +2,7 @@
 cimport cython
 
 @cython.final
+@cython.freelist(16)
 cdef class ListHead:
     cdef public object owner
     cdef public object nothing
@@ -10,6 +11,9 @@ cdef class ListHead:
 
 cdef ListHead LIST_POISON
 
+@cython.locals(head=ListHead)
+cpdef ListHead LIST_HEAD()
+cpdef int list_head_gone(ListHead head) except -1
 cpdef int INIT_LIST_HEAD(ListHead head) except -1
 cdef int poisoned(ListHead entry) except -1
 @cython.locals(prev=ListHead)

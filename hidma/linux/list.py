@@ -28,6 +28,23 @@ class ListHead:
 LIST_POISON = ListHead()
 
 
+def LIST_HEAD() -> ListHead:
+    """An empty list, as a local variable of C."""
+    head = ListHead.__new__(ListHead)
+    head.owner = None
+    head.nothing = None
+    head.next = head
+    head.prev = head
+    return head
+
+
+def list_head_gone(head: ListHead) -> int:
+    """The end of a local, empty list: it lets go of itself, so that no cycle is left for the collector."""
+    head.next = None
+    head.prev = None
+    return 0
+
+
 def INIT_LIST_HEAD(head: ListHead) -> int:
     """Make ``head`` an empty list."""
     head.next = head
