@@ -26,7 +26,6 @@ import click
 import hidma
 from hidma import _mode, firmware
 from hidma.bench_core import Ring
-from hidma.client import Channel
 from hidma.linux.dmaengine import dma_async_issue_pending, dmaengine_prep_dma_memcpy, dmaengine_submit
 from hidma.machine import Machine
 

@@ -802,8 +802,8 @@ class Channel:
         with self._machine.calling():
             self._may_wait("release()")
             self._machine.settle()
-            if terminate and (self._busy() or not self._at_rest()):
-                self._terminate()
+            if terminate and (self._busy() or not self._at_rest()) and self._terminate() and self._hw.waiting:
+                self._terminate()  # the hardware would go on with what V14 has forgotten
             items = list(self.open)
             called = [item.counter.called for item in items if isinstance(item, Batch)]
             self.released = True
@@ -868,7 +868,13 @@ class Channel:
             said.append(f"{refused} belong to transfers that V14 refused (terminate_all() gives them back)")
         if gone:
             said.append(f"{gone} were lost by V14 (row 40)")
-        return ", ".join(said) + "; wait for a transfer, or give the channel a larger desc-count"
+        if self._paused() or self._stopped() or not self._takes():
+            hint = self._why_not()
+        elif self._at_rest():
+            hint = "nothing moves any more, terminate_all() gives them back"
+        else:
+            hint = "wait for a transfer, or give the channel a larger desc-count"
+        return ", ".join(said) + f"; {hint}"
 
     def _lists(self) -> Iterator[Any]:
         mchan = self._chan.container

@@ -238,8 +238,8 @@ class Running:
         if isinstance(error, (KernelOops, IndexError)) and kernel.dead is None and not machine.closed:
             oops = sched.as_oops(error)
             kernel.die(oops)
-            if oops is not error:
-                stopped = oops
+        if isinstance(error, (KernelOops, IndexError)) and error is not kernel.dead:
+            stopped = kernel.dead  # the first one, when several CPUs stop at once
         if self.counted:
             machine.depth -= 1
             if not machine.depth:
@@ -258,23 +258,20 @@ class Running:
 
 
 class BootedKernel(Kernel):
-    """A kernel with a console, which is slow: the same line over and over has to be written out in the end.
+    """A kernel with a console, which is slow: what a CPU says over and over has to be written out in the end.
 
-    It costs no time otherwise. Without it a handler that says the same thing in a loop for half a second (an invalid
-    WRITE_PTR, row 1) would say it five million times.
+    It costs no time otherwise. Without it a handler that says the same in a loop for half a second (an invalid WRITE_PTR,
+    row 1) would say it five million times.
     """
-
-    last = ""
-    same = 0
 
     def printk(self, level: int, text: str) -> None:
         super().printk(level, text)
-        if text != self.last:
-            self.last = text
-            self.same = 0
-            return
-        self.same += 1
-        if self.same > CONSOLE_LINES:
+        repeated: dict[int, tuple[str, int]] = self.__dict__.setdefault("repeated", {})
+        cpu = sched.running_cpu()
+        number = -1 if cpu is None else cpu.number
+        last, count = repeated.get(number, ("", 0))
+        repeated[number] = (text, count + 1 if text == last else 0)
+        if count > CONSOLE_LINES and text == last:
             self.clock.tick(CONSOLE_NS)
 
 

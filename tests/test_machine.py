@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The public face: a board boots, bytes are moved, and every accepted transfer has its end in the ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hidma
+from hidma.client import COMPLETED, PENDING
+
+WEIGHT = "/sys/devices/platform/f9984000.hidma-mgmt/chanops/chan0/weight"
+ENDS = {"completed", "failed", "terminated", "lost by V14"}
+
+
+def test_the_example_of_the_architecture_runs() -> None:
+    with hidma.boot() as machine:
+        chan = machine.dma.request_channel()
+        dest, src = machine.alloc(4096), machine.alloc(4096)
+        src.fill(bytes(range(256)) * 16)
+        done = chan.memcpy(dest, src, 4096)
+        done.wait()
+        machine.sysfs[WEIGHT] = "15"
+        assert bytes(dest) == bytes(src)
+        assert machine.sysfs[WEIGHT] == "15\n"
+        assert "HI-DMA engine driver registration complete" in machine.dmesg()
+
+
+def test_numpy_arrays_and_buffers_are_copied() -> None:
+    with hidma.boot() as machine, machine.dma.request_channel() as chan:
+        source = np.arange(1000, dtype=np.uint32)
+        target = np.zeros_like(source)
+        chan.memcpy(target, source).wait()
+        assert np.array_equal(source, target)
+        text = bytearray(5)
+        chan.memcpy(text, b"hello").wait()
+        assert text == b"hello"
+
+
+def test_a_batch_has_one_completion_and_every_piece_is_counted() -> None:
+    with hidma.boot() as machine, machine.dma.request_channel() as chan:
+        src, dest = machine.alloc(65536), machine.alloc(65536)
+        src.fill(np.random.default_rng(1).integers(0, 256, 65536, dtype=np.uint8))
+        at = np.arange(512, dtype=np.uint64) * 128
+        chan.memcpy_batch(at + dest.address, at + src.address, np.full(512, 128, dtype=np.uint64)).wait()
+        assert bytes(dest) == bytes(src)
+        assert chan.ledger[COMPLETED] == 512 and chan.ledger[PENDING] == 0
+
+
+@pytest.mark.parametrize("fault", [
+    "read-burst:1", "write-burst:2", "tre-fetch:1", "evre-write:1", "irq-lost:1", "irq-late:5us", "irq-dup", "irq-spurious:1",
+    "evre:code=4,info=9", "evre:code=5", "write-ptr:81", "reset-stuck:trca", "enable-stuck:evca", "suspend-stuck:trca",
+    "disable-stuck:evca"])
+@pytest.mark.parametrize("count", [1, 5])
+def test_every_accepted_transfer_ends_under_every_fault(fault: str, count: int) -> None:
+    with hidma.boot() as machine:
+        chan = machine.dma.request_channel()
+        machine.inject(fault)
+        src, dest = machine.alloc(4096), machine.alloc(4096)
+        accepted = []
+        for _ in range(count):
+            try:
+                accepted.append(chan.memcpy(dest, src))
+            except OSError as error:
+                assert str(error)
+        for transfer in accepted:
+            try:
+                transfer.wait()
+            except OSError as error:
+                assert chan.name in str(error)
+        ends = [t.end.split(" (row")[0] for t in accepted]
+        assert set(ends) <= ENDS, ends
+        assert chan.ledger[PENDING] == 0
+        assert sum(n for end, n in chan.ledger.items() if end != PENDING) >= len(accepted)
+
+
+def test_a_failed_transfer_carries_what_the_driver_said_and_what_the_hardware_did() -> None:
+    with hidma.boot(faults="read-burst:1") as machine:
+        chan = machine.dma.request_channel()
+        transfer = chan.memcpy(machine.alloc(64), machine.alloc(64))
+        with pytest.raises(OSError, match="failed"):
+            transfer.wait()
+        assert transfer.driver == "DMA_COMPLETE"  # V14 row 18
+        assert "could not be read" in transfer.hardware
+        chan.memcpy(machine.alloc(64), machine.alloc(64)).wait()  # the channel has recovered
+
+
+@pytest.mark.parametrize(("call", "sentence"), [
+    (lambda m, c: m.alloc(0), "buffer"),
+    (lambda m, c: m.alloc(1 << 40), "free"),
+    (lambda m, c: c.memcpy(1, 2), "length"),
+    (lambda m, c: c.memcpy(m.alloc(8), m.alloc(8), 9), "8"),
+    (lambda m, c: c.memcpy(m.alloc(8), m.alloc(8), 0), "bytes"),
+    (lambda m, c: c.memcpy(b"read-only", b"abc"), "read-only"),
+    (lambda m, c: c.memcpy(-1, 0, 8), "64 bits"),
+    (lambda m, c: c.memcpy_batch([1, 2], [1], [1]), "lengths"),
+    (lambda m, c: m.dma.request_channel("dma9chan0"), "dma9chan0"),
+    (lambda m, c: m.inject("nonsense"), "nonsense"),
+    (lambda m, c: m.modprobe("nosuch"), "nosuch"),
+    (lambda m, c: m.sysfs["/sys/nosuch"], "/sys/nosuch"),
+])
+def test_bad_input_gets_a_sentence_and_an_errno_and_the_channel_stays_usable(call, sentence: str) -> None:  # type: ignore[no-untyped-def]
+    with hidma.boot() as machine:
+        chan = machine.dma.request_channel()
+        with pytest.raises(OSError, match=sentence) as info:
+            call(machine, chan)
+        assert info.value.errno
+        chan.memcpy(machine.alloc(64), machine.alloc(64)).wait()
+
+
+def test_firmware_that_describes_no_machine_is_refused(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.dtb"
+    bad.write_bytes(b"not a blob")
+    with pytest.raises(OSError, match="bad.dtb"):
+        hidma.boot(bad)
+    with pytest.raises(OSError):
+        hidma.boot(tmp_path / "missing.dtb")
+
+
+def test_a_board_whose_nodes_bear_another_name_boots_without_a_channel_and_says_why() -> None:
+    with hidma.boot("binding-example") as machine:
+        assert machine.dma.names() == []
+        assert any("hidma" in note for note in machine.notes)
+        with pytest.raises(OSError, match="hidma"):
+            machine.dma.request_channel()
+
+
+def test_two_machines_run_side_by_side() -> None:
+    with hidma.boot() as one, hidma.boot("guest") as two:
+        for machine in (one, two, one):
+            with machine.dma.request_channel() as chan:
+                dest, src = machine.alloc(64), machine.alloc(64)
+                src.fill(b"x" * 64)
+                chan.memcpy(dest, src).wait()
+                assert bytes(dest) == b"x" * 64
+
+
+def test_the_same_program_gives_the_same_trace() -> None:
+    def run() -> list[object]:
+        events: list[object] = []
+        with hidma.boot(trace=events.append) as machine, machine.dma.request_channel() as chan:
+            for _ in range(20):
+                chan.memcpy(machine.alloc(100), machine.alloc(100)).wait()
+        return [repr(e) for e in events]
+
+    first, second = run(), run()
+    assert len(first) > 1000
+    assert first == second
