@@ -20,6 +20,8 @@ cdef class Clock:
     cdef public long long now
     cdef public long long horizon
     cdef public long long sequence
+    cdef public Event soon
+    cdef public long long later
     cdef public list events
     cdef public list timelines
     cdef public Timeline current
@@ -30,11 +32,14 @@ cdef class Clock:
 
     cpdef int schedule(self, Event event, long long time) except -1
     cpdef int cancel(self, Event event) except -1
+    cdef int push(self, Event event) except -1
+    @cython.locals(entry=tuple)
+    cdef Event pop(self)
     @cython.locals(live=list, entry=tuple, event=Event)
     cpdef int compact(self) except -1
     @cython.locals(entry=tuple, event=Event)
     cpdef long long next_event(self) except -1
-    @cython.locals(entry=tuple, event=Event)
+    @cython.locals(event=Event)
     cpdef int fire_next(self) except -1
     cpdef int add(self, Timeline timeline) except -1
     cpdef int remove(self, Timeline timeline) except -1

@@ -53,12 +53,18 @@ class Timeline:
 
 
 class Clock:
-    """The machine's clock; times are virtual nanoseconds since power-on."""
+    """The machine's clock; times are virtual nanoseconds since power-on.
+
+    ``soon`` is an event that comes before all others; those are in the heap ``events``, none before ``later``. Most
+    appointments are made for the present moment and kept there: they never see the heap.
+    """
 
     def __init__(self) -> None:
         self.now = 0
         self.horizon = FOREVER
         self.sequence = 0
+        self.soon: Event | None = None
+        self.later = FOREVER
         self.events: list[tuple[int, int, Event]] = []
         self.timelines: list[Timeline] = []
         self.current: Timeline | None = None
@@ -74,23 +80,48 @@ class Clock:
         if time < self.now:
             time = self.now
         if event.armed:
-            self.stale += 1
+            self.cancel(event)
         self.sequence += 1
         event.armed = self.sequence
         event.time = time
-        heappush(self.events, (time, self.sequence, event))
+        if self.soon is None:
+            if time < self.later:
+                self.soon = event
+            else:
+                self.push(event)
+        elif time < self.soon.time:
+            self.push(self.soon)
+            self.soon = event
+        else:
+            self.push(event)
         if time < self.horizon:
             self.horizon = time
-        if self.stale > STALE_KEPT and self.stale > len(self.events) >> 1:
-            self.compact()
         return 0
 
     def cancel(self, event: Event) -> int:
         """Drop the appointment of ``event``, if there is one."""
         if event.armed:
             event.armed = 0
-            self.stale += 1
+            if event is self.soon:
+                self.soon = None
+            else:
+                self.stale += 1
         return 0
+
+    def push(self, event: Event) -> int:
+        """``event`` goes to the heap."""
+        heappush(self.events, (event.time, event.armed, event))
+        if event.time < self.later:
+            self.later = event.time
+        if self.stale > STALE_KEPT and self.stale > len(self.events) >> 1:
+            self.compact()
+        return 0
+
+    def pop(self) -> Event:
+        """The first of the heap leaves it."""
+        entry = heappop(self.events)
+        self.later = self.events[0][0] if self.events else FOREVER
+        return entry[2]
 
     def compact(self) -> int:
         """Drop the appointments that were cancelled or moved: time-outs that never happen would fill the queue."""
@@ -101,24 +132,30 @@ class Clock:
                 live.append(entry)
         heapify(live)
         self.events = live
+        self.later = live[0][0] if live else FOREVER
         self.stale = 0
         return 0
 
     def next_event(self) -> int:
         """Time of the next event in ns, FOREVER without one."""
+        if self.soon is not None:
+            return self.soon.time
         while self.events:
             entry = self.events[0]
             event = entry[2]
             if event.armed == entry[1]:
                 return event.time
-            heappop(self.events)
+            self.pop()
             self.stale -= 1
         return FOREVER
 
     def fire_next(self) -> int:
-        """Fire the next event; ``now`` is its time while it runs."""
-        entry = heappop(self.events)
-        event = entry[2]
+        """Fire the next event, which :meth:`next_event` has told of; ``now`` is its time while it runs."""
+        if self.soon is not None:
+            event = self.soon
+            self.soon = None
+        else:
+            event = self.pop()
         event.armed = 0
         self.now = event.time
         self.firing += 1

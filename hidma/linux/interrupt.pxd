@@ -13,6 +13,9 @@ cdef class IrqAction:
     cdef public str name
     cdef public object dev_id
 
+cdef class TaskletStruct
+cdef class Waiting
+
 cdef class IrqDesc(LineSink):
     cdef public int irq
     cdef public Line line
@@ -22,26 +25,40 @@ cdef class IrqDesc(LineSink):
     cdef public int depth
     cdef public int pulsed
     cdef public int pending
-    cdef public dict counts
+    cdef public long long taken
+    cdef public dict elsewhere
     cdef public int rounds
     cdef public int unhandled
     cdef public long long last_unhandled
     cdef public int spurious_disabled
     cdef public int in_progress
-    @cython.locals(cpu=Cpu, controller=Gic, wanted=int, line=Line)
+    cdef IrqDesc before
+    cdef IrqDesc after
+    @cython.locals(cpu=Cpu, controller=Gic, wanted=int, line=Line, waiting=Waiting)
     cpdef int update(self) except -1
+
+@cython.final
+cdef class Waiting:
+    cdef public IrqDesc first
+    cdef public IrqDesc last
+    cdef public TaskletStruct head
+    cdef public TaskletStruct tail
+    cdef int add(self, IrqDesc desc) except -1
+    cdef int remove(self, IrqDesc desc) except -1
+    cdef int push(self, TaskletStruct tasklet) except -1
+    @cython.locals(tasklet=TaskletStruct)
+    cdef TaskletStruct pop(self)
 
 cdef class Gic(IrqController):
     cdef public object kernel
     cdef public dict descs
     cdef public list waiting
-    cdef public list tasklets
     cdef public int next_cpu
     cpdef IrqDesc wire(self, int irq, Line line)
     cpdef Cpu assign(self)
-    @cython.locals(waiting=list, desc=IrqDesc, clock=Clock, since="long long", rounds=int, served=int, run="long long")
+    @cython.locals(waiting=Waiting, desc=IrqDesc, clock=Clock, since="long long", rounds=int, served=int, run="long long")
     cpdef int handle(self, Cpu cpu) except -1
-    @cython.locals(queue=list, tasklet=TaskletStruct, flags=int, left=int, rounds=int, run=int)
+    @cython.locals(waiting=Waiting, tasklet=TaskletStruct, last=TaskletStruct, flags=int, left=int, rounds=int, run=int)
     cpdef int softirq(self, Cpu cpu) except -1
 
 cpdef int irq_exit(Cpu cpu) except -1
@@ -57,10 +74,11 @@ cdef class TaskletStruct:
     cdef public int running
     cdef public int count
     cdef public Cpu cpu
+    cdef TaskletStruct next
 
 cpdef int tasklet_init(TaskletStruct t, object func, object data) except -1
 cpdef int tasklet_schedule(TaskletStruct t) except -1  # inline
-@cython.locals(cpu=Cpu, gic=Gic)
+@cython.locals(cpu=Cpu, gic=Gic, waiting=Waiting)
 cdef int tasklet_queue(TaskletStruct t) except -1
 @cython.locals(cpu=Cpu, since="long long")
 cpdef int tasklet_kill(TaskletStruct t) except -1

@@ -40,7 +40,11 @@ class IrqAction:
 
 
 class IrqDesc(LineSink):
-    """``struct irq_desc``: one interrupt of a kernel and the line behind it."""
+    """``struct irq_desc``: one interrupt of a kernel and the line behind it.
+
+    ``actions`` is replaced, never changed: whoever goes through it may meet handlers that come and go. ``taken`` counts
+    on its own CPU, ``elsewhere`` on others.
+    """
 
     def __init__(self, irq: int, line: Line | None) -> None:
         self.irq = irq
@@ -51,12 +55,23 @@ class IrqDesc(LineSink):
         self.depth = 1
         self.pulsed = 0
         self.pending = 0
-        self.counts: dict[int, int] = {}
+        self.taken = 0
+        self.elsewhere: dict[int, int] = {}
         self.rounds = 0
         self.unhandled = 0
         self.last_unhandled = 0
         self.spurious_disabled = 0
         self.in_progress = 0
+        self.before: IrqDesc | None = None
+        self.after: IrqDesc | None = None
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """How often it was taken, by number of the CPU."""
+        counts = dict(self.elsewhere)
+        if self.cpu is not None:
+            counts[self.cpu.number] = counts.get(self.cpu.number, 0) + self.taken
+        return counts
 
     def update(self) -> int:
         """Line, mask and pulse decide whether the interrupt is pending on its CPU."""
@@ -70,13 +85,14 @@ class IrqDesc(LineSink):
             self.pending = wanted
             cpu = self.cpu
             assert cpu is not None
-            controller = cpu.kernel.gic
+            controller = cpu.controller
+            waiting = controller.waiting[cpu.number]
             if wanted:
-                controller.waiting[cpu.number].append(self)
+                waiting.add(self)
                 cpu.npending += 1
                 cpu.clock.kick(cpu)
             else:
-                controller.waiting[cpu.number].remove(self)
+                waiting.remove(self)
                 cpu.npending -= 1
         return 0
 
@@ -92,14 +108,66 @@ class IrqDesc(LineSink):
         return 0
 
 
+class Waiting:
+    """What waits for one CPU: interrupts in the order of their turns, and tasklets (``struct tasklet_vec``)."""
+
+    def __init__(self) -> None:
+        self.first: IrqDesc | None = None
+        self.last: IrqDesc | None = None
+        self.head: TaskletStruct | None = None
+        self.tail: TaskletStruct | None = None
+
+    def add(self, desc: IrqDesc) -> int:
+        """``desc`` is the last to be taken."""
+        desc.before = self.last
+        if self.last is None:
+            self.first = desc
+        else:
+            self.last.after = desc
+        self.last = desc
+        return 0
+
+    def remove(self, desc: IrqDesc) -> int:
+        """``desc`` waits no more."""
+        if desc.before is None:
+            self.first = desc.after
+        else:
+            desc.before.after = desc.after
+        if desc.after is None:
+            self.last = desc.before
+        else:
+            desc.after.before = desc.before
+        desc.before = None
+        desc.after = None
+        return 0
+
+    def push(self, tasklet: TaskletStruct) -> int:
+        """``tasklet`` is the last to run."""
+        if self.tail is None:
+            self.head = tasklet
+        else:
+            self.tail.next = tasklet
+        self.tail = tasklet
+        return 0
+
+    def pop(self) -> TaskletStruct:
+        """The tasklet that is next."""
+        tasklet = self.head
+        assert tasklet is not None
+        self.head = tasklet.next
+        if self.head is None:
+            self.tail = None
+        tasklet.next = None
+        return tasklet
+
+
 class Gic(IrqController):
     """The interrupts of one kernel, by number."""
 
     def __init__(self, kernel: Any) -> None:
         self.kernel = kernel
         self.descs: dict[int, IrqDesc] = {}
-        self.waiting: list[list[IrqDesc]] = []
-        self.tasklets: list[list[TaskletStruct]] = []
+        self.waiting: list[Waiting] = []
         self.next_cpu = 0
 
     def wire(self, irq: int, line: Line | None) -> IrqDesc:
@@ -127,7 +195,7 @@ class Gic(IrqController):
 
     def idle(self) -> bool:
         """Whether no interrupt and no tasklet waits anywhere."""
-        return not any(self.waiting) and not any(self.tasklets)
+        return all(waiting.first is None and waiting.head is None for waiting in self.waiting)
 
     def handle(self, cpu: Cpu) -> int:
         waiting = self.waiting[cpu.number]
@@ -136,9 +204,10 @@ class Gic(IrqController):
         rounds = 0
         served = 0
         while cpu.npending and not cpu.irqs_off and not cpu.dead:
-            desc = waiting[0]
-            if len(waiting) > 1:
-                waiting.append(waiting.pop(0))
+            desc = waiting.first
+            if desc.after is not None:
+                waiting.remove(desc)
+                waiting.add(desc)
             if desc.pulsed:
                 desc.pulsed = 0
                 desc.update()
@@ -162,22 +231,24 @@ class Gic(IrqController):
     def softirq(self, cpu: Cpu) -> int:
         if cpu.hardirq or cpu.softirq or cpu.bh_off or cpu.dead:
             return 0
-        queue = self.tasklets[cpu.number]
+        waiting = self.waiting[cpu.number]
         flags = cpu.irqs_off
         left = 0
         rounds = 0
         cpu.softirq = 1
         cpu.irqs_off = 0
         try:
-            while queue and (rounds < MAX_SOFTIRQ_RESTART or cpu.hold_softirq):
+            while waiting.head is not None and (rounds < MAX_SOFTIRQ_RESTART or cpu.hold_softirq):
                 rounds += 1
                 left = 0
                 run = 0
                 # what is scheduled meanwhile, be it by itself, is for the next round
-                for _ in range(len(queue)):
-                    tasklet = queue.pop(0)
+                last = waiting.tail
+                tasklet = None
+                while tasklet is not last:
+                    tasklet = waiting.pop()
                     if tasklet.count or tasklet.running:
-                        queue.append(tasklet)
+                        waiting.push(tasklet)
                         left |= tasklet.running
                         continue
                     run = 1
@@ -197,8 +268,8 @@ class Gic(IrqController):
         finally:
             cpu.softirq = 0
             cpu.irqs_off = flags
-            cpu.softirq_pending = 1 if queue else 0
-        return 1 if left and queue else 0
+            cpu.softirq_pending = 0 if waiting.head is None else 1
+        return 1 if left and waiting.head is not None else 0
 
 
 def irq_exit(cpu: Cpu) -> int:
@@ -221,12 +292,15 @@ def handle_irq(desc: IrqDesc, cpu: Cpu) -> int:
         cpu.lines_repeated = 0
     if cpu.lines_seen:
         cpu.lines_seen.clear()
-    desc.counts[cpu.number] = desc.counts.get(cpu.number, 0) + 1
+    if cpu is desc.cpu:
+        desc.taken += 1
+    else:
+        desc.elsewhere[cpu.number] = desc.elsewhere.get(cpu.number, 0) + 1
     desc.in_progress += 1
     if cpu.trace.on:
         cpu.trace.emit(("irq_enter", cpu.number, desc.irq))
     try:
-        for action in list(desc.actions):
+        for action in desc.actions:
             if action.handler(desc.irq, action.dev_id) != IRQ_NONE:
                 handled = 1
     except (KernelOops, IndexError) as error:
@@ -303,7 +377,7 @@ def request_irq(irq: int, handler: Callable[[int, Any], int], flags: int, name: 
         if not flags & old.flags & IRQF_SHARED or (flags ^ old.flags) & IRQF_TRIGGER_MASK:
             kernel.printk(3, f"genirq: Flags mismatch irq {irq}. {flags:08x} ({name}) vs. {old.flags:08x} ({old.name})")
             return -EBUSY
-    desc.actions.append(IrqAction(handler, flags, name, dev_id))
+    desc.actions = [*desc.actions, IrqAction(handler, flags, name, dev_id)]
     desc.rounds = 0
     desc.unhandled = 0
     if desc.cpu is None:
@@ -341,7 +415,7 @@ def free_irq(irq: int, dev_id: Any) -> None:
     if desc is not None:
         for action in desc.actions:
             if action.dev_id is dev_id:
-                desc.actions.remove(action)
+                desc.actions = [a for a in desc.actions if a is not action]
                 if not desc.actions:
                     desc.depth = 1
                     desc.pulsed = 0
@@ -419,6 +493,7 @@ class TaskletStruct:
         self.running = 0
         self.count = 0
         self.cpu: Any = None
+        self.next: TaskletStruct | None = None
 
 
 def tasklet_init(t: TaskletStruct, func: Any, data: Any) -> int:
@@ -443,7 +518,8 @@ def tasklet_queue(t: TaskletStruct) -> int:
     gic = cpu.controller
     t.state = 1
     t.cpu = cpu
-    gic.tasklets[cpu.number].append(t)
+    waiting = gic.waiting[cpu.number]
+    waiting.push(t)
     cpu.softirq_pending = 1
     return 0
 
