@@ -53,7 +53,7 @@ DIRECTIVES = {
     "cdivision": True,
     "annotation_typing": False,
 }
-CFLAGS = ["-O3", "-g0", "-w"]
+CFLAGS = ["-O3", "-fno-tree-slp-vectorize", "-g0", "-w"]
 
 #: The extension module that holds what Cython would else put into each of the others: it halves the time to compile.
 SHARED = f"{PACKAGE}._cyshared"
@@ -770,9 +770,16 @@ class BuildExt(build_ext):
         c_file = self._c_file(work, name)
         # Cython 3.3 may write the suffix of a 64-bit exception value twice: -1LLLL
         text = re.sub(rb"\b(\d+U?LL)U?LL\b", rb"\1", c_file.read_bytes())
-        # left alone, gcc makes calls of these checks, of which there are several for each descriptor
-        always = rb"static inline __attribute__((always_inline)) int \1"
-        text = re.sub(rb"static CYTHON_INLINE int (__Pyx_(?:TypeTest|IsSubtype)\()", always, text)
+        # left alone, gcc makes calls of the twins and of these checks, of which there are several for each descriptor
+        inline = rb"__Pyx_TypeTest|__Pyx_IsSubtype|__pyx_f_\w+__inline_\w+"
+        always = rb"static inline __attribute__((always_inline)) \1"
+        text = re.sub(rb"static CYTHON_INLINE ([\w* ]+\b(?:" + inline + rb")\()", always, text)
+        # and an object of just the type that is asked for is what there nearly always is: look for it first
+        text = re.sub(
+            rb"\(\((\w+)\) == Py_None\) \|\| (likely\(__Pyx_TypeTest\(\1, ([\w>-]+)\)\))",
+            rb"Py_TYPE(\1) == \3) || ((\1) == Py_None) || (\2",
+            text,
+        )
         c_file.write_bytes(text)
         include = [str(work / "src"), *self.compiler.include_dirs]
         objects = self.compiler.compile(

@@ -3,12 +3,12 @@ cimport cython
 from hidma.hidma_h cimport HidmaLldev, HidmaTre, HidmaTxStatus
 from hidma.linux.atomic cimport atomic_add_unless, atomic_read, atomic_set
 from hidma.linux.device cimport Device
-from hidma.linux.interrupt cimport tasklet_init, tasklet_kill, tasklet_schedule
+from hidma.linux.interrupt cimport TaskletStruct, tasklet_init, tasklet_kill, tasklet_schedule
 from hidma.linux.io cimport readl, readl_relaxed, writel, writel_relaxed
 from hidma.linux.jiffies cimport jiffies, msecs_to_jiffies, time_is_before_jiffies
-from hidma.linux.kfifo cimport kfifo_out, kfifo_put
+from hidma.linux.kfifo cimport Kfifo, kfifo_out, kfifo_put
 from hidma.linux.mm cimport load_u32, memcpy_words
-from hidma.linux.spinlock cimport spin_lock_init, spin_lock_irqsave, spin_unlock_irqrestore
+from hidma.linux.spinlock cimport Spinlock, spin_lock_init, spin_lock_irqsave, spin_unlock_irqrestore
 from hidma.linux.types cimport call, function
 
 cdef unsigned int HIDMA_INCREMENT_ITERATOR(unsigned int iter, unsigned int size, unsigned int ring_size) noexcept
@@ -18,12 +18,12 @@ cpdef unsigned int HIDMA_CH_STATE(unsigned int val) noexcept
 cpdef int hidma_ll_free(HidmaLldev lldev, unsigned int tre_ch) except -1
 @cython.locals(tre=HidmaTre, tx_status=HidmaTxStatus, i="unsigned int")
 cpdef int hidma_ll_request(HidmaLldev lldev, unsigned int dma_sig, str dev_name, object callback, object data, object tre_ch) except? -1
-@cython.locals(lldev=HidmaLldev, tre=HidmaTre)
+@cython.locals(lldev=HidmaLldev, tre=HidmaTre, fifo=Kfifo)
 cdef int hidma_ll_tre_complete(object arg) except -1
 @cython.locals(tre=HidmaTre, tx_status=HidmaTxStatus, evre_write_off="unsigned int", evre_ring_size="unsigned int",
                tre_ring_size="unsigned int", num_completed="unsigned int", tre_iterator="unsigned int",
                evre_iterator="unsigned int", flags=int, current_evre="unsigned long long", cfg="unsigned int",
-               evre_read_off="unsigned int", tre_read_off="unsigned int", pending_tre_list=list)
+               evre_read_off="unsigned int", tre_read_off="unsigned int", lock=Spinlock, fifo=Kfifo, task=TaskletStruct)
 cdef int hidma_handle_tre_completion(HidmaLldev lldev) except? -1
 @cython.locals(tre=HidmaTre, tx_status=HidmaTxStatus, tre_iterator="unsigned int", tre_ring_size="unsigned int",
                num_completed=int, tre_read_off="unsigned int", flags=int, tre_index="unsigned int")
@@ -37,7 +37,7 @@ cpdef int hidma_ll_resume(HidmaLldev lldev) except? -1
 cdef int hidma_ll_hw_start(HidmaLldev lldev) except -1
 @cython.locals(val="unsigned int")
 cpdef int hidma_ll_isenabled(HidmaLldev lldev) except -1
-@cython.locals(tre=HidmaTre, tx_status=HidmaTxStatus, flags=int)
+@cython.locals(tre=HidmaTre, tx_status=HidmaTxStatus, flags=int, lock=Spinlock)
 cpdef int hidma_ll_queue_request(HidmaLldev lldev, unsigned int tre_ch) except -1
 cpdef int hidma_ll_start(HidmaLldev lldev) except -1
 @cython.locals(tre=HidmaTre)

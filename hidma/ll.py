@@ -200,8 +200,9 @@ def hidma_ll_request(lldev: HidmaLldev | None, dma_sig: int, dev_name: str, call
 
 def hidma_ll_tre_complete(arg: Any) -> int:
     lldev = arg
+    fifo = lldev.handoff_fifo
     while True:
-        tre = kfifo_out(lldev.handoff_fifo)
+        tre = kfifo_out(fifo)
         if tre is None:
             break
         # call the user if it has been read by the hardware
@@ -215,6 +216,9 @@ def hidma_handle_tre_completion(lldev: HidmaLldev) -> int:
     evre_ring_size = lldev.evre_ring_size
     tre_ring_size = lldev.tre_ring_size
     num_completed = 0
+    lock = lldev.lock
+    fifo = lldev.handoff_fifo
+    task = lldev.task
 
     evre_write_off = readl_relaxed(lldev.evca + EVCA_WRITE_PTR_OFFSET)
     tre_iterator = lldev.tre_processed_off
@@ -229,10 +233,10 @@ def hidma_handle_tre_completion(lldev: HidmaLldev) -> int:
     while evre_iterator != evre_write_off:
         current_evre = lldev.evre_ring + evre_iterator
 
-        flags = spin_lock_irqsave(lldev.lock)
+        flags = spin_lock_irqsave(lock)
         tre = lldev.pending_tre_list[tre_iterator // TRE_SIZE]
         if tre is None:
-            spin_unlock_irqrestore(lldev.lock, flags)
+            spin_unlock_irqrestore(lock, flags)
             # V14: stepped over but not counted, so the saved offsets fall behind (row 6)
             dev_warn(lldev.dev, f"tre_index [{tre_iterator // TRE_SIZE}] and tre out of sync\n")
             tre_iterator = HIDMA_INCREMENT_ITERATOR(tre_iterator, TRE_SIZE, tre_ring_size)
@@ -245,7 +249,7 @@ def hidma_handle_tre_completion(lldev: HidmaLldev) -> int:
             dev_warn(lldev.dev, "tre count mismatch on completion")
             lldev.pending_tre_count = 0
 
-        spin_unlock_irqrestore(lldev.lock, flags)
+        spin_unlock_irqrestore(lock, flags)
 
         cfg = load_u32(current_evre, EVRE_CFG_IDX)
         tx_status = lldev.tx_status_list[tre.idx]
@@ -254,8 +258,8 @@ def hidma_handle_tre_completion(lldev: HidmaLldev) -> int:
         tre.queued = 0
 
         # V14: a full FIFO drops the entry, silently (row 47)
-        kfifo_put(lldev.handoff_fifo, tre)
-        tasklet_schedule(lldev.task)
+        kfifo_put(fifo, tre)
+        tasklet_schedule(task)
 
         tre_iterator = HIDMA_INCREMENT_ITERATOR(tre_iterator, TRE_SIZE, tre_ring_size)
         evre_iterator = HIDMA_INCREMENT_ITERATOR(evre_iterator, EVRE_SIZE, evre_ring_size)
@@ -487,9 +491,10 @@ def hidma_ll_queue_request(lldev: HidmaLldev, tre_ch: int) -> int:
     Source: hidma_ll.c hidma_ll_queue_request()
     """
     tre = lldev.trepool[tre_ch]
+    lock = lldev.lock
 
     # copy the TRE into its location in the TRE ring
-    flags = spin_lock_irqsave(lldev.lock)
+    flags = spin_lock_irqsave(lock)
     tre.tre_index = lldev.tre_write_offset // TRE_SIZE
     lldev.pending_tre_list[tre.tre_index] = tre
     memcpy_words(lldev.tre_ring + lldev.tre_write_offset, tre.tre_local, TRE_SIZE)
@@ -499,7 +504,7 @@ def hidma_ll_queue_request(lldev: HidmaLldev, tre_ch: int) -> int:
     tre.queued = 1
     lldev.pending_tre_count += 1
     lldev.tre_write_offset = (lldev.tre_write_offset + TRE_SIZE) % lldev.tre_ring_size
-    spin_unlock_irqrestore(lldev.lock, flags)
+    spin_unlock_irqrestore(lock, flags)
     return 0
 
 

@@ -108,7 +108,10 @@ class RegisterBlock(Block):
             value = self.w[offset >> 2]
         if self.trace.on:
             self.trace.emit(("read", self.name, offset, value))
-        self.clock.tick(self.access_ns)
+        # as clock.tick() does
+        self.clock.now += self.access_ns
+        if self.clock.now >= self.clock.horizon:
+            self.clock.sync()
         return value
 
     def write32(self, offset: int, value: int) -> int:
@@ -129,7 +132,9 @@ class RegisterBlock(Block):
                     self.wrote(code, offset, value)
             else:
                 self.w[index] = value
-        self.clock.tick(self.access_ns)
+        self.clock.now += self.access_ns
+        if self.clock.now >= self.clock.horizon:
+            self.clock.sync()
         return 0
 
     def wrote(self, code: int, offset: int, value: int) -> int:

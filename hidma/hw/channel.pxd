@@ -137,6 +137,9 @@ cdef class Channel:
     @cython.locals(before=int, after=int)
     cpdef int work(self, int running) except -1
     cpdef int rest(self) except -1
+    cdef int keep(self, int stage, unsigned int config, unsigned int length, unsigned long long source,
+                  unsigned long long dest, unsigned int moved, unsigned int portion, unsigned int reads,
+                  unsigned int writes) except -1
     @cython.locals(block=ChannelBlock)
     cpdef int fail(self, long long sequence, unsigned int cause, str text) except -1
     cpdef int drop_transfers(self) except -1

@@ -560,6 +560,30 @@ class Channel:
         self.evca.settle()
         return 0
 
+    def keep(
+        self,
+        stage: int,
+        config: int,
+        length: int,
+        source: int,
+        dest: int,
+        moved: int,
+        portion: int,
+        reads: int,
+        writes: int,
+    ) -> int:
+        """Note how far the TRE that was fetched last has come."""
+        self.stage = stage
+        self.config = config
+        self.length = length
+        self.source = source
+        self.dest = dest
+        self.moved = moved
+        self.portion = portion
+        self.portion_reads = reads
+        self.portion_writes = writes
+        return 0
+
     def fail(self, sequence: int, cause: int, text: str) -> int:
         """A fault: the pair goes to ERROR until both blocks are reset; TRE ``sequence`` (-1: none) gets no event."""
         self.errors += 1

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # inline-only: the C side of cmem.py; there is nothing to compile here
-from libc.string cimport memmove, memcmp
+from libc.string cimport memcpy, memmove
 
 cdef inline unsigned char *bytes_of(unsigned char[::1] view) noexcept:
     return &view[0]
@@ -13,7 +13,7 @@ cdef inline int move(unsigned char *memory, size_t dest, size_t src, size_t coun
     return 0
 
 cdef inline int move_words(unsigned int *memory, size_t index, unsigned int *words, size_t count) noexcept:
-    memmove(memory + index, words, count << 2)
+    memcpy(memory + index, words, count << 2)
     return 0
 
 cdef inline int carry(unsigned char *dest, size_t dest_at, unsigned char *src, size_t src_at, size_t count) noexcept:

@@ -33,14 +33,16 @@ cdef class Engine:
     cpdef int grant(self, long long count) except -1
     @cython.locals(m=cython.p_uint, tw=cython.p_uint, ew=cython.p_uint, stream=Stream, base="unsigned long long",
                    size="unsigned long long", special=int, tre_base="unsigned long long", tre_next="unsigned int",
-                   tre_end="unsigned int", tre_len="unsigned int", going=int, tre_at="long long",
-                   tre_all="unsigned int", tre_stop="unsigned int", event_at="long long", event_all="unsigned int",
+                   tre_end="unsigned int", tre_len="unsigned int", tre_at="unsigned long long",
+                   tre_all="unsigned int", tre_stop="unsigned int", event_at="unsigned long long", event_all="unsigned int",
                    event_stop="unsigned int", single="unsigned int", event_base="unsigned long long",
                    event_next="unsigned int", event_len="unsigned int", event_read="unsigned int", event_good=int,
                    copying="unsigned int", stage=int, length="unsigned int", source="unsigned long long",
                    dest="unsigned long long", moved="unsigned int", config="unsigned int", address="unsigned long long",
                    at="long long", to="long long", i="long long", high="unsigned long long", n="unsigned int",
-                   reads="unsigned int", writes="unsigned int", cost="long long", following="unsigned int")
+                   reads="unsigned int", writes="unsigned int", cost="long long", following="unsigned int", timed=int,
+                   reads_left="long long", writes_left="long long", result="long long", done="long long",
+                   bytes_moved="long long", read_bursts="long long", write_bursts="long long")
     cpdef long long run(self, Channel channel) except -1
     cdef int refuse_doorbell(self, Channel channel) except -1
     @cython.locals(m=cython.p_uint, i="long long")
@@ -56,8 +58,8 @@ cdef class Engine:
     cdef long long cost(self, Channel channel) except -1
     @cython.locals(done="long long", piece="long long")
     cdef int fill(self, unsigned long long pattern, unsigned long long moved, long long to, long long count) except -1
-    @cython.locals(filling=int)
-    cdef int bursts(self, Channel channel, long long count, long long at, long long to) except -1
+    @cython.locals(count="long long", filling=int, to="long long", at="long long", overlaps=int)
+    cdef int carry_out(self, Channel channel) except -1
     @cython.locals(got="long long", put="long long", reads="long long", writes="long long", want="long long",
                    n="long long", k="long long", pattern="unsigned long long", injected=int,
                    address="unsigned long long")

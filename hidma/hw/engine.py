@@ -51,6 +51,7 @@ from hidma.hw.smmu import GRANULE, READ, TRANSLATED, WRITE
 OVER = 0
 NOTHING = -2
 
+ALL_BITS = 0xFFFFFFFFFFFFFFFF
 SMALLEST_BURST = 128
 STAGING = 131072
 
@@ -129,60 +130,74 @@ class Engine:
             has nothing to do or cannot go on
         """
         m = self.ram_words
+        tw = channel.tw
+        ew = channel.ew
         stream = channel.stream
         base = stream.base
         size = stream.size
         special = channel.armed or self.trace.on
-        going = channel.open and not channel.bad
+        timed = self.timed
         tre_base = channel.tre_base
         tre_len = channel.tre_len
         tre_next = channel.tre_next
         tre_end = channel.tre_end
-        single = self.read_len if self.read_len < self.write_len else self.write_len
+        if channel.bad or not channel.open:
+            tre_end = tre_next
         event_base = channel.event_base
         event_next = channel.event_next
         event_len = channel.event_len
         event_read = channel.event_read
         event_good = event_len >= 2 * EVRE_SIZE and event_next < event_len
-        # where in RAM the rings are, and up to which offset this is known: in bypass all of it, else a page
-        tre_at = 0
+        # Where in RAM the rings are, and up to which offset that is known: in bypass all of it, else a page. Beyond, and
+        # for a channel that is looked at or whose event ring is no good, each access is a case of its own.
+        tre_at = (tre_base - base) & ALL_BITS
         tre_all = 0
-        if tre_base >= base and tre_base - base < size and tre_len <= size - (tre_base - base):
-            tre_at = tre_base - base
+        if tre_at < size and tre_len <= size - tre_at and not special:
             tre_all = tre_len
         tre_stop = tre_all
-        event_at = 0
+        event_at = (event_base - base) & ALL_BITS
         event_all = 0
-        if event_base >= base and event_base - base < size and event_len <= size - (event_base - base):
-            event_at = event_base - base
+        if event_at < size and event_len <= size - event_at and event_good and not special:
             event_all = event_len
         event_stop = event_all
+        # the same for the data
+        if special:
+            size = 0
         copying = channel.copy_config
-        tw = channel.tw
-        ew = channel.ew
+        single = self.read_len if self.read_len < self.write_len else self.write_len
+        reads_left = self.reads
+        writes_left = self.writes
+        # the TRE that was fetched last; one that runs through is noted at the end only, together with the others
         stage = channel.stage
+        config = channel.config
         length = channel.length
         source = channel.source
         dest = channel.dest
         moved = channel.moved
-        config = channel.config
+        n = channel.portion
+        reads = channel.portion_reads
+        writes = channel.portion_writes
+        done = 0
+        bytes_moved = 0
+        read_bursts = 0
+        write_bursts = 0
+        result = NOTHING
         while True:
             if stage == IDLE:
-                if tre_next == tre_end or not going:
-                    if channel.open and channel.bad:
-                        self.refuse_doorbell(channel)
-                    return NOTHING
-                if self.reads <= 0 or self.writes <= 0:
-                    return OVER
+                if tre_next == tre_end:
+                    break
+                if reads_left <= 0 or writes_left <= 0:
+                    result = OVER
+                    break
                 at = tre_at + tre_next
                 if tre_next >= tre_stop:
                     at = stream.reach(tre_base + tre_next, TRE_SIZE, READ)
-                    if stream.mode == TRANSLATED and at >= 0:
-                        tre_at = at - tre_next
+                    channel.tre_next = tre_next
+                    if (at < 0 or special) and self.fetch_fails(channel, tre_base + tre_next, at):
+                        break
+                    if stream.mode == TRANSLATED and not special:
+                        tre_at = (at - tre_next) & ALL_BITS
                         tre_stop = tre_next + GRANULE - (at & (GRANULE - 1))
-                if at < 0 or special:
-                    if self.fetch_fails(channel, tre_base + tre_next, at):
-                        return NOTHING
                 i = at >> 2
                 config = m[i]
                 length = m[i + 1]
@@ -191,11 +206,6 @@ class Engine:
                 high = m[i + 5]
                 dest = (high << 32) | m[i + 4]
                 moved = 0
-                channel.config = config
-                channel.length = length
-                channel.source = source
-                channel.dest = dest
-                channel.moved = 0
                 tre_next += TRE_SIZE
                 if tre_next >= tre_len:
                     tre_next = 0
@@ -203,108 +213,131 @@ class Engine:
                     if tre_end >= tre_len:  # a doorbell may call the end of the ring by its length
                         tre_end = 0
                         channel.tre_end = 0
-                channel.tre_next = tre_next
                 tw[READ_PTR >> 2] = tre_next
                 channel.sequence += 1
                 stage = DATA
-                channel.stage = DATA
                 if config & 0xFFFF == copying and 0 < length <= single:
                     n = length
                     reads = 1
                     writes = 1
-                    self.reads -= 1
-                    self.writes -= 1
-                    channel.portion = n
-                    channel.portion_reads = 1
-                    channel.portion_writes = 1
+                    reads_left -= 1
+                    writes_left -= 1
+                    if timed:
+                        channel.keep(stage, config, length, source, dest, moved, n, reads, writes)
                 else:
+                    channel.keep(stage, config, length, source, dest, moved, 0, 0, 0)
+                    self.reads = reads_left
+                    self.writes = writes_left
                     self.cut(channel)
                     n = channel.portion
                     reads = channel.portion_reads
                     writes = channel.portion_writes
-                if self.timed:
+                    reads_left = self.reads
+                    writes_left = self.writes
+                if timed:
                     cost = self.tre_ns + self.cost(channel)
                     if cost > 0:
-                        return cost
+                        result = cost
+                        break
+                    channel.flight = 0
             elif stage == DATA:
                 if not channel.flight:
                     if not channel.able:
-                        return NOTHING
-                    if self.reads <= 0 or self.writes <= 0:
-                        return OVER
+                        break
+                    if reads_left <= 0 or writes_left <= 0:
+                        result = OVER
+                        break
+                    channel.moved = moved
+                    self.reads = reads_left
+                    self.writes = writes_left
                     self.cut(channel)
-                    if self.timed:
+                    n = channel.portion
+                    reads = channel.portion_reads
+                    writes = channel.portion_writes
+                    reads_left = self.reads
+                    writes_left = self.writes
+                    if timed:
                         cost = self.cost(channel)
                         if cost > 0:
-                            return cost
-                n = channel.portion
-                reads = channel.portion_reads
-                writes = channel.portion_writes
-            if stage == DATA:
+                            result = cost
+                            break
                 channel.flight = 0
-                address = dest + moved
-                if address >= base and address - base < size and n <= size - (address - base):
-                    to = address - base
+            if stage == DATA:
+                to = (dest + moved - base) & ALL_BITS
+                at = (source + moved - base) & ALL_BITS
+                if reads and to < size and at < size and n <= size - to and n <= size - at and (
+                    n <= single or to <= at or to - at >= n
+                ):
+                    move(self.ram, to, at, n)
                 else:
-                    to = stream.reach(address, n, WRITE)
-                if reads:
-                    address = source + moved
-                    if address >= base and address - base < size and n <= size - (address - base):
-                        at = address - base
-                    else:
-                        at = stream.reach(address, n, READ)
-                    if at < 0 or to < 0 or special or (reads + writes > 2 and to > at and to - at < n):
-                        if self.bursts(channel, n, at, to):
-                            return NOTHING
-                    else:
-                        move(self.ram, to, at, n)
-                else:
-                    if n == 0 or to < 0 or special:
-                        if self.bursts(channel, n, 0, to):
-                            return NOTHING
-                    else:
-                        self.fill(source, moved, to, n)
+                    channel.tre_next = tre_next
+                    channel.event_next = event_next
+                    channel.keep(stage, config, length, source, dest, moved, n, reads, writes)
+                    if self.carry_out(channel):
+                        stage = IDLE
+                        break
                 moved += n
-                channel.moved = moved
-                channel.bytes_moved += n
-                channel.read_bursts += reads
-                channel.write_bursts += writes
+                bytes_moved += n
+                read_bursts += reads
+                write_bursts += writes
                 if moved < length:
                     continue
                 stage = EVENT
-                channel.stage = EVENT
             # the event
             following = event_next + EVRE_SIZE
             if following >= event_len:
                 following = 0
             if following == event_read and event_good:
-                return self.stall(channel)
+                break
             at = event_at + event_next
             if event_next >= event_stop:
                 at = stream.reach(event_base + event_next, EVRE_SIZE, WRITE)
-                if stream.mode == TRANSLATED and at >= 0:
-                    event_at = at - event_next
+                channel.tre_next = tre_next
+                channel.event_next = event_next
+                channel.keep(stage, config, length, source, dest, moved, n, reads, writes)
+                if (at < 0 or special or not event_good) and self.event_fails(channel, event_base + event_next, at):
+                    stage = IDLE
+                    break
+                if stream.mode == TRANSLATED and not special:
+                    event_at = (at - event_next) & ALL_BITS
                     event_stop = event_next + GRANULE - (at & (GRANULE - 1))
-            if at < 0 or special or not event_good:
-                if self.event_fails(channel, event_base + event_next, at):
-                    return NOTHING
             i = at >> 2
             m[i] = EVRE_DMA_COMPLETE | CODE_COMPLETE << EVRE_CODE_SHIFT
             m[i + 1] = length
             m[i + 2] = dest & 0xFFFFFFFF
             m[i + 3] = dest >> 32
             ew[WRITE_PTR >> 2] = following
-            channel.event_next = following
-            channel.evres += 1
+            done += 1
             stage = IDLE
-            channel.stage = IDLE
             if special:
+                channel.event_next = following
+                channel.stage = stage
                 self.event_written(channel, event_next, i)
             event_next = following
             if following == 0:
                 event_stop = event_all
             if config & TRE_IEOB and (not channel.status & CAUSE_EOB or special or channel.swallowed):
+                channel.tre_next = tre_next
+                channel.event_next = event_next
+                channel.stage = stage
                 channel.cause(CAUSE_EOB)
+        self.reads = reads_left
+        self.writes = writes_left
+        channel.tre_next = tre_next
+        channel.event_next = event_next
+        channel.evres += done
+        channel.bytes_moved += bytes_moved
+        channel.read_bursts += read_bursts
+        channel.write_bursts += write_bursts
+        if stage == IDLE:
+            channel.stage = stage
+            if channel.bad and channel.open:
+                self.refuse_doorbell(channel)
+        else:
+            channel.keep(stage, config, length, source, dest, moved, n, reads, writes)
+            if stage == EVENT:
+                self.stall(channel)
+        return result
 
     def refuse_doorbell(self, channel: Channel) -> int:
         """The doorbell does not fit the ring."""
@@ -336,7 +369,7 @@ class Engine:
         channel.stalls += 1
         if self.trace.on:
             self.trace.emit(("stall", channel.name, channel.sequence - 1))
-        return NOTHING
+        return 0
 
     def event_fails(self, channel: Channel, address: int, at: int) -> int:
         """Look at an event before it is written: 1 if it fails. ``at`` is -1 when nothing is at bus ``address``."""
@@ -428,23 +461,30 @@ class Engine:
             done += piece
         return 0
 
-    def bursts(self, channel: Channel, count: int, at: int, to: int) -> int:
-        """Move a portion that is not simply moved. 1 after a fault.
+    def carry_out(self, channel: Channel) -> int:
+        """Move a portion that is not simply a copy inside RAM. 1 after a fault.
 
-        Burst by burst: as many read bursts as the next write burst needs, then that. With nothing in the way but a
-        trace, it is still one move (``at`` and ``to`` are where in RAM it goes).
+        A fill, or a copy of which both ends are in RAM in one piece, is made at once. Where they are not, where a fault
+        waits or where a forward copy overlaps itself, it goes burst by burst: as many read bursts as the next write burst
+        needs, then that.
         """
+        count = channel.portion
         if count == 0:
             channel.fail(channel.sequence - 1, CAUSE_INVALID_TRE, self.complaint(channel))
             return 1
         filling = channel.portion_reads == 0
-        if not channel.armed and at >= 0 and to >= 0 and (filling or to <= at or to - at >= count):
-            if filling:
-                self.fill(channel.source, channel.moved, to, count)
-            else:
-                move(self.ram, to, at, count)
-        elif self.one_by_one(channel, count, filling):
-            return 1
+        to = channel.stream.reach(channel.dest + channel.moved, count, WRITE)
+        at = 0
+        if not filling:
+            at = channel.stream.reach(channel.source + channel.moved, count, READ)
+        overlaps = not filling and channel.portion_reads + channel.portion_writes > 2 and to > at and to - at < count
+        if channel.armed or at < 0 or to < 0 or overlaps:
+            if self.one_by_one(channel, count, filling):
+                return 1
+        elif filling:
+            self.fill(channel.source, channel.moved, to, count)
+        else:
+            move(self.ram, to, at, count)
         if self.trace.on:
             self.tell(channel, count)
         return 0

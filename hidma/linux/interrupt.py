@@ -160,6 +160,15 @@ class Waiting:
         tasklet.next = None
         return tasklet
 
+    def tasklets(self) -> list[TaskletStruct]:
+        """Those that wait, the next one first."""
+        found = []
+        tasklet = self.head
+        while tasklet is not None:
+            found.append(tasklet)
+            tasklet = tasklet.next
+        return found
+
 
 class Gic(IrqController):
     """The interrupts of one kernel, by number."""

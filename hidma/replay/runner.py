@@ -290,7 +290,7 @@ class Player:
         cpu = sched.running_cpu()
         context = cpu.hardirq, cpu.softirq, cpu.bh_off
         cpu.hardirq = cpu.softirq = cpu.bh_off = 0
-        for tasklet in self.kernel.gic.tasklets[cpu.number]:
+        for tasklet in self.kernel.gic.waiting[cpu.number].tasklets():
             tasklet.running = 0
         try:
             self.kernel.gic.softirq(cpu)
