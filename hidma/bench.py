@@ -177,6 +177,7 @@ class Bench:
                     for k in range(batch):
                         offset = ((at + k) % slots) * length
                         tx = dmaengine_prep_dma_memcpy(chan, dest + offset, src + offset, length, FLAGS)
+                        assert tx is not None
                         tx.callback = callback
                         dmaengine_submit(tx)
                     dma_async_issue_pending(chan)

@@ -14,7 +14,9 @@ from hidma import _mode
 
 ROOT = Path(__file__).resolve().parent.parent
 # these start processes of their own, in the mode that they want, or do not run the port at all
-INDEPENDENT = ("test_modes.py", "test_packaging.py", "test_docs.py", "test_mount.py", "test_firmware.py", "test_floors.py", "test_bench.py")
+INDEPENDENT = (
+    "test_modes.py", "test_packaging.py", "test_docs.py", "test_mount.py", "test_firmware.py", "test_floors.py", "test_bench.py",
+)
 
 
 @pytest.mark.slow
