@@ -1,57 +1,63 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Firmware: a device tree (.dts, .dtb or a bundled board) read, checked, and turned into the hardware it describes.
+"""Firmware: a device tree (.dts, .dtb) or ACPI tables (.asl, .aml) or a bundled board, read, checked, and turned into the
+hardware it describes.
 
-:func:`load` reads a tree, :func:`describe` says what hardware must be built for it, :func:`check` and
-:func:`explain_unbound` say in sentences what the drivers will meet there, :func:`dump` writes a tree as a blob.
-It builds nothing itself and imports neither the hardware model nor the Linux slice.
+:func:`load` reads it, :func:`describe` says what hardware must be built for it, :func:`check` and :func:`explain_unbound`
+say in sentences what the drivers will meet there, :func:`devices` gives the devices of an ACPI namespace, :func:`dump`
+writes a tree as a blob. It builds nothing itself and imports neither the hardware model nor the Linux slice.
 """
 
+from hidma.firmware.acpi import DeviceObject, devices
+from hidma.firmware.aml import Namespace, Object, Table
 from hidma.firmware.board import (
     Board,
     Channel,
     Core,
     Device,
     Management,
-    check,
-    describe,
     explain_unbound,
 )
 from hidma.firmware.fdt import (
-    BOARDS,
     FirmwareError,
     Interrupt,
     Node,
     Reference,
     Region,
     Tree,
-    bundled,
     dump,
-    load,
-    parse,
     text,
     u32,
     u64,
 )
+from hidma.firmware.resources import Descriptor
+from hidma.firmware.source import BOARDS, bundled, check, describe, load, model, parse
 
 __all__ = [
     "BOARDS",
     "Board",
     "Channel",
     "Core",
+    "Descriptor",
     "Device",
+    "DeviceObject",
     "FirmwareError",
     "Interrupt",
     "Management",
+    "Namespace",
     "Node",
+    "Object",
     "Reference",
     "Region",
+    "Table",
     "Tree",
     "bundled",
     "check",
     "describe",
+    "devices",
     "dump",
     "explain_unbound",
     "load",
+    "model",
     "parse",
     "text",
     "u32",

@@ -116,7 +116,7 @@ class Object:
     @property
     def path(self) -> str:
         """Path as ASL writes it, without underscores that only fill up: ``\\_SB.DMA0``."""
-        return "\\" + ".".join(trimmed(name) for name in self.full_path[1:].split("."))
+        return "\\" + ".".join(trimmed(name) for name in self.full_path[1:].split(".") if name)
 
     def child(self, name: str) -> Object | None:
         """The object of this name right below, None if there is none; an alias gives what it stands for."""
@@ -195,6 +195,8 @@ class Namespace:
     tables: tuple[Table, ...]
     root: Object
     data: bytes = field(repr=False)
+    remarks: list[str] = field(default_factory=list, repr=False)
+    """What was left out of the initialisation, and why."""
     devices: Any = field(default=None, repr=False)
     """Kept by :func:`hidma.firmware.acpi.devices`."""
 
@@ -232,7 +234,7 @@ class Namespace:
         target = node if name is None else node.child(name.ljust(4, "_"))
         if target is None:
             return None
-        return _Interpreter(self).final(target)
+        return Interpreter(self).evaluate(target)
 
     def buffer_offset(self, node: Object, name: str) -> int | None:
         """Where the bytes of a buffer that is no method's stand in the file, None if it is something else."""
@@ -270,7 +272,7 @@ def parse(data: bytes, source: str = "ACPI table") -> Namespace:
     root.children["_OSI"] = Object("_OSI", "method", root, value=Code(0, 0, 1))
     root.children["_REV"] = Object("_REV", "name", root, value=2)
     namespace = Namespace(source, tuple(tables), root, data)
-    interpreter = _Interpreter(namespace)
+    interpreter = Interpreter(namespace)
     for table in tables:
         interpreter.block(table.offset + HEADER_BYTES, table.offset + table.length, root, None)
     interpreter.initialise()
@@ -311,8 +313,11 @@ def _table(data: bytes, at: int, source: str) -> Table:
                  creator_revision, data[at:at + length])
 
 
-class _Interpreter:
-    """Executes AML where it stands in the file. ``at`` is always an offset in the file, ``end`` that of the block."""
+class Interpreter:
+    """Executes AML where it stands in the file. ``at`` is always an offset in the file, ``end`` that of the block.
+
+    An object may be asked for many values; it counts all steps together, so that the work on one file has an end.
+    """
 
     def __init__(self, namespace: Namespace) -> None:
         self.namespace = namespace
@@ -326,6 +331,7 @@ class _Interpreter:
     # --- reading ----------------------------------------------------------------------------------------------
 
     def bad(self, at: int, what: str) -> FirmwareError:
+        """What is wrong, with its offset."""
         return FirmwareError(f"{self.namespace.source}: offset {at:#x}: {what}.")
 
     def number(self, at: int, end: int, size: int) -> int:
@@ -434,7 +440,7 @@ class _Interpreter:
             if node.kind in ("device", "processor", "thermal"):
                 status = node.child("_STA")
                 if status is not None:
-                    present = self.final(status)
+                    present = self.tried(status)
                     if isinstance(present, int) and not present & 9:
                         continue
                     if isinstance(present, int) and not present & 1:
@@ -442,14 +448,26 @@ class _Interpreter:
                         continue
             ini = node.child("_INI")
             if ini is not None and ini.kind == "method":
-                self.final(ini)
+                self.tried(ini)
             if node.kind != "method":
                 waiting.extend(reversed(node.children.values()))
 
+    def tried(self, node: Object) -> Any:
+        """Evaluate what a kernel could pass over; what is wrong becomes a remark."""
+        try:
+            return self.evaluate(node)
+        except FirmwareError as error:
+            if node.name == "_INI":
+                self.namespace.remarks.append(f"{error.sentence.rstrip('.')}; Linux could go on from here, and the rest of "
+                                              f"{node.path} is left out.")
+            return None
+
     # --- evaluating -------------------------------------------------------------------------------------------
 
-    def final(self, node: Object) -> Any:
-        """Value of an object for somebody outside: :meth:`Namespace.evaluate`."""
+    def evaluate(self, node: Object) -> Any:
+        """Value of an object for somebody outside, as :meth:`Namespace.evaluate` gives it; the steps of all are counted
+        together."""
+        self.nesting = 0
         return self.plain(self.value_of(node, node.offset, []), node.offset, 0)
 
     def plain(self, value: Any, at: int, depth: int) -> Any:
@@ -1143,40 +1161,40 @@ class _Interpreter:
         return NOWHERE, behind
 
 
-Handler = Callable[[_Interpreter, int, int, int, Object, "Frame | None", int], tuple[Any, int]]
+Handler = Callable[[Interpreter, int, int, int, Object, "Frame | None", int], tuple[Any, int]]
 HANDLERS: dict[int, Handler] = {
-    **dict.fromkeys((0x00, 0x01, 0x0A, 0x0B, 0x0C, 0x0E, 0xFF, 0x5B30), _Interpreter.constant),
-    **dict.fromkeys(range(0x60, 0x6F), _Interpreter.local),
-    **dict.fromkeys((0x5B82, 0x5B83, 0x5B84, 0x5B85), _Interpreter.device),
-    **dict.fromkeys((0x5B01, 0x5B02, 0x5B80), _Interpreter.simple),
-    **dict.fromkeys((0x5B81, 0x5B86, 0x5B87), _Interpreter.fields),
-    **dict.fromkeys((0x8A, 0x8B, 0x8C, 0x8D, 0x8F, 0x5B13), _Interpreter.create_field),
-    **dict.fromkeys((0x9F, 0xA3, 0xA4, 0xA5, 0xCC), _Interpreter.flow),
-    **dict.fromkeys((0x70, 0x9D), _Interpreter.store),
-    **dict.fromkeys((0x72, 0x74, 0x77, 0x78, 0x79, 0x7A, 0x7B, 0x7C, 0x7D, 0x7E, 0x7F, 0x85), _Interpreter.binary),
-    **dict.fromkeys((0x80, 0x81, 0x82), _Interpreter.unary),
-    **dict.fromkeys((0x75, 0x76), _Interpreter.count),
-    **dict.fromkeys((0x90, 0x91, 0x92, 0x93, 0x94, 0x95), _Interpreter.logic),
-    **dict.fromkeys((0x96, 0x97, 0x98, 0x99, 0x9C), _Interpreter.convert),
-    **dict.fromkeys((0x73, 0x84), _Interpreter.concatenate),
-    **dict.fromkeys((0x71, 0x5B12), _Interpreter.reference),
-    **dict.fromkeys((0x87, 0x8E), _Interpreter.size_of),
-    **dict.fromkeys((0x86, 0x5B21, 0x5B22, 0x5B23, 0x5B27), _Interpreter.synchronise),
-    0x06: _Interpreter.alias,
-    0x08: _Interpreter.name_op,
-    0x0D: _Interpreter.string,
-    0x10: _Interpreter.scope_op,
-    0x11: _Interpreter.buffer,
-    0x12: _Interpreter.package,
-    0x13: _Interpreter.package,
-    0x14: _Interpreter.method,
-    0x15: _Interpreter.external,
-    0x83: _Interpreter.dereference,
-    0x88: _Interpreter.index,
-    0x9E: _Interpreter.mid,
-    0xA0: _Interpreter.if_op,
-    0xA2: _Interpreter.while_op,
-    0x5B31: _Interpreter.debug,
+    **dict.fromkeys((0x00, 0x01, 0x0A, 0x0B, 0x0C, 0x0E, 0xFF, 0x5B30), Interpreter.constant),
+    **dict.fromkeys(range(0x60, 0x6F), Interpreter.local),
+    **dict.fromkeys((0x5B82, 0x5B83, 0x5B84, 0x5B85), Interpreter.device),
+    **dict.fromkeys((0x5B01, 0x5B02, 0x5B80), Interpreter.simple),
+    **dict.fromkeys((0x5B81, 0x5B86, 0x5B87), Interpreter.fields),
+    **dict.fromkeys((0x8A, 0x8B, 0x8C, 0x8D, 0x8F, 0x5B13), Interpreter.create_field),
+    **dict.fromkeys((0x9F, 0xA3, 0xA4, 0xA5, 0xCC), Interpreter.flow),
+    **dict.fromkeys((0x70, 0x9D), Interpreter.store),
+    **dict.fromkeys((0x72, 0x74, 0x77, 0x78, 0x79, 0x7A, 0x7B, 0x7C, 0x7D, 0x7E, 0x7F, 0x85), Interpreter.binary),
+    **dict.fromkeys((0x80, 0x81, 0x82), Interpreter.unary),
+    **dict.fromkeys((0x75, 0x76), Interpreter.count),
+    **dict.fromkeys((0x90, 0x91, 0x92, 0x93, 0x94, 0x95), Interpreter.logic),
+    **dict.fromkeys((0x96, 0x97, 0x98, 0x99, 0x9C), Interpreter.convert),
+    **dict.fromkeys((0x73, 0x84), Interpreter.concatenate),
+    **dict.fromkeys((0x71, 0x5B12), Interpreter.reference),
+    **dict.fromkeys((0x87, 0x8E), Interpreter.size_of),
+    **dict.fromkeys((0x86, 0x5B21, 0x5B22, 0x5B23, 0x5B27), Interpreter.synchronise),
+    0x06: Interpreter.alias,
+    0x08: Interpreter.name_op,
+    0x0D: Interpreter.string,
+    0x10: Interpreter.scope_op,
+    0x11: Interpreter.buffer,
+    0x12: Interpreter.package,
+    0x13: Interpreter.package,
+    0x14: Interpreter.method,
+    0x15: Interpreter.external,
+    0x83: Interpreter.dereference,
+    0x88: Interpreter.index,
+    0x9E: Interpreter.mid,
+    0xA0: Interpreter.if_op,
+    0xA2: Interpreter.while_op,
+    0x5B31: Interpreter.debug,
 }
 """What executes each opcode; one of two bytes is 0x5B00 plus the second."""
 

@@ -9,11 +9,12 @@ creates no Linux device.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
+from hidma.firmware.aml import Namespace
 from hidma.firmware.fdt import FirmwareError, Interrupt, Node, Region, Tree
 
 MANAGEMENT = "qcom,hidma-mgmt-1.0"
@@ -47,13 +48,17 @@ MANAGEMENT_PROPERTIES = (
 
 @dataclass(frozen=True)
 class Device:
-    """Something with registers: an IOMMU, an interrupt controller, an Ethernet device."""
+    """Something with registers: an IOMMU, an interrupt controller, an Ethernet device.
+
+    ``node`` of this and the other parts of a board is where the firmware describes it: a
+    :class:`~hidma.firmware.fdt.Node`, or with ACPI a :class:`~hidma.firmware.acpi.DeviceObject`.
+    """
 
     path: str
     compatible: tuple[str, ...]
     regs: tuple[Region, ...]
     interrupts: tuple[Interrupt, ...] = field(repr=False, compare=False)
-    node: Node = field(repr=False, compare=False)
+    node: Any = field(repr=False, compare=False)
 
     @property
     def irqs(self) -> tuple[int, ...]:
@@ -70,8 +75,8 @@ class Management:
     irq: int
     dma_channels: int | None
     core: int
-    properties: dict[str, bytes] = field(repr=False, compare=False)
-    node: Node = field(repr=False, compare=False)
+    properties: dict[str, Any] = field(repr=False, compare=False)
+    node: Any = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ class Channel:
     management: str | None
     iommu: str | None
     desc_count: int | None
-    node: Node = field(repr=False, compare=False)
+    node: Any = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ class Board:
     iommus: tuple[Device, ...]
     interrupt_controller: Device | None
     other: tuple[Device, ...]
-    tree: Tree = field(repr=False, compare=False)
+    tree: Tree | Namespace = field(repr=False, compare=False)
 
     @property
     def managements(self) -> tuple[Management, ...]:
@@ -202,7 +207,7 @@ class _Describer:
         iommus = tuple(self.device(node) for node in tree.compatible(*IOMMUS) if node.enabled)
         other = tuple(self.device(node) for node in tree.compatible(*OTHERS) if node.enabled)
         controller = self.controller_of(enabled)
-        self.overlaps(memory)
+        refuse_overlaps(self.taken, memory, "reg", "memory node", _is_hidma)
         cpus = self.cpus(GUEST_CPUS if not managements else HOST_CPUS)
         return Board(tree.source, tuple(memory), cpus, cores, iommus, controller, other, tree)
 
@@ -418,26 +423,48 @@ class _Describer:
                                        "its own.")
         return iommu, cells[0]
 
-    def overlaps(self, memory: list[Region]) -> None:
-        spans: list[tuple[Region, Node | None]] = [*self.taken, *((region, None) for region in memory)]
-        spans.sort(key=lambda span: span[0])
-        last: tuple[Region, Node | None] | None = None
-        for region, node in spans:
-            if last is not None and last[0].overlaps(region):
-                before, owner = last
-                if node is None and owner is None:
-                    continue
-                if node is None or owner is None:
-                    registers, who, ram = (region, node, before) if node is not None else (before, owner, region)
-                    assert who is not None
-                    raise who.error("reg", f"{registers} overlaps the RAM at {ram}; give the registers addresses "
-                                           "outside every memory node.")
-                if node is not owner or _is_hidma(node):
-                    whose = f"of {owner.path}" if owner is not node else "of the same reg"
-                    raise node.error("reg", f"{region} overlaps {before} {whose}; give every register block addresses "
-                                            "of its own.")
-            if last is None or region.end > last[0].end:
-                last = (region, node)
+
+class Owner(Protocol):
+    """What has registers: a node of a device tree, or an ACPI device."""
+
+    @property
+    def path(self) -> str: ...
+
+    def error(self, prop: str | None, sentence: str) -> FirmwareError: ...
+
+
+def refuse_overlaps(taken: Iterable[tuple[Region, Owner]], memory: Iterable[Region], prop: str, ram: str,
+                    strict: Callable[[Any], bool]) -> None:
+    """Refuse registers that overlap RAM or the registers of somebody else.
+
+    Parameters:
+        taken: register blocks and whose they are.
+        memory: RAM.
+        prop: what gives the registers, for the sentence: ``reg`` or ``_CRS``.
+        ram: what gives RAM, for the sentence.
+        strict: whether two blocks of this owner may not overlap either.
+
+    Raises FirmwareError.
+    """
+    spans: list[tuple[Region, Owner | None]] = [*taken, *((region, None) for region in memory)]
+    spans.sort(key=lambda span: span[0])
+    last: tuple[Region, Owner | None] | None = None
+    for region, owner in spans:
+        if last is not None and last[0].overlaps(region):
+            before, other = last
+            if owner is None and other is None:
+                continue
+            if owner is None or other is None:
+                registers, who, there = (region, owner, before) if owner is not None else (before, other, region)
+                assert who is not None
+                raise who.error(prop, f"{registers} overlaps the RAM at {there}; give the registers addresses outside "
+                                      f"every {ram}.")
+            if owner is not other or strict(owner):
+                whose = f"of {other.path}" if other is not owner else f"of the same {prop}"
+                raise owner.error(prop, f"{region} overlaps {before} {whose}; give every register block addresses "
+                                        "of its own.")
+        if last is None or region.end > last[0].end:
+            last = (region, owner)
 
 
 def _is_hidma(node: Node) -> bool:
@@ -496,11 +523,13 @@ def explain_unbound(board: Board) -> list[str]:
     """Say of each channel below a management node why no driver binds to it, where none does.
 
     V14 creates these devices itself and never sets of_node, so ``compatible`` is not looked at and the driver `hidma`
-    finds its device by name only (row 27; hidma_mgmt.c hidma_mgmt_of_populate_channels()). Returns one sentence per
-    channel.
+    finds its device by name only (row 27; hidma_mgmt.c hidma_mgmt_of_populate_channels()). With ACPI the devices are made
+    by the ACPI core, with their companions, and there is nothing to explain. Returns one sentence per channel.
     """
+    if not isinstance(board.tree, Tree):
+        return []
     numbers = {id(child): number for _, child, number in _populated(board.tree)}
-    sentences = []
+    sentences: list[str] = []
     for channel in board.channels:
         if channel.management is None or channel.name == CHANNEL_NAME:
             continue

@@ -22,7 +22,6 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 from typing import NamedTuple
 
 FDT_MAGIC = 0xD00DFEED
@@ -49,15 +48,13 @@ GIC_SPIS = 988
 GIC_PPIS = 16
 """Private peripheral interrupts of a GIC: interrupt IDs 16 to 31."""
 DTC_SECONDS = 30
+"""How long a compiler, dtc or iasl, may run."""
 DTC_BYTES = 1 << 30
-"""Address space that dtc may use: an /incbin/ of an endless file would take all."""
-
-BOARDS = ("host", "guest", "binding-example")
-"""Boards that come with the package, each as .dts and .dtb."""
+"""Address space that a compiler may use: an /incbin/ of an endless file would take all."""
+ENOENT = errno_codes.ENOENT
 
 _HEADER_V16 = 36
 _HEADER_V17 = 40
-_DIRECTORY = Path(__file__).resolve().parent.parent / "boards"
 
 
 class FirmwareError(OSError, ValueError):
@@ -515,49 +512,21 @@ class Tree:
         return handle
 
 
-def load(path: str | os.PathLike[str]) -> Tree:
-    """Read a device tree.
+def read_file(name: str, boards: tuple[str, ...]) -> bytes:
+    """The bytes of a firmware file. ``boards`` are the names that could have been meant.
 
-    Parameters:
-        path: a .dtb (read here), a .dts (compiled by dtc, which must be installed), or the name of a bundled board.
-            The content tells a .dtb from a .dts. A bundled name wins over a file of the same name; ``./host`` is the
-            file.
-
-    Returns the tree. Raises FirmwareError: no such file (its errno), no device tree, damaged, no dtc, or dtc's refusal.
+    Raises FirmwareError: no such file (its errno), not regular, too large.
     """
-    name = os.fspath(path)
-    if name in BOARDS:
-        return parse(bundled(name).read_bytes(), f"{name}.dtb")
-    data = _read(name)
-    if data[:4] == FDT_MAGIC.to_bytes(4, "big"):
-        return parse(data, name)
-    if data[:4] in (b"DSDT", b"SSDT"):
-        raise FirmwareError(f"{name}: this is an ACPI table ({data[:4].decode()}) where a device tree is expected; "
-                            "give a .dtb or a .dts.")
-    if name.endswith((".dts", ".dtsi")) or b"/dts-v1/" in data:
-        return parse(_compile(name, data), name)
-    start = data[:4].hex(" ") or "nothing"
-    raise FirmwareError(f"{name}: this is no device tree, it begins with {start}; a .dtb begins with d0 0d fe ed and "
-                        "a .dts contains /dts-v1/.")
-
-
-def bundled(name: str, suffix: str = ".dtb") -> Path:
-    """Path of a bundled board's file (``.dtb`` or ``.dts``)."""
-    return _DIRECTORY / f"{name}{suffix}"
-
-
-def _read(name: str) -> bytes:
     try:
         if not stat.S_ISREG(os.stat(name).st_mode):
-            raise FirmwareError(f"{name}: this is no regular file; give a .dtb or a .dts.")
+            raise FirmwareError(f"{name}: this is no regular file; give a .dtb, .dts, .aml or .asl.")
         with open(name, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FirmwareError:
         raise
     except FileNotFoundError:
         raise FirmwareError(f"{name}: no such file, and no bundled board has this name; bundled are "
-                            f"{', '.join(BOARDS)}.",
-                            errno_codes.ENOENT) from None
+                            f"{', '.join(boards)}.", ENOENT) from None
     except (OSError, ValueError) as error:
         code = getattr(error, "errno", None) or errno_codes.EINVAL
         raise FirmwareError(f"{name}: it cannot be read ({os.strerror(code)}).", code) from None
@@ -567,40 +536,50 @@ def _read(name: str) -> bytes:
     return data
 
 
-_DTC_PLACE = re.compile(r"^(?:Error: )?(?P<file>.+?):(?P<line>\d+)\.(?P<column>\d+)\S*?:? "
-                        r"(?:ERROR \([^)]*\): )?(?P<text>.*)$")
+def run_compiler(name: str, command: list[str]) -> tuple[int, bytes, bytes]:
+    """Run a compiler for the file ``name``, with limits: its status, what it wrote and what it complained.
 
-
-def _compile(name: str, source: bytes) -> bytes:
-    """Blob that dtc makes of a source. ``source`` is its content, for explaining a failure."""
-    dtc = shutil.which("dtc")
-    if dtc is None:
-        raise FirmwareError(f"{name}: a device tree source needs the compiler dtc, which is not installed; install "
-                            "Debian's package device-tree-compiler (apt-get install device-tree-compiler), or give "
-                            "the board as a .dtb, which needs no compiler.", errno_codes.ENOENT)
+    Raises FirmwareError if it cannot be run or does not end.
+    """
+    program = os.path.basename(command[0])
     try:
-        process = subprocess.Popen([dtc, "-q", "-I", "dts", "-O", "dtb", "--", name], stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "LC_ALL": "C"})
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   env={**os.environ, "LC_ALL": "C"})
     except OSError as error:
         code = error.errno or errno_codes.EINVAL
-        raise FirmwareError(f"{name}: dtc could not be run ({os.strerror(code)}).", code) from None
+        raise FirmwareError(f"{name}: {program} could not be run ({os.strerror(code)}).", code) from None
     with process:
         # Where it has ended already, or there is no such call, the time limit still holds.
         with contextlib.suppress(OSError, AttributeError):
             resource.prlimit(process.pid, resource.RLIMIT_AS, (DTC_BYTES, DTC_BYTES))
         try:
-            blob, complaint = process.communicate(timeout=DTC_SECONDS)
+            out, complaint = process.communicate(timeout=DTC_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
-            raise FirmwareError(f"{name}: dtc did not end within {DTC_SECONDS} seconds.",
+            raise FirmwareError(f"{name}: {program} did not end within {DTC_SECONDS} seconds.",
                                 errno_codes.ETIMEDOUT) from None
-    if process.returncode == 0:
+    return process.returncode, out, complaint
+
+
+_DTC_PLACE = re.compile(r"^(?:Error: )?(?P<file>.+?):(?P<line>\d+)\.(?P<column>\d+)\S*?:? "
+                        r"(?:ERROR \([^)]*\): )?(?P<text>.*)$")
+
+
+def compile_dts(name: str, source: bytes) -> bytes:
+    """Blob that dtc makes of a source. ``source`` is its content, for explaining a failure."""
+    dtc = shutil.which("dtc")
+    if dtc is None:
+        raise FirmwareError(f"{name}: a device tree source needs the compiler dtc, which is not installed; install "
+                            "Debian's package device-tree-compiler (apt-get install device-tree-compiler), or give "
+                            "the board as a .dtb, which needs no compiler.", ENOENT)
+    status, blob, complaint = run_compiler(name, [dtc, "-q", "-I", "dts", "-O", "dtb", "--", name])
+    if status == 0:
         return blob
     lines = [line.strip() for line in complaint.decode("utf-8", "replace").splitlines()]
     complaints = [line for line in lines if line.startswith("Error:") or "ERROR (" in line]
     complaints = complaints or [line for line in lines if line.startswith("FATAL ERROR: ")]
     if not complaints:
-        raise FirmwareError(f"{name}: dtc failed with status {process.returncode} and said nothing.")
+        raise FirmwareError(f"{name}: dtc failed with status {status} and said nothing.")
     said = complaints[0][:500].removeprefix("FATAL ERROR: ")
     place = _DTC_PLACE.match(said)
     if place is None:

@@ -1,0 +1,597 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""From an ACPI namespace to the devices in it, and from these to the hardware they describe: the same board that
+:mod:`hidma.firmware.board` finds in a device tree.
+
+It stands for what ``drivers/acpi/scan.c`` and ``drivers/acpi/property.c`` of Linux 4.5 read of a device (_HID, _CID, _UID,
+_STA, _CCA, _DSD, _CRS), and for the board itself, which no C file of the series is. It creates no Linux device. A board
+is refused only where it cannot be a machine; what V14 stumbles over is said by :func:`check`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from hidma.firmware import board as fdt_board
+from hidma.firmware.aml import Interpreter, Namespace, Object
+from hidma.firmware.board import (
+    ADDRESS_BITS,
+    CHANNEL,
+    GUEST_CPUS,
+    HOST_CPUS,
+    IOMMUS,
+    LATER_CHANNELS,
+    MANAGEMENT,
+    MANAGEMENT_PROPERTIES,
+    MAX_CHANNELS,
+    MAX_CPUS,
+    OTHERS,
+    PAGE_SIZE,
+    Board,
+    Channel,
+    Core,
+    Device,
+    Management,
+    refuse_overlaps,
+)
+from hidma.firmware.fdt import FirmwareError, Interrupt, Region
+from hidma.firmware.resources import Descriptor, decode
+
+MANAGEMENT_HID = "QCOM8060"
+CHANNEL_HID = "QCOM8061"
+LATER_HIDS = ("QCOM8062", "QCOM8063")
+"""Channels that V14 does not know."""
+PROCESSOR_HID = "ACPI0007"
+MEMORY_HID = "PNP0C80"
+DEVICE_TREE_HID = "PRP0001"
+"""A device that is what its ``compatible`` in _DSD says (ACPI_DT_NAMESPACE_HID)."""
+DEFAULT_MEMORY = Region(0x80000000, 0x10000000)
+"""RAM where no PNP0C80 says any: a real machine's is in the memory map of EFI."""
+PROPERTIES_UUID = bytes.fromhex("14d8ffdaba6e8c4d8a91bc9bbf4aa301")
+"""daffd814-6eba-4d8c-8a91-bc9bbf4aa301: device properties."""
+
+STA_PRESENT = 1
+STA_FUNCTIONING = 8
+STA_DEFAULT = 0xF
+GIC_LINES = range(32, 1020)
+"""Numbers of shared interrupts of a GIC."""
+MAX_DEVICES = 4096
+IDENTIFIER = re.compile(r"[!-.0-~]{1,32}")
+DEVICE_KINDS = ("device", "processor", "power", "thermal")
+SCAN_HIDS = {"processor": "LNXCPU", "power": "LNXPOWER", "thermal": "LNXTHERM"}
+"""IDs that Linux gives to what has none of its own."""
+
+
+@dataclass(eq=False, repr=False)
+class DeviceObject:
+    """A device of the namespace, as Linux reads it.
+
+    ``hid`` and ``uid`` are text, None without _HID and _UID; ``sta`` is what _STA gives and ``cca`` what _CCA gives, None
+    without; ``properties`` are those of _DSD: int, str, or lists of int, str and Object; ``description`` is _STR;
+    ``platform`` says whether a platform device is made of it (it has a _HID); ``problem`` is the sentence why it was left
+    out.
+    """
+
+    namespace: Namespace
+    object: Object
+    parent: DeviceObject | None
+    hid: str | None = None
+    uid: str | None = None
+    cids: list[str] = field(default_factory=list)
+    sta: int | None = None
+    cca: int | None = None
+    description: str | None = None
+    properties: dict[str, Any] = field(default_factory=dict)
+    bad_dsd: bool = False
+    descriptors: list[Descriptor] = field(default_factory=list)
+    children: list[DeviceObject] = field(default_factory=list)
+    platform: bool = False
+    problem: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<DeviceObject {self.path}>"
+
+    @property
+    def path(self) -> str:
+        """Path as ASL writes it."""
+        return self.object.path
+
+    @property
+    def ids(self) -> list[str]:
+        """_HID, then _CID."""
+        return ([self.hid] if self.hid is not None else []) + self.cids
+
+    @property
+    def status(self) -> int:
+        """What _STA gives, or what a device without it counts as."""
+        return STA_DEFAULT if self.sta is None else self.sta
+
+    @property
+    def present(self) -> bool:
+        """Whether Linux goes on with it and with what is below: it is present, or functioning, and so is all above."""
+        device: DeviceObject | None = self
+        while device is not None:
+            if not device.status & (STA_PRESENT | STA_FUNCTIONING):
+                return False
+            device = device.parent
+        return True
+
+    @property
+    def coherent(self) -> int | None:
+        """_CCA of the topmost device above that has one, else its own; None where none says it."""
+        above = self.parent.coherent if self.parent is not None else None
+        return self.cca if above is None else above
+
+    @property
+    def compatible(self) -> tuple[str, ...]:
+        """Strings of the property ``compatible``."""
+        value = self.properties.get("compatible", ())
+        return tuple(s for s in ([value] if isinstance(value, str) else value if isinstance(value, list) else ())
+                     if isinstance(s, str))
+
+    @property
+    def memory(self) -> list[Region]:
+        """Memory of _CRS, in its order."""
+        return [Region(*d.memory) for d in self.descriptors if d.memory is not None and d.memory[1]]
+
+    @property
+    def interrupts(self) -> list[tuple[int, bool]]:
+        """Interrupts of _CRS, in its order: number, and whether it is an edge."""
+        return [(irq, d.edge) for d in self.descriptors for irq in d.irqs]
+
+    def is_a(self, hids: tuple[str, ...], compatible: tuple[str, ...] = ()) -> bool:
+        """Whether one of these IDs, or (below PRP0001) of these ``compatible`` strings, is its own."""
+        ids = self.ids
+        return any(hid in ids for hid in hids) or (
+            DEVICE_TREE_HID in ids and any(name in compatible for name in self.compatible))
+
+    def number(self, name: str) -> int | None:
+        """A property of 32 bits, None if there is none."""
+        value = self.properties.get(name)
+        if isinstance(value, list) and value:
+            value = value[0]
+        return value if isinstance(value, int) and value <= 0xFFFFFFFF else None
+
+    def error(self, name: str | None, sentence: str) -> FirmwareError:
+        """A FirmwareError that names file, offset and path in front of the sentence."""
+        return self.namespace.error(self.object, name, sentence)
+
+    def say(self, name: str | None, sentence: str) -> str:
+        """The sentence with file, offset and path in front of it."""
+        return self.namespace.say(self.object, name, sentence)
+
+    def walk(self) -> Iterator[DeviceObject]:
+        """This device and all below it."""
+        waiting = [self]
+        while waiting:
+            device = waiting.pop()
+            yield device
+            waiting.extend(reversed(device.children))
+
+
+def devices(namespace: Namespace) -> DeviceObject:
+    """The devices of a namespace: the root, below which all stand as acpi_bus_scan() finds them.
+
+    Raises FirmwareError if an object of a HIDMA device, an IOMMU, a CPU or RAM is not what it must be. Another device with
+    such an object is left out, and ``problem`` says why.
+    """
+    if namespace.devices is None:
+        namespace.devices = _Scanner(namespace).root()
+    root: DeviceObject = namespace.devices
+    return root
+
+
+def eisa_id(number: int) -> str | None:
+    """The text of a compressed EISA ID, as EisaId() of ASL makes it from seven characters; None if it is none."""
+    swapped = int.from_bytes((number & 0xFFFFFFFF).to_bytes(4, "little"), "big")
+    letters = [chr(0x40 + (swapped >> shift & 0x1F)) for shift in (26, 21, 16)]
+    if swapped >> 31 or not all("A" <= letter <= "Z" for letter in letters) or number > 0xFFFFFFFF:
+        return None
+    return f"{''.join(letters)}{swapped & 0xFFFF:04X}"
+
+
+class _Scanner:
+    def __init__(self, namespace: Namespace) -> None:
+        self.namespace = namespace
+        self.interpreter = Interpreter(namespace)
+
+    def root(self) -> DeviceObject:
+        top = DeviceObject(self.namespace, self.namespace.root, None, "LNXSYSTM")
+        count = 0
+        waiting: list[tuple[Object, DeviceObject]] = [(child, top) for child in
+                                                      reversed(self.namespace.root.children.values())]
+        while waiting:
+            node, above = waiting.pop()
+            if node.kind in DEVICE_KINDS:
+                count += 1
+                if count > MAX_DEVICES:
+                    raise self.namespace.error(node, None, f"it is one device too many; {MAX_DEVICES} are read.")
+                device = self.device(node, above)
+                above.children.append(device)
+                above = device
+            elif node.kind != "scope":
+                continue
+            waiting.extend((child, above) for child in reversed(node.children.values()))
+        return top
+
+    def device(self, node: Object, above: DeviceObject) -> DeviceObject:
+        device = DeviceObject(self.namespace, node, above)
+        if node.kind != "device":
+            device.hid = SCAN_HIDS[node.kind]
+        elif node.parent is self.namespace.root and node.name in ("_SB_", "_TZ_"):
+            device.hid = "LNXSYBUS"
+            return device
+        ours = False
+        try:
+            self.identify(device)
+            ours = device.is_a((MANAGEMENT_HID, CHANNEL_HID, *LATER_HIDS, PROCESSOR_HID, MEMORY_HID, DEVICE_TREE_HID))
+            self.read(device)
+        except FirmwareError as error:
+            if ours or node.kind == "processor":
+                raise
+            device.problem = error.sentence
+            device.sta = 0
+            device.descriptors = []
+        return device
+
+    def value(self, device: DeviceObject, name: str, kinds: tuple[type, ...], right: str) -> Any:
+        """What an object below a device gives, None if it is not there."""
+        child = device.object.child(name)
+        if child is None:
+            return None
+        value = self.interpreter.evaluate(child)
+        if not isinstance(value, kinds) or value is None:
+            raise device.error(name, f"it gives {_kind(value)}; right is {right}.")
+        return value
+
+    def identifier(self, device: DeviceObject, name: str, value: Any) -> str:
+        text = eisa_id(value) if isinstance(value, int) else value
+        if not isinstance(text, str) or not IDENTIFIER.fullmatch(text):
+            shown = f"{value:#x}" if isinstance(value, int) else _kind(value) if not isinstance(value, str) else repr(value)
+            raise device.error(name, f"{shown} is no hardware ID; one is a string such as \"{CHANNEL_HID}\" or "
+                                     "EisaId (\"PNP0C80\").")
+        return text
+
+    def identify(self, device: DeviceObject) -> None:
+        hid = self.value(device, "_HID", (int, str), f"a string such as \"{CHANNEL_HID}\", or EisaId (\"PNP0C80\")")
+        if hid is not None:
+            device.hid = self.identifier(device, "_HID", hid)
+            device.platform = device.object.kind == "device"
+        cid = self.value(device, "_CID", (int, str, list), "an ID or a package of them")
+        for value in cid if isinstance(cid, list) else [] if cid is None else [cid]:
+            device.cids.append(self.identifier(device, "_CID", value))
+
+    def read(self, device: DeviceObject) -> None:
+        device.sta = self.value(device, "_STA", (int,), "an integer such as 0x0F")
+        if not device.present:
+            return
+        uid = self.value(device, "_UID", (int, str), "an integer or a string")
+        device.uid = None if uid is None else str(uid)
+        device.cca = self.value(device, "_CCA", (int,), "0 or 1")
+        text = self.value(device, "_STR", (bytes,), "a buffer, as Unicode (\"...\") makes it")
+        if text is not None:
+            device.description = text[:len(text) // 2 * 2].decode("utf-16-le", "replace").split("\0")[0]
+        dsd = device.object.child("_DSD")
+        if dsd is not None:
+            found = properties_of(self.interpreter.evaluate(dsd))
+            device.bad_dsd = found is None
+            device.properties = found or {}
+        crs = self.value(device, "_CRS", (bytes,), "a buffer, as ResourceTemplate () makes it")
+        if crs is not None:
+            try:
+                device.descriptors = decode(crs)
+            except ValueError as error:
+                at, what = error.args
+                start = self.namespace.buffer_offset(device.object, "_CRS")
+                where = f"byte {at:#x} of the template" if start is None else f"offset {start + at:#x} of the file"
+                raise device.error("_CRS", f"{where}: {what}.") from None
+
+
+def properties_of(value: Any) -> dict[str, Any] | None:
+    """The device properties in the value of a _DSD, as acpi_extract_properties() finds them: None if it is malformed.
+
+    Other UUIDs than that of device properties are passed over; without it there are no properties.
+    """
+    if not isinstance(value, list) or len(value) % 2:
+        return None
+    for uuid, package in zip(value[::2], value[1::2], strict=True):
+        if not isinstance(uuid, bytes) or len(uuid) != 16 or not isinstance(package, list):
+            return None
+        if uuid != PROPERTIES_UUID:
+            continue
+        found: dict[str, Any] = {}
+        for pair in package:
+            if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[0], str):
+                return None
+            elements = pair[1] if isinstance(pair[1], list) else [pair[1]]
+            if not all(isinstance(element, (int, str, Object)) for element in elements):
+                return None
+            found.setdefault(pair[0], pair[1])
+        return found
+    return {}
+
+
+def describe(namespace: Namespace) -> Board:
+    """Say what hardware an ACPI namespace describes.
+
+    Devices that are not present are not built (a channel keeps its place in the numbering of its core). Channels that
+    stand below no management device belong to the core of the only one on the board; where there is none, or several,
+    they form a core of their own that is set up already.
+
+    Returns the board. Raises FirmwareError: one sentence with file, offset and path.
+    """
+    return _Describer(namespace).board()
+
+
+def is_channel(device: DeviceObject) -> bool:
+    """Whether a device is a channel, of V14 or later."""
+    return device.is_a((CHANNEL_HID, *LATER_HIDS), (CHANNEL, *LATER_CHANNELS))
+
+
+def is_management(device: DeviceObject) -> bool:
+    """Whether a device is a management device."""
+    return device.is_a((MANAGEMENT_HID,), (MANAGEMENT,))
+
+
+class _Describer:
+    def __init__(self, namespace: Namespace) -> None:
+        self.namespace = namespace
+        self.taken: list[tuple[Region, fdt_board.Owner]] = []
+        self.lines: dict[int, tuple[DeviceObject, bool]] = {}
+        self.streams: dict[tuple[str, int], DeviceObject] = {}
+
+    def board(self) -> Board:
+        everything = list(devices(self.namespace).walk())
+        present = [device for device in everything if device.present]
+        memory = self.memory(present)
+        managements: list[tuple[DeviceObject, Management]] = []
+        for device in present:
+            if is_management(device):
+                managements.append((device, self.management(device, len(managements))))
+        cores = self.cores(managements, [d for d in everything if is_channel(d)])
+        iommus = tuple(self.device(device) for device in present if device.is_a((), IOMMUS))
+        other = tuple(self.device(device) for device in present if device.is_a((), OTHERS))
+        refuse_overlaps(self.taken, memory, "_CRS", "memory device",
+                        lambda device: is_management(device) or is_channel(device))
+        count = sum(device.is_a((PROCESSOR_HID, "LNXCPU")) for device in present)
+        cpus = min(count, MAX_CPUS) or (HOST_CPUS if managements else GUEST_CPUS)
+        return Board(self.namespace.source, tuple(memory), cpus, cores, iommus, None, other, self.namespace)
+
+    def memory(self, present: list[DeviceObject]) -> list[Region]:
+        found = [(region, device) for device in present if device.is_a((MEMORY_HID,))
+                 for region in self.regions(device, 1, "RAM stands")]
+        if not found:
+            return [DEFAULT_MEMORY]
+        found.sort(key=lambda pair: pair[0])
+        for (low, first), (high, second) in pairwise(found):
+            if low.overlaps(high):
+                raise second.error("_CRS", f"{high} overlaps {low} of {first.path}; RAM stands at an address once.")
+        for region, device in found:
+            self.whole_pages(device, region)
+        return [region for region, _ in found]
+
+    def regions(self, device: DeviceObject, wanted: int, what: str) -> list[Region]:
+        """Memory of a device, which must have so many regions."""
+        if device.object.child("_CRS") is None:
+            raise device.error("_CRS", f"it is missing; it says at which address the {what}.")
+        regions = device.memory
+        if len(regions) < wanted:
+            right = {1: "one region is right", 2: "a channel has two, its transfer channel and its event channel"}[wanted]
+            raise device.error("_CRS", f"it gives {('no memory', 'one region of memory')[len(regions)]}; {right}.")
+        for region in regions:
+            if region.end > 1 << ADDRESS_BITS:
+                raise device.error("_CRS", f"{region.base:#x} with {region.size:#x} bytes passes the end of "
+                                           f"{ADDRESS_BITS}-bit physical addresses.")
+        return regions
+
+    def whole_pages(self, device: DeviceObject, region: Region) -> None:
+        if region.base % PAGE_SIZE or region.size % PAGE_SIZE:
+            raise device.error("_CRS", f"{region.base:#x} with {region.size:#x} bytes is not made of whole 4 KiB pages; "
+                                       "give a base and a size that are multiples of 0x1000.")
+
+    def pages(self, device: DeviceObject, wanted: int) -> list[Region]:
+        """Regions that are handed out page by page, as a hypervisor maps them."""
+        regions = self.regions(device, wanted, "registers stand")
+        for region in regions[:wanted]:
+            self.whole_pages(device, region)
+        self.taken.extend((region, device) for region in regions)
+        return regions
+
+    def line(self, device: DeviceObject) -> int:
+        """Number of a device's first interrupt, which is the one that the drivers ask for."""
+        if not device.interrupts:
+            raise device.error("_CRS", "it gives no interrupt and the driver asks for one; add Interrupt "
+                                       "(ResourceConsumer, Level, ActiveHigh, Exclusive) { 421 }, say.")
+        number, edge = device.interrupts[0]
+        if number not in GIC_LINES:
+            why = "belongs to one CPU" if number < GIC_LINES.start else "does not exist"
+            raise device.error("_CRS", f"interrupt {number} {why}; a GIC has shared interrupts {GIC_LINES.start} to "
+                                       f"{GIC_LINES.stop - 1}.")
+        other, before = self.lines.setdefault(number, (device, edge))
+        if other is not device and (edge or before):
+            raise device.error("_CRS", f"interrupt {number} is the line of {other.path} too, and an edge cannot be shared; "
+                                       "give it a line of its own, or make both level.")
+        return number
+
+    def management(self, device: DeviceObject, core: int) -> Management:
+        reg = self.pages(device, 1)[0]
+        channels = device.number("dma-channels")
+        if channels is not None and channels > MAX_CHANNELS:
+            raise device.error("_DSD", f"dma-channels: {channels} channels are more than the hardware has; a core has 1 to "
+                                       f"{MAX_CHANNELS}.")
+        return Management(device.path, reg, self.line(device), channels, core, dict(device.properties), device)
+
+    def device(self, device: DeviceObject) -> Device:
+        regions = self.regions(device, 1, "registers stand")
+        self.taken.extend((region, device) for region in regions)
+        interrupts = tuple(Interrupt(None, "IRQ", number, 1 if edge else 4, number)  # type: ignore[arg-type]
+                           for number, edge in device.interrupts)
+        return Device(device.path, device.compatible, tuple(regions), interrupts, device)
+
+    def cores(self, managements: list[tuple[DeviceObject, Management]], channels: list[DeviceObject]) -> tuple[Core, ...]:
+        spare = len(managements)
+        numbers = {id(device): management.core for device, management in managements}
+        ends = [0] * (spare + 1)
+        seats: list[tuple[int, int, DeviceObject, DeviceObject | None]] = []
+        for device in channels:
+            above = device.parent
+            while above is not None and not is_management(above):
+                above = above.parent
+            if above is not None and not above.present:
+                continue
+            core = numbers[id(above)] if above is not None else 0 if spare == 1 else spare
+            if device.present:
+                seats.append((core, ends[core], device, above))
+            elif core == spare:
+                continue
+            ends[core] += 1
+        seats.sort(key=lambda seat: seat[:2])
+        for _, place, device, _ in seats:
+            if place >= MAX_CHANNELS:
+                raise device.error(None, f"it is channel {place} of its core, counted from 0; a core has {MAX_CHANNELS} at "
+                                         "most.")
+        built = self.channels(seats)
+        found = []
+        for number, end in enumerate(ends):
+            management = managements[number][1] if number < spare else None
+            if management is not None or end:
+                promised = management.dma_channels if management is not None else None
+                found.append(Core(number, management, tuple(c for c in built if c.core == number),
+                                  min(max(end, promised or 0), MAX_CHANNELS)))
+        return tuple(found)
+
+    def channels(self, seats: list[tuple[int, int, DeviceObject, DeviceObject | None]]) -> list[Channel]:
+        masters = [self.stream(seat[2]) for seat in seats]
+        numbers: list[int | None] = []
+        used: set[int] = set()
+        for master in masters:
+            wanted = master[1] if master is not None else None
+            numbers.append(None if wanted is None or wanted in used else wanted)
+            used.update(() if wanted is None else (wanted,))
+        unused = (number for number in range(len(seats) * 2) if number not in used)
+        found = []
+        for (core, place, device, above), master, number in zip(seats, masters, numbers, strict=True):
+            regions = self.pages(device, 2)
+            found.append(Channel(device.path, device.object.name, regions[0], regions[1], self.line(device),
+                                 next(unused) if number is None else number, place, core,
+                                 above.path if above is not None else None,
+                                 master[0] if master is not None else None, device.number("desc-count"), device))
+        return found
+
+    def stream(self, device: DeviceObject) -> tuple[str, int | None] | None:
+        """Path of the IOMMU and number of the stream of a channel, from the property ``iommus``; None without it."""
+        value = device.properties.get("iommus")
+        if value is None:
+            return None
+        elements = value if isinstance(value, list) else [value]
+        if not elements or not isinstance(elements[0], Object) or len(elements) > 2 or (
+                len(elements) == 2 and not isinstance(elements[1], int)):
+            raise device.error("_DSD", "iommus: it names one IOMMU and one stream, such as Package () { \\_SB.SMMU, 24 }.")
+        iommu = next((d for d in devices(self.namespace).walk() if d.object is elements[0]), None)
+        if iommu is None or not iommu.is_a((), IOMMUS):
+            raise device.error("_DSD", f"iommus: {elements[0].path} is no IOMMU that is known here; one has _HID "
+                                       f"{DEVICE_TREE_HID} and, in _DSD, compatible {', '.join(IOMMUS)}.")
+        if not iommu.present:
+            raise device.error("_DSD", f"iommus: {iommu.path} is not present; let its _STA say so or leave iommus out.")
+        if len(elements) == 1:
+            return iommu.path, None
+        if elements[1] > 0xFFFFFFFF:
+            raise device.error("_DSD", f"iommus: stream {elements[1]:#x} has more than 32 bits.")
+        other = self.streams.setdefault((iommu.path, elements[1]), device)
+        if other is not device:
+            raise device.error("_DSD", f"iommus: stream {elements[1]} is the stream of {other.path} already; each channel "
+                                       "needs its own.")
+        return iommu.path, elements[1]
+
+
+def check(namespace: Namespace) -> list[str]:
+    """Say what V14 will stumble over or do otherwise than the table's author meant, one sentence each.
+
+    Nothing here keeps a machine from being built, but if :func:`describe` refuses the namespace, its sentence is the only
+    one. Rows are those of docs/quirks.
+    """
+    try:
+        board = describe(namespace)
+    except FirmwareError as error:
+        return [error.sentence]
+    said = list(namespace.remarks)
+    for device in devices(namespace).walk():
+        if device.problem is not None:
+            said.append(f"{device.problem.rstrip('.')}; Linux could go on from here, and {device.path} is left out.")
+    for core in board.cores:
+        if core.management is not None:
+            said.extend(_check_management(core.management, core))
+    lines: dict[int, Channel] = {}
+    for channel in board.channels:
+        said.extend(_check_channel(channel, board))
+        other = lines.setdefault(channel.irq, channel)
+        if other is not channel:
+            said.append(channel.node.say("_CRS", f"{other.path} has the same interrupt, and V14 does not request it "
+                                                 "shared, so the second probe fails with -16 (EBUSY); give it its own."))
+    if not board.cores:
+        said.append(namespace.say(namespace.root, None, f"no device that is present has the ID {MANAGEMENT_HID} or "
+                                                        f"{CHANNEL_HID}, so the machine has no DMA channel; add one."))
+    return said
+
+
+def _check_properties(device: DeviceObject) -> list[str]:
+    if device.bad_dsd:
+        return [device.say("_DSD", "it is not made of UUIDs and packages of named values, and Linux takes no property from "
+                                   "it; make it as ACPI's device properties (daffd814-6eba-4d8c-8a91-bc9bbf4aa301) are.")]
+    return []
+
+
+def _check_management(management: Management, core: Core) -> list[str]:
+    device: DeviceObject = management.node
+    said = _check_properties(device)
+    for name, right in MANAGEMENT_PROPERTIES:
+        value = device.number(name)
+        if device.bad_dsd:
+            continue
+        if name not in device.properties:
+            said.append(device.say("_DSD", f"{name} is missing and V14's probe fails without it; give {right}."))
+        elif value is None:
+            said.append(device.say("_DSD", f"{name} is no number of 32 bits and V14's probe fails; give {right}."))
+        elif ("burst" in name and value not in (128, 256, 512, 1024)) or ("transactions" in name and value > 31):
+            said.append(device.say("_DSD", f"{name}: {value} is refused by V14's probe; give {right}."))
+        elif name == "channel-reset-timeout-cycles" and value > 0xFFFFF:
+            said.append(device.say("_DSD", f"{name}: {value:#x} is cut to its lower 20 bits by V14; give 0xfffff at most."))
+    seen = max((channel.index + 1 for channel in core.channels), default=0)
+    if management.dma_channels is not None and management.dma_channels < max(seen, 1):
+        said.append(device.say("_DSD", f"dma-channels: {management.dma_channels} is too few for the channels seen here, "
+                                       f"which are {seen}, so not every one gets a weight and a priority in sysfs; give "
+                                       f"{max(seen, 1)} or more."))
+    return said
+
+
+def _check_channel(channel: Channel, board: Board) -> list[str]:
+    device: DeviceObject = channel.node
+    said = _check_properties(device)
+    if not device.is_a((CHANNEL_HID,), (CHANNEL,)):
+        said.append(device.say("_HID", f"V14 knows only {CHANNEL_HID}, so no driver binds to {device.hid}; add "
+                                       f"Name (_CID, \"{CHANNEL_HID}\") if the hardware is compatible with it."))
+    if device.coherent is None:
+        said.append(device.say("_CCA", "it is missing here and above, so Linux on ARM gives the device no DMA mask, and "
+                                       "V14's probe warns and fails with -6 (ENXIO); give Name (_CCA, 1)."))
+    if "desc-count" in device.properties and channel.desc_count is None:
+        said.append(device.say("_DSD", "desc-count is no number of 32 bits, and V14 takes its default of 10; give one such "
+                                       "as 64."))
+    elif channel.desc_count is not None and channel.desc_count < 4:
+        said.append(device.say("_DSD", f"desc-count: {channel.desc_count} is less than the 4 that a ring needs, and V14 "
+                                       "defers its probe for ever (row 51); give 4 or more."))
+    if device.interrupts[0][1]:
+        said.append(device.say("_CRS", "it asks for an edge and the channel's line is a level; write Level."))
+    if channel.iommu is None and board.iommus:
+        said.append(device.say("_DSD", f"iommus is missing, so {board.iommus[0].path} does not translate this channel and "
+                                       "it cannot be given to a guest; name the IOMMU and a stream of its own."))
+    return said
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, Object):
+        return f"a reference to {value.path}"
+    names = {int: "an integer", str: "a string", bytes: "a buffer", list: "a package"}
+    return names.get(type(value), "nothing")
