@@ -150,7 +150,7 @@ def machine_options(command: Any) -> Any:
     """What describes a machine: --board, --fault, --instant, --seed, --interpreted."""
     options: list[Decorator] = [
         click.option("--board", default="host", metavar="FILE|NAME", show_default=True,
-                     help="A .dtb, a .dts (through dtc), or a bundled board (see hidma boards)."),
+                     help="A .dtb or .aml, a .dts (dtc) or .asl (iasl), or a bundled board (see hidma boards)."),
         click.option("--fault", "fault", multiple=True, metavar="TEXT",
                      help="A fault to inject from power-on (see hidma faults); may be repeated."),
         click.option("--instant", is_flag=True, help="Let the hardware's work cost no virtual time."),
@@ -609,8 +609,9 @@ def dmesg(ctx: click.Context, board: str, fault: tuple[str, ...], instant: bool,
 def boards(board: tuple[str, ...], as_json: bool) -> int:
     """Show what a board consists of: those that come with hidma, or those that are named.
 
-    Wherever a command takes --board, it takes the name of a bundled board, a device tree blob (.dtb), or a device tree
-    source (.dts; the compiler dtc must be installed). A bundled name wins over a file of that name; ./host is the file.
+    Wherever a command takes --board, it takes the name of a bundled board, a device tree blob (.dtb), ACPI tables (.aml),
+    or the source of one (.dts, .asl; the compiler dtc or iasl must be installed). A bundled name wins over a file of that
+    name; ./host is the file.
     """
     from hidma import firmware
 
@@ -620,7 +621,7 @@ def boards(board: tuple[str, ...], as_json: bool) -> int:
         described = firmware.describe(tree)
         rows.append({
             "name": name,
-            "model": (tree.root.strings("model") or ["unknown"])[0],
+            "model": firmware.model(tree),
             "cpus": described.cpus,
             "memory": [{"base": region.base, "size": region.size} for region in described.memory],
             "management": [management.path for management in described.managements],
@@ -640,7 +641,7 @@ def boards(board: tuple[str, ...], as_json: bool) -> int:
         for note in row["notes"]:
             click.echo(textwrap.fill(note, 100, initial_indent="    note: ", subsequent_indent="        "))
     if not board:
-        click.echo("\n--board takes one of these names, a .dtb, or a .dts (through dtc).")
+        click.echo("\n--board takes one of these names, a .dtb or .aml, a .dts (through dtc) or .asl (through iasl).")
     return 0
 
 
@@ -681,6 +682,7 @@ OPTIONAL = (
 )
 PROGRAMS = (
     ("dtc", "boards as .dts"),
+    ("iasl", "boards as .asl"),
     ("gcc", "compiling the hot modules"),
 )
 

@@ -39,9 +39,12 @@ from hidma.hw.memory import Memory
 from hidma.hw.smmu import Smmu
 from hidma.hw.trace import Trace
 from hidma.linux import sched
+from hidma.linux.acpi import AcpiDevice
+from hidma.linux.acpi_bus import acpi_bus_scan
 from hidma.linux.base import mount_root
 from hidma.linux.dma_mapping import DmaOps
 from hidma.linux.errno import EACCES, EBUSY, EINVAL, ENODEV, ENOENT, ENOMEM, EPERM, errname, strerror
+from hidma.linux.ioport import IORESOURCE_IRQ, IORESOURCE_MEM, Resource
 from hidma.linux.kernel import Kernel
 from hidma.linux.module import Module, load_module, modules, unload_module
 from hidma.linux.of import DeviceNode
@@ -288,8 +291,8 @@ class Machine:
     :ivar closed: whether the machine is closed
     """
 
-    def __init__(self, tree: firmware.Tree, board: firmware.Board, *, instant: bool, seed: int, timing: Timing | None,
-                 debug: bool, cpus: int | None) -> None:
+    def __init__(self, tree: firmware.Tree | firmware.Namespace, board: firmware.Board, *, instant: bool, seed: int,
+                 timing: Timing | None, debug: bool, cpus: int | None) -> None:
         self.tree = tree
         self.board = board
         self.notes = [*firmware.check(tree), *firmware.explain_unbound(board)]
@@ -344,8 +347,33 @@ class Machine:
                 self.hw_channels[spec.trca.base] = channel
             self.cores.append(hw)
 
-    def _populate(self) -> None:
-        """What the boot code does: nodes of the tree, then a platform device for each one at the root that has a
+    def _scan(self, namespace: firmware.Namespace) -> None:
+        """What the boot code does with ACPI: devices of the namespace, and platform devices for those that are there."""
+        kernel = self.kernel
+        kernel.module("acpi").tables = [(table.signature, table.data) for table in namespace.tables]
+        for table in namespace.tables:
+            kernel.printk(6, f"ACPI: {table.signature} {table.length:06X} (v{table.revision:02d} {table.oem_id:<6} "
+                             f"{table.oem_table_id:<8} {table.oem_revision:08X} {table.creator_id:<4} "
+                             f"{table.creator_revision:08X})")
+        count = len(namespace.tables)
+        kernel.printk(6, f"ACPI: {count} ACPI AML tables successfully acquired and loaded")
+        kernel.printk(6, "ACPI: Interpreter enabled")
+
+        def device_of(spec: firmware.DeviceObject, parent: AcpiDevice | None) -> AcpiDevice:
+            adev = AcpiDevice(spec.object.full_path, spec.hid, spec.uid, list(spec.cids), dict(spec.properties), spec.status,
+                              spec.sta is not None, spec.platform, spec.cca, spec.description, parent=parent)
+            for part in spec.descriptors:
+                if part.memory is not None and part.memory[1]:
+                    base, size = part.memory
+                    adev.resources.append(Resource(base, base + size - 1, IORESOURCE_MEM))
+                adev.resources.extend(Resource(irq, irq, IORESOURCE_IRQ) for irq in part.irqs)
+            adev.children.extend(device_of(child, adev) for child in spec.children)
+            return adev
+
+        acpi_bus_scan(device_of(firmware.devices(namespace), None))
+
+    def _populate(self, tree: firmware.Tree) -> None:
+        """What the boot code does with a device tree: its nodes, then a platform device for each one at the root that has a
         ``compatible`` string (below simple buses too). Channel nodes below a management node are its driver's.
         """
         kernel = self.kernel
@@ -362,7 +390,7 @@ class Machine:
                 node_of(child, node)
             return node
 
-        kernel.of_root = node_of(self.tree.root, None)
+        kernel.of_root = node_of(tree.root, None)
 
         def populate(spec: firmware.Node, node: DeviceNode, parent: Any) -> None:
             for child_spec, child in zip(spec.children, node.children, strict=True):
@@ -379,17 +407,20 @@ class Machine:
                 if "simple-bus" in child_spec.compatible:
                     populate(child_spec, child, pdev.dev)
 
-        populate(self.tree.root, kernel.of_root, None)
+        populate(tree.root, kernel.of_root, None)
 
     def start(self, load: bool, params: Mapping[str, Mapping[str, str]]) -> None:
         """Boot the kernel."""
         with self.calling() as kernel:
             kernel.printk(5, "Linux version 4.5.0-rc1 (hidma) with the series [PATCH V14 0/9] dma: add Qualcomm "
                              "Technologies HIDMA driver")
-            model = self.tree.root.strings("model")
-            kernel.printk(5, f"Machine model: {model[0] if model else 'unknown'}")
+            if isinstance(self.tree, firmware.Tree):
+                kernel.printk(5, f"Machine model: {firmware.model(self.tree)}")
             kernel.printk(6, f"smp: Brought up 1 node, {len(kernel.cpus)} CPU{'s' if len(kernel.cpus) > 1 else ''}")
-            self._populate()
+            if isinstance(self.tree, firmware.Tree):
+                self._populate(self.tree)
+            else:
+                self._scan(self.tree)
             for name in ("hidma_mgmt", "hidma") if load else ():
                 rc = load_module(kernel, MODULES[name], dict(params.get(name, {})))
                 if rc < 0:
@@ -647,7 +678,8 @@ def boot(board: str | PathLike[str] | bytes = "host", *, instant: bool = False, 
          trace: Callable[[tuple[Any, ...]], None] | None = None) -> Machine:
     """Boot a machine.
 
-    :param board: a bundled board (``host``, ``guest``, ``binding-example``), a path (.dts, .dtb), or a device tree blob
+    :param board: a bundled board (``host``, ``guest``, ``binding-example``, ``acpi``, ``acpi-guest``), a path (.dts, .dtb, .asl,
+        .aml), or the bytes of a device tree blob or of ACPI tables
     :param instant: let the hardware's work cost no virtual time (register accesses and resets still do)
     :param seed: decides who goes first among CPUs at the same moment, and the kernel's random numbers
     :param timing: what the hardware's work costs
@@ -662,7 +694,7 @@ def boot(board: str | PathLike[str] | bytes = "host", *, instant: bool = False, 
     :raises OSError: EINVAL (an argument that is none), ENOENT (parameters of a module that is not there)
     """
     if not isinstance(board, (str, bytes, bytearray, PathLike)):
-        raise OSError(EINVAL, f"a board is a name, a path or a device tree blob, not {board!r}")
+        raise OSError(EINVAL, f"a board is a name, a path, a device tree blob or ACPI tables, not {board!r}")
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise OSError(EINVAL, f"a seed is a whole number, not {seed!r}")
     if timing is not None and not isinstance(timing, Timing):

@@ -241,7 +241,8 @@ def test_properties_come_from_the_of_node_the_fwnode_or_acpi(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(("value", "rc"), [
-    (5, 0), ("5", -EPROTO), (1 << 32, -EOVERFLOW), (0xFFFFFFFF, 0), (None, -EINVAL)])
+    (5, 0), ("5", -EPROTO), (1 << 32, -EPROTO), (0xFFFFFFFF, 0), (None, -EINVAL),
+    ([7, "x"], 0), ([1 << 32], -EOVERFLOW), (["x"], -EPROTO), ([], -EOVERFLOW)])
 def test_properties_of_acpi_must_be_numbers_that_fit(rig: Rig, value: Any, rc: int) -> None:
     dev = Device("x")
     dev.acpi_companion = AcpiDevice("\\_SB.X", "QCOM8061", properties={} if value is None else {"n": value})

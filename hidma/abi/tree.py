@@ -16,7 +16,7 @@ from hidma.linux.base import mount_root
 from hidma.linux.fs import Dir, File, Vfs
 
 #: The boards whose trees are looked at together.
-BOARDS = ("host", "guest")
+BOARDS = ("host", "guest", "acpi", "acpi-guest")
 #: The files in the kernel's format: name, and the drivers whose entries are in it.
 OUTPUT = (
     ("sysfs-platform-hidma-mgmt", "hidma-mgmt", "/sys/"),
@@ -80,7 +80,7 @@ def declared() -> tuple[AbiDoc, ...]:
 
 def needs_acpi(path: str) -> bool:
     """Whether only a board with ACPI has this path."""
-    return "QCOM80" in path
+    return any(part in path for part in ("QCOM80", "LNXSYSTM", "/bus/acpi", "/firmware/acpi"))
 
 
 def undefined(root: Path | None = None) -> list[str]:

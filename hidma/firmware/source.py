@@ -12,6 +12,7 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Literal, overload
 
 from hidma.firmware import acpi, aml, board, fdt
 from hidma.firmware.aml import Namespace
@@ -30,6 +31,18 @@ def bundled(name: str, suffix: str | None = None) -> Path:
     """Path of a bundled board's file; ``suffix`` is ``.dtb`` or ``.aml`` where it is not given, ``.dts`` or ``.asl`` is its
     source."""
     return _DIRECTORY / f"{name}{suffix or ('.aml' if name in ACPI_BOARDS else '.dtb')}"
+
+
+@overload
+def load(path: Literal["host", "guest", "binding-example"]) -> Tree: ...
+
+
+@overload
+def load(path: Literal["acpi", "acpi-guest"]) -> Namespace: ...
+
+
+@overload
+def load(path: str | os.PathLike[str]) -> Tree | Namespace: ...
 
 
 def load(path: str | os.PathLike[str]) -> Tree | Namespace:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The files that the kernel's core makes around those of a driver: ``drivers/base/{core,bus,platform,power/sysfs}.c``,
-``drivers/dma/dmaengine.c`` (the class dma), ``kernel/{params,module,irq/proc,resource}.c``. Together with the drivers' own
-they are the tree that a shell sees.
+``drivers/acpi/{device_sysfs,sysfs}.c``, ``drivers/dma/dmaengine.c`` (the class dma),
+``kernel/{params,module,irq/proc,resource}.c``. Together with the drivers' own they are the tree that a shell sees.
 
 Each file carries its documentation. Files of the core that say nothing about this series (power/wakeup*, uevents over
 netlink, ...) are not there.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hidma.linux import sched
 from hidma.linux.abi_doc import AbiDoc
+from hidma.linux.acpi import AcpiDevice, acpi_companion_match, create_of_modalias, create_pnp_modalias
 from hidma.linux.debugfs import Dentry
 from hidma.linux.device import device_release_driver, driver_probe_device
 from hidma.linux.dmaengine import DmaChan
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from hidma.linux.device import BusType, Device, DeviceDriver
 
 DEVICE = ("/sys/devices/platform/*", "/sys/devices/platform/*/*")
+ACPI = ("/sys/devices/LNXSYSTM:**",)
+BUSES = ("/sys/bus/platform", "/sys/bus/acpi")
 DMA = tuple(f"{path}/dma/dma*chan*" for path in DEVICE)
 DRIVER = ("/sys/bus/platform/drivers/*",)
 ACTIONS = ("add", "remove", "change", "move", "online", "offline")
@@ -63,7 +66,7 @@ def strip(data: bytes) -> str:
 
 
 UEVENT = doc(
-    DEVICE,
+    (*DEVICE, *ACPI),
     "uevent",
     0o644,
     "The variables that an event of this device carries; writing the name of an action makes "
@@ -73,7 +76,7 @@ UEVENT = doc(
     "2.6.15",
 )
 MODALIAS = doc(
-    DEVICE, "modalias", 0o444, "The alias by which the module of a driver for this device is found.", "", "", "2.6.18"
+    (*DEVICE, *ACPI), "modalias", 0o444, "The alias by which the module of a driver for this device is found.", "", "", "2.6.18"
 )
 DRIVER_OVERRIDE = doc(
     DEVICE,
@@ -89,7 +92,7 @@ DRIVER_OVERRIDE = doc(
 )
 POWER = {
     "control": doc(
-        DEVICE,
+        (*DEVICE, *ACPI),
         "power/control",
         0o644,
         "Whether the device may be suspended at run time (auto) or is kept active (on).",
@@ -99,7 +102,7 @@ POWER = {
         (("EINVAL", "any other word"),),
     ),
     "runtime_status": doc(
-        DEVICE,
+        (*DEVICE, *ACPI),
         "power/runtime_status",
         0o444,
         "active, suspended, or unsupported while runtime PM is disabled for the device.",
@@ -107,10 +110,10 @@ POWER = {
         "July 2010",
     ),
     "runtime_active_time": doc(
-        DEVICE, "power/runtime_active_time", 0o444, "Milliseconds that the device has been active.", "", "July 2010"
+        (*DEVICE, *ACPI), "power/runtime_active_time", 0o444, "Milliseconds that the device has been active.", "", "July 2010"
     ),
     "runtime_suspended_time": doc(
-        DEVICE,
+        (*DEVICE, *ACPI),
         "power/runtime_suspended_time",
         0o444,
         "Milliseconds that the device has been suspended.",
@@ -118,7 +121,7 @@ POWER = {
         "July 2010",
     ),
     "autosuspend_delay_ms": doc(
-        DEVICE,
+        (*DEVICE, *ACPI),
         "power/autosuspend_delay_ms",
         0o644,
         "Milliseconds of idleness after which the device is suspended; a negative "
@@ -129,7 +132,7 @@ POWER = {
         (("EIO", "the driver does not use autosuspend"), ("EINVAL", "no number, or too large")),
     ),
     "runtime_usage": doc(
-        DEVICE,
+        (*DEVICE, *ACPI),
         "power/runtime_usage",
         0o444,
         "References that keep the device active. V14 leaks one for each issue_pending (rows 16, 44), so it grows.",
@@ -137,10 +140,10 @@ POWER = {
         "April 2010",
     ),
     "runtime_active_kids": doc(
-        DEVICE, "power/runtime_active_kids", 0o444, "Children of the device that are active.", "", "April 2010"
+        (*DEVICE, *ACPI), "power/runtime_active_kids", 0o444, "Children of the device that are active.", "", "April 2010"
     ),
     "runtime_enabled": doc(
-        DEVICE,
+        (*DEVICE, *ACPI),
         "power/runtime_enabled",
         0o444,
         "enabled, disabled, forbidden, or disabled & forbidden.",
@@ -148,7 +151,7 @@ POWER = {
         "April 2010",
     ),
     "async": doc(
-        DEVICE,
+        (*DEVICE, *ACPI),
         "power/async",
         0o644,
         "Whether system suspend handles the device in its own thread.",
@@ -192,7 +195,7 @@ UNBIND = doc(
 )
 DRIVER_UEVENT = doc(DRIVER, "uevent", 0o200, "Sends an event of the driver.", "as for a device")
 DRIVERS_PROBE = doc(
-    ("/sys/bus/platform",),
+    BUSES,
     "drivers_probe",
     0o200,
     "Looks for a driver for the device whose name is written.",
@@ -202,13 +205,13 @@ DRIVERS_PROBE = doc(
     (("ENODEV", "no such device"), ("EINVAL", "no driver was bound")),
 )
 AUTOPROBE = doc(
-    ("/sys/bus/platform",),
+    BUSES,
     "drivers_autoprobe",
     0o644,
     "Whether new devices and drivers are matched by themselves.",
     "0 for no, anything else for yes",
 )
-BUS_UEVENT = doc(("/sys/bus/platform",), "uevent", 0o200, "Sends an event of the bus.", "as for a device")
+BUS_UEVENT = doc(BUSES, "uevent", 0o200, "Sends an event of the bus.", "as for a device")
 MODULE_DOCS = {
     "initstate": doc(("/sys/module/*",), "initstate", 0o444, "live, once the module is loaded."),
     "refcnt": doc(("/sys/module/*",), "refcnt", 0o444, "How many hold the module."),
@@ -254,6 +257,42 @@ TREE_DOC = doc(
     "",
     "November 2013",
 )
+ACPI_DOCS = {
+    "path": doc(
+        ACPI,
+        "path",
+        0o444,
+        "Full path of the object in the ACPI namespace, every name with four characters.",
+        "",
+        "December 2006",
+    ),
+    "hid": doc(
+        ACPI,
+        "hid",
+        0o444,
+        "The first hardware ID: _HID, or what the kernel calls a device without one. It is the first half of the device's "
+        "name.",
+        "",
+        "April 2005",
+    ),
+    "uid": doc(ACPI, "uid", 0o444, "_UID, which tells devices of one hardware ID apart.", "", "October 2012"),
+    "description": doc(ACPI, "description", 0o444, "_STR: what firmware calls the device.", "", "October 2012"),
+    "status": doc(
+        ACPI,
+        "status",
+        0o444,
+        "What _STA gives, decimal: bit 0 present, 1 enabled, 2 to be shown, 3 functioning. A device without _STA has no such "
+        "file and counts as 15.",
+        "",
+        "Jan 2014",
+    ),
+}
+TABLES_DOC = doc(
+    ("/sys/firmware/acpi/tables",),
+    "*",
+    0o400,
+    "The tables that firmware gave to the kernel, byte for byte: DSDT, and SSDT (with a number where there are several).",
+)
 
 
 # --- /sys/devices -------------------------------------------------------------------------------------------------
@@ -272,17 +311,21 @@ def device_env(dev: Device) -> str:
         lines += [f"OF_COMPATIBLE_{i}={text}" for i, text in enumerate(compatible)]
         lines.append(f"OF_COMPATIBLE_N={len(compatible)}")
     if dev.bus is not None:
-        lines.append(f"MODALIAS={modalias(dev)}")
+        lines += [f"MODALIAS={text}" for text in modaliases(dev)]
     return "".join(f"{line}\n" for line in lines)
 
 
-def modalias(dev: Device) -> str:
-    """How a module for ``dev`` is asked for: by device tree, ACPI, else by name."""
+def modaliases(dev: Device) -> list[str]:
+    """How a module for ``dev`` is asked for: by device tree, ACPI (by ID, and what is PRP0001 by ``compatible``), else by
+    name."""
     if isinstance(dev.of_node, DeviceNode):
-        return f"of:N{dev.of_node.name}T<NULL>" + "".join(f"C{text}" for text in of_compatible(dev.of_node))
-    if dev.acpi_companion is not None and dev.acpi_companion.hid:
-        return "acpi:" + "".join(f"{name}:" for name in [dev.acpi_companion.hid, *dev.acpi_companion.cids])
-    return f"platform:{to_platform_device(dev).name}"
+        return [f"of:N{dev.of_node.name}T<NULL>" + "".join(f"C{text}" for text in of_compatible(dev.of_node))]
+    if isinstance(dev.container, AcpiDevice):
+        return [text for text in (create_pnp_modalias(dev.container), create_of_modalias(dev.container)) if text]
+    companion = acpi_companion_match(dev)
+    if companion is not None:
+        return [text for text in (create_pnp_modalias(companion), create_of_modalias(companion)) if text]
+    return [f"platform:{to_platform_device(dev).name}"]
 
 
 def uevent_store(dev: Device, data: bytes) -> int:
@@ -440,9 +483,16 @@ def dma_channels(dev: Device) -> list[DmaChan]:
 
 def device_dir(kobj: Kobject, dev: Device) -> dict[str, Inode]:
     """What the core puts into the directory of a device."""
+    assert dev.bus is not None
+    bus = dev.bus.name
     entries: dict[str, Inode] = {}
     if dev.driver is not None:
-        entries["driver"] = Link(up(kobj) + f"bus/platform/drivers/{dev.driver.name}")
+        entries["driver"] = Link(up(kobj) + f"bus/{bus}/drivers/{dev.driver.name}")
+    entries["power"] = power_dir(dev)
+    entries["subsystem"] = Link(up(kobj) + f"bus/{bus}")
+    entries["uevent"] = attribute(kobj, UEVENT, lambda: device_env(dev), lambda d: uevent_store(dev, d))
+    if isinstance(dev.container, AcpiDevice):
+        return entries | acpi_device_dir(kobj, dev, dev.container)
     pdev = to_platform_device(dev)
     entries["driver_override"] = attribute(
         kobj,
@@ -450,17 +500,36 @@ def device_dir(kobj: Kobject, dev: Device) -> dict[str, Inode]:
         lambda: f"{'(null)' if pdev.driver_override is None else pdev.driver_override}\n",
         lambda d: driver_override_store(dev, d),
     )
-    entries["modalias"] = attribute(kobj, MODALIAS, lambda: f"{modalias(dev)}\n")
+    entries["modalias"] = attribute(kobj, MODALIAS, lambda: modalias_text(dev))
     if isinstance(dev.of_node, DeviceNode):
         entries["of_node"] = Link(up(kobj) + "firmware/devicetree/base" + dev.of_node.full_name.rstrip("/"))
-    if dev.acpi_companion is not None:
-        entries["firmware_node"] = Link(up(kobj) + f"devices/LNXSYSTM:00/LNXSYBUS:00/{dev.name}")
-    entries["power"] = power_dir(dev)
-    entries["subsystem"] = Link(up(kobj) + "bus/platform")
-    entries["uevent"] = attribute(kobj, UEVENT, lambda: device_env(dev), lambda d: uevent_store(dev, d))
+    if dev.acpi_companion is not None and dev.acpi_companion.dev is not None:
+        entries["firmware_node"] = Link(up(kobj) + dev.acpi_companion.dev.kobj.path())
     chans = dma_channels(dev)
     if chans:
         entries["dma"] = Dir(lambda: {c.name: dma_dir(dev, c) for c in dma_channels(dev)})
+    return entries
+
+
+def modalias_text(dev: Device) -> str:
+    """``modalias``: a line for each."""
+    return "".join(f"{text}\n" for text in modaliases(dev))
+
+
+def acpi_device_dir(kobj: Kobject, dev: Device, adev: AcpiDevice) -> dict[str, Inode]:
+    """What ``acpi_device_setup_files()`` and ``acpi_bind_one()`` put into the directory of an ACPI device."""
+    entries: dict[str, Inode] = {"path": attribute(kobj, ACPI_DOCS["path"], lambda: f"{adev.path}\n")}
+    if adev.ids:
+        entries["hid"] = attribute(kobj, ACPI_DOCS["hid"], lambda: f"{adev.ids[0]}\n")
+        entries["modalias"] = attribute(kobj, MODALIAS, lambda: modalias_text(dev))
+    if adev.description is not None:
+        entries["description"] = attribute(kobj, ACPI_DOCS["description"], lambda: f"{adev.description}\n")
+    if adev.uid is not None:
+        entries["uid"] = attribute(kobj, ACPI_DOCS["uid"], lambda: f"{adev.uid}\n")
+    if adev.has_status:
+        entries["status"] = attribute(kobj, ACPI_DOCS["status"], lambda: f"{adev.status}\n")
+    for number, node in enumerate(adev.physical_nodes):
+        entries[f"physical_node{number or ''}"] = Link(up(kobj) + node.kobj.path())
     return entries
 
 
@@ -547,7 +616,7 @@ def driver_dir(bus: BusType, driver: DeviceDriver) -> Dir:
 
 
 def bus_dir(bus: BusType) -> Dir:
-    """``/sys/bus/platform/``."""
+    """``/sys/bus/<name>/``."""
     kobj = Kobject("")
     kobj.alive = True
 
@@ -664,6 +733,16 @@ def tree_dir(node: DeviceNode) -> Dir:
     return Dir(entries)
 
 
+def tables_dir(tables: list[tuple[str, bytes]]) -> Dir:
+    """``/sys/firmware/acpi/tables/``: signature and bytes of each table."""
+    names = [signature for signature, _ in tables]
+    entries: dict[str, Inode] = {}
+    for number, (signature, data) in enumerate(tables):
+        instance = names[: number + 1].count(signature) if names.count(signature) > 1 else ""
+        entries[f"{signature}{instance}"] = File(0o400, lambda data=data: data, None, len(data), TABLES_DOC)  # type: ignore[misc]
+    return Dir(lambda: dict(sorted(entries.items())))
+
+
 # --- /proc --------------------------------------------------------------------------------------------------------
 
 
@@ -731,14 +810,20 @@ def mount_root(kernel: Any) -> Vfs:
         return dict(sorted(found.items()))
 
     def sys_entries() -> dict[str, Inode]:
-        firmware = {"base": tree_dir(kernel.of_root)} if kernel.of_root is not None else {}
+        tables = getattr(kernel.module("acpi"), "tables", [])
+        firmware: dict[str, Inode] = {}
+        if tables:
+            firmware["acpi"] = Dir(lambda: {"tables": tables_dir(tables)})
+        if kernel.of_root is not None:
+            firmware["devicetree"] = Dir(lambda: {"base": tree_dir(kernel.of_root)})
+        platform_bus(kernel)
         return {
-            "bus": Dir(lambda: {"platform": bus_dir(platform_bus(kernel))}),
+            "bus": Dir(lambda: {name: bus_dir(bus) for name, bus in sorted(kernel.buses.items())}),
             "class": Dir(lambda: {"dma": Dir(class_dma)}),
             "devices": kobj_dir(kernel.sysfs_root.children["devices"])
             if "devices" in kernel.sysfs_root.children
             else Dir(dict),
-            "firmware": Dir(lambda: {"devicetree": Dir(lambda: dict(firmware))} if firmware else {}),
+            "firmware": Dir(lambda: dict(firmware)),
             "kernel": Dir(lambda: {"debug": debug_dir(kernel.debugfs_root)}),
             "module": Dir(
                 lambda: {m.name: module_dir(kernel, m) for m in sorted(modules(kernel), key=lambda m: m.name)}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hidma.linux import sched
-from hidma.linux.acpi import AcpiDeviceId, acpi_driver_match_device
+from hidma.linux.acpi import AcpiDevice, AcpiDeviceId, acpi_bind_one, acpi_driver_match_device, acpi_unbind_one
 from hidma.linux.device import BusType, Device, DeviceDriver, device_add, device_del, driver_register, driver_unregister
 from hidma.linux.errno import ENXIO
 from hidma.linux.ioport import IORESOURCE_IRQ, IORESOURCE_MEM, Resource
@@ -151,6 +151,7 @@ def platform_device_add(pdev: PlatformDevice) -> int:
 def platform_device_unregister(pdev: PlatformDevice) -> None:
     """Remove ``pdev``."""
     device_del(pdev.dev)
+    acpi_unbind_one(pdev.dev)
 
 
 def platform_device_register_full(pdevinfo: PlatformDeviceInfo) -> PlatformDevice | int | None:
@@ -165,11 +166,15 @@ def platform_device_register_full(pdevinfo: PlatformDeviceInfo) -> PlatformDevic
         return kernel.fault_inject.values["platform_device_register_full"] or None
     pdev = PlatformDevice(pdevinfo.name, pdevinfo.id, pdevinfo.parent)
     pdev.dev.fwnode = pdevinfo.fwnode
+    if isinstance(pdevinfo.fwnode, AcpiDevice):
+        acpi_bind_one(pdev.dev, pdevinfo.fwnode)
     if pdevinfo.dma_mask:
         pdev.dev.dma_mask = pdevinfo.dma_mask
         pdev.dev.coherent_dma_mask = pdevinfo.dma_mask
     pdev.resource = [Resource(r.start, r.end, r.flags, r.name) for r in pdevinfo.res[: pdevinfo.num_res]]
     rc = platform_device_add(pdev)
+    if rc:
+        acpi_unbind_one(pdev.dev)
     return rc if rc else pdev
 
 

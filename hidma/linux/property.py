@@ -26,10 +26,16 @@ def device_property_read_u32(dev: Any, propname: str) -> tuple[int, int]:
     value = node.properties.get(propname)
     if value is None:
         return -EINVAL, 0
-    if not isinstance(value, int):
+    if isinstance(value, list):
+        # acpi_data_prop_read() takes an array where the single value failed, and of it the first element
+        if not value:
+            return -EOVERFLOW, 0
+        if isinstance(value[0], int):
+            return (0, value[0]) if value[0] <= 0xFFFFFFFF else (-EOVERFLOW, 0)
         return -EPROTO, 0
-    if value > 0xFFFFFFFF:
-        return -EOVERFLOW, 0
+    # what is too large is tried as an array then, and fails as one: 4.5 says -EPROTO for it
+    if not isinstance(value, int) or value > 0xFFFFFFFF:
+        return -EPROTO, 0
     return 0, value
 
 
