@@ -5,7 +5,7 @@ It stands for what ACPICA does in Linux 4.5 before the ACPI bus is scanned: tabl
 run, methods interpreted. It knows no device and decodes no resources; :mod:`hidma.firmware.acpi` does. A table is
 somebody else's file: every length is checked before it is used, work and depth are limited, and whatever is wrong with it
 ends in one :class:`FirmwareError` with the offset in the file, never in another exception. There is no hardware behind it:
-what reads or writes an operation region is refused, and so are Load, Unload, LoadTable, Match, Fatal, Wait and Timer.
+what reads or writes an operation region is refused, and so are Load, Unload, LoadTable, Fatal, Wait and Timer.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ MAX_OBJECT_BYTES = 1 << 16
 MAX_WORK_BYTES = 32 << 20
 """Bytes and elements that are made and copied while a file is loaded, and again while it is evaluated afterwards."""
 
+REVISION = 0x20160108
+"""What Revision gives: the date of the ACPICA in Linux 4.5."""
 PREDEFINED = ("_GPE", "_PR_", "_SB_", "_SI_", "_TZ_")
 """Scopes of every namespace, in ACPICA's order; _SB_ and _TZ_ are devices there."""
 OSI = frozenset((
@@ -40,8 +42,8 @@ OSI = frozenset((
 """What _OSI of Linux 4.5 says yes to."""
 
 REFUSED = {
-    0x89: "Match", 0xA1: "Else without If", 0x5B1F: "LoadTable", 0x5B20: "Load", 0x5B24: "Signal", 0x5B25: "Wait", 0x5B26: "Reset",
-    0x5B28: "FromBCD", 0x5B29: "ToBCD", 0x5B2A: "Unload", 0x5B32: "Fatal", 0x5B33: "Timer", 0x5B88: "DataTableRegion",
+    0xA1: "Else without If", 0x5B1F: "LoadTable", 0x5B20: "Load", 0x5B24: "Signal", 0x5B25: "Wait", 0x5B26: "Reset",
+    0x5B2A: "Unload", 0x5B32: "Fatal", 0x5B33: "Timer", 0x5B88: "DataTableRegion",
 }
 """Opcodes that exist and are not executed here."""
 TYPES = {"name": 0, "device": 6, "event": 7, "method": 8, "mutex": 9, "region": 10, "power": 11, "processor": 12,
@@ -144,7 +146,8 @@ class Code(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class BufferField:
-    """Bits of a buffer, as CreateDWordField makes them; ``as_buffer`` where they are more than an integer holds."""
+    """Bits of a buffer, as CreateDWordField makes them; those of CreateField are read as a buffer (``as_buffer``), as ACPICA does
+    since 2020."""
 
     buffer: Buffer
     bit: int
@@ -229,7 +232,7 @@ class Namespace:
         """Value of an object, or of the one called ``name`` right below it; a method is run without arguments.
 
         Returns int, str, bytes, None (an element that was not set), an :class:`Object` (a reference) or a list of
-        these; None if there is no such object. Raises FirmwareError with the offset of what cannot be run.
+        these; None if there is no such object, or a method returns nothing. Raises FirmwareError with the offset of what cannot be run.
         """
         target = node if name is None else node.child(name.ljust(4, "_"))
         if target is None:
@@ -516,7 +519,7 @@ class Interpreter:
         finally:
             node.children.clear()
             node.children.update(before)
-        result = frame.result if frame.state == "return" else 0
+        result = frame.result
         return result.get() if isinstance(result, Place) and result.node is None else result
 
     def step(self, at: int) -> None:
@@ -701,7 +704,7 @@ class Interpreter:
         if op == 0xFF:
             return self.mask, behind
         if op == 0x5B30:
-            return 2, behind
+            return REVISION, behind
         size = {0x0A: 1, 0x0B: 2, 0x0C: 4, 0x0E: 8}[op]
         return self.number(behind, end, size) & self.mask, behind + size
 
@@ -883,7 +886,7 @@ class Interpreter:
         text, behind = self.name(behind, end)
         if not size or bit + size > 8 * len(value.data):
             raise self.bad(at, f"bits {bit} to {bit + size - 1} of a buffer of {len(value.data)} bytes do not exist")
-        made = BufferField(value, bit, size, op == 0x5B13 and size > self.mask.bit_length())
+        made = BufferField(value, bit, size, op == 0x5B13)
         self.declare(at, text, scope, "buffer field", made)
         return None, behind
 
@@ -1095,6 +1098,43 @@ class Interpreter:
             target.put(place)
         return place, behind
 
+    def match(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
+        package, behind = self.term(behind, end, scope, frame)
+        if isinstance(package, Place):
+            package = package.get()
+        if not isinstance(package, Package):
+            raise self.bad(at, f"{_what(package)} is searched; packages are")
+        tests = []
+        for _ in range(2):
+            kind = self.number(behind, end, 1)
+            if kind > 5:
+                raise self.bad(behind, f"{kind} is no comparison of Match; it is 0 to 5")
+            wanted, behind = self.integer(behind + 1, end, scope, frame)
+            tests.append((kind, wanted))
+        start, behind = self.integer(behind, end, scope, frame)
+        for number in range(start, len(package)):
+            self.step(at)
+            element = package[number]
+            if isinstance(element, int) and all(
+                    (True, element == wanted, element <= wanted, element < wanted, element >= wanted,
+                     element > wanted)[kind] for kind, wanted in tests):
+                return number, behind
+        return self.mask, behind
+
+    def bcd(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
+        value, behind = self.integer(behind, end, scope, frame)
+        if op == 0x5B29:
+            value = int(str(value), 16)
+            if value > self.mask:
+                raise self.bad(at, "a number has more digits than an integer holds in BCD")
+        elif not f"{value:x}".isdecimal():
+            raise self.bad(at, f"{value:#x} is no number in BCD")
+        else:
+            value = int(f"{value:x}")
+        target, behind = self.place(behind, end, scope, frame)
+        target.put(value)
+        return value, behind
+
     def reference(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
         """RefOf and CondRefOf."""
         if op == 0x5B12:
@@ -1180,6 +1220,7 @@ HANDLERS: dict[int, Handler] = {
     **dict.fromkeys((0x71, 0x5B12), Interpreter.reference),
     **dict.fromkeys((0x87, 0x8E), Interpreter.size_of),
     **dict.fromkeys((0x86, 0x5B21, 0x5B22, 0x5B23, 0x5B27), Interpreter.synchronise),
+    **dict.fromkeys((0x5B28, 0x5B29), Interpreter.bcd),
     0x06: Interpreter.alias,
     0x08: Interpreter.name_op,
     0x0D: Interpreter.string,
@@ -1191,6 +1232,7 @@ HANDLERS: dict[int, Handler] = {
     0x15: Interpreter.external,
     0x83: Interpreter.dereference,
     0x88: Interpreter.index,
+    0x89: Interpreter.match,
     0x9E: Interpreter.mid,
     0xA0: Interpreter.if_op,
     0xA2: Interpreter.while_op,
