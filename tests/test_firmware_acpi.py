@@ -174,7 +174,7 @@ def test_the_acpi_host_is_the_machine_of_the_device_tree() -> None:
     for key, raw in theirs.properties.items():
         if key in ours.properties:
             assert ours.properties[key] == int.from_bytes(raw, "big"), key
-    assert {key for key in ours.properties} == {
+    assert set(ours.properties) == {
         "dma-channels", "max-write-burst-bytes", "max-read-burst-bytes", "max-write-transactions",
         "max-read-transactions", "channel-reset-timeout-cycles"}
 

@@ -231,8 +231,8 @@ class Namespace:
     def evaluate(self, node: Object, name: str | None = None) -> Any:
         """Value of an object, or of the one called ``name`` right below it; a method is run without arguments.
 
-        Returns int, str, bytes, None (an element that was not set), an :class:`Object` (a reference) or a list of
-        these; None if there is no such object, or a method returns nothing. Raises FirmwareError with the offset of what cannot be run.
+        Returns int, str, bytes, None (an element that was not set), an :class:`Object` (a reference) or a list of these; None
+        if there is no such object, or a method returns nothing. Raises FirmwareError with the offset of what cannot be run.
         """
         target = node if name is None else node.child(name.ljust(4, "_"))
         if target is None:
