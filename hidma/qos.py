@@ -287,7 +287,7 @@ def table(result: Result) -> list[str]:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--board", default="host", show_default=True, help="A bundled board, a .dts or a .dtb.")
+@click.option("--board", default="host", show_default=True, help="A bundled board, a .dtb or .aml, a .dts or .asl.")
 @click.option("--channels", default="0,1", show_default=True, help="Channels to keep busy, by chid.")
 @click.option("--time", "total", default="6ms", show_default=True, help="How long, in virtual time.")
 @click.option("--interval", default="100us", show_default=True, help="Time between two measurements.")

@@ -334,9 +334,9 @@ def test_a_mistake_gets_one_sentence(run: Any, arguments: list[str], sentence: s
 
 
 @pytest.mark.parametrize(("data", "sentence"), [
-    (b"", ".*: this is no device tree, it begins with nothing; .*"),
+    (b"", ".*: this is no firmware, it begins with nothing; .*"),
     (b"\xd0\x0d\xfe\xed", ".*"),
-    (b"hello", ".*: this is no device tree, .*"),
+    (b"hello", ".*: this is no firmware, .*"),
 ])
 def test_bad_firmware_gets_one_sentence(run: Any, tmp_path: Path, data: bytes, sentence: str) -> None:
     path = tmp_path / "board.dtb"
@@ -432,7 +432,7 @@ def test_info(run: Any) -> None:
     assert code == 0
     assert f"mode: {_mode.why()}\n" in out
     assert f"Python: {sys.version.split()[0]} " in out
-    assert "boards: host, guest, binding-example\n" in out
+    assert "boards: host, guest, binding-example, acpi, acpi-guest\n" in out
     assert re.search(r"^extension modules: \d+ of \d+$", out, re.M)
     got = json.loads(run("info", "--json")[1])
     assert got["compiled"] == _mode.compiled() and got["optional"]["numpy"] is True

@@ -20,6 +20,7 @@ MGMT = "/hidma-mgmt@f9984000"
 FIRST = f"{MGMT}/hidma@5c050000"
 SECOND = f"{MGMT}/hidma@5c060000"
 
+TREES = ("host", "guest", "binding-example")
 needs_dtc = pytest.mark.skipif(shutil.which("dtc") is None,
                                reason="dtc is not installed (apt-get install device-tree-compiler)")
 
@@ -150,7 +151,7 @@ def test_what_dump_writes_parse_reads_back_alike(path: str | Path) -> None:
     assert firmware.dump(again) == firmware.dump(tree)
 
 
-@pytest.mark.parametrize("name", firmware.BOARDS)
+@pytest.mark.parametrize("name", TREES)
 def test_dump_writes_the_bytes_that_dtc_wrote(name: str) -> None:
     assert firmware.dump(firmware.load(name)) == firmware.bundled(name).read_bytes()
 
@@ -190,7 +191,7 @@ def test_bytes_behind_the_blob_are_ignored() -> None:
 
 
 @needs_dtc
-@pytest.mark.parametrize("name", firmware.BOARDS)
+@pytest.mark.parametrize("name", TREES)
 def test_a_bundled_source_and_blob_agree(name: str) -> None:
     compiled = firmware.load(firmware.bundled(name, ".dts"))
     assert firmware.dump(compiled) == firmware.bundled(name).read_bytes()
@@ -202,7 +203,7 @@ def test_the_test_boards_source_and_blob_agree() -> None:
 
 
 @needs_dtc
-@pytest.mark.parametrize("name", firmware.BOARDS)
+@pytest.mark.parametrize("name", TREES)
 def test_dtc_compiles_a_bundled_source_without_a_warning(name: str, tmp_path: Path) -> None:
     said = dtc("-I", "dts", "-O", "dtb", "-o", tmp_path / "out.dtb", firmware.bundled(name, ".dts"))
     assert said == ""
@@ -620,7 +621,7 @@ def test_strings_must_end() -> None:
 def test_a_bundled_board_needs_no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     for name in firmware.BOARDS:
-        assert firmware.load(name).source == f"{name}.dtb"
+        assert firmware.load(name).source == firmware.bundled(name).name
 
 
 def test_a_source_without_dtc_gets_one_sentence_that_names_the_package(monkeypatch: pytest.MonkeyPatch,
@@ -667,13 +668,13 @@ def test_files_that_are_no_device_tree(tmp_path: Path) -> None:
         return sentence(lambda: firmware.load(tmp_path / name)).removeprefix(f"{tmp_path}/")
 
     assert said("a.dtb", b"\x7fELF and so on") == (
-        "a.dtb: this is no device tree, it begins with 7f 45 4c 46; a .dtb begins with d0 0d fe ed and a .dts "
-        "contains /dts-v1/.")
+        "a.dtb: this is no firmware, it begins with 7f 45 4c 46; a .dtb begins with d0 0d fe ed, a .dts contains "
+        "/dts-v1/, an .aml begins with DSDT or SSDT, an .asl contains DefinitionBlock.")
     assert said("empty.dtb", b"") == (
-        "empty.dtb: this is no device tree, it begins with nothing; a .dtb begins with d0 0d fe ed and a .dts "
-        "contains /dts-v1/.")
+        "empty.dtb: this is no firmware, it begins with nothing; a .dtb begins with d0 0d fe ed, a .dts contains "
+        "/dts-v1/, an .aml begins with DSDT or SSDT, an .asl contains DefinitionBlock.")
     assert said("dsdt.aml", b"DSDT" + bytes(40)) == (
-        "dsdt.aml: this is an ACPI table (DSDT) where a device tree is expected; give a .dtb or a .dts.")
+        "dsdt.aml: offset 0x4: a length of 0 bytes is less than the header's 36.")
     assert said("big.dtb", bytes((2 << 20) + 1)) == (
         "big.dtb: it is larger than 2097152 bytes, the most that a kernel takes for a device tree.")
 
@@ -683,9 +684,9 @@ def test_files_that_cannot_be_read_keep_their_errno(tmp_path: Path) -> None:
         firmware.load(tmp_path / "no\nsuch")
     assert caught.value.errno == errno.ENOENT and isinstance(caught.value, OSError)
     assert str(caught.value) == (f"{tmp_path}/no\\x0asuch: no such file, and no bundled board has this name; bundled "
-                                 "are host, guest, binding-example.")
-    assert sentence(lambda: firmware.load(tmp_path)) == f"{tmp_path}: this is no regular file; give a .dtb or a .dts."
-    assert sentence(lambda: firmware.load("/dev/zero")) == "/dev/zero: this is no regular file; give a .dtb or a .dts."
+                                 "are host, guest, binding-example, acpi, acpi-guest.")
+    assert sentence(lambda: firmware.load(tmp_path)) == f"{tmp_path}: this is no regular file; give a .dtb, .dts, .aml or .asl."
+    assert sentence(lambda: firmware.load("/dev/zero")) == "/dev/zero: this is no regular file; give a .dtb, .dts, .aml or .asl."
     assert sentence(lambda: firmware.load("a\0b")) == "a\\x00b: it cannot be read (Invalid argument)."
 
 
@@ -794,7 +795,7 @@ def test_a_blob_of_the_largest_size_is_read() -> None:
     assert sentence(lambda: firmware.describe(tree)).startswith("device tree: node /: no memory node is below it")
 
 
-@pytest.mark.parametrize("name", firmware.BOARDS)
+@pytest.mark.parametrize("name", TREES)
 def test_every_truncation_gets_a_sentence(name: str) -> None:
     whole = firmware.bundled(name).read_bytes()
     for length in range(len(whole)):
@@ -845,7 +846,7 @@ def damage(rng: random.Random, whole: bytes) -> bytes:
 @pytest.mark.parametrize("seed", range(8))
 def test_a_damaged_blob_is_a_tree_or_a_sentence(seed: int) -> None:
     rng = random.Random(seed)
-    wholes = [firmware.bundled(name).read_bytes() for name in firmware.BOARDS] + [(DATA / "soc.dtb").read_bytes()]
+    wholes = [firmware.bundled(name).read_bytes() for name in TREES] + [(DATA / "soc.dtb").read_bytes()]
     for case in range(500):
         content = damage(rng, rng.choice(wholes))
         accepts_or_says(lambda content=content: firmware.parse(content, "x.dtb"),  # type: ignore[misc]
@@ -857,7 +858,7 @@ def test_a_tree_with_damaged_properties_is_a_board_or_a_sentence(seed: int) -> N
     rng = random.Random(seed)
     boards = 0
     for case in range(300):
-        tree = firmware.load(rng.choice([*firmware.BOARDS, str(DATA / "soc.dtb")]))
+        tree = firmware.load(rng.choice([*TREES, str(DATA / "soc.dtb")]))
         nodes = [n for n in tree.walk() if n.properties]
         for _ in range(rng.randint(1, 4)):
             victim = rng.choice(nodes)

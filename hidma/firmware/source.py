@@ -73,19 +73,19 @@ def load(path: str | os.PathLike[str]) -> Tree | Namespace:
                         "contains /dts-v1/, an .aml begins with DSDT or SSDT, an .asl contains DefinitionBlock.")
 
 
-def parse(blob: bytes, source: str = "firmware") -> Tree | Namespace:
+def parse(blob: bytes, source: str | None = None) -> Tree | Namespace:
     """Read the bytes of a device tree blob, or of ACPI tables.
 
     Parameters:
         blob: the bytes.
-        source: file name for sentences.
+        source: file name for sentences; an ``.aml`` is never taken for a device tree.
 
     Returns a device tree or an ACPI namespace. Raises FirmwareError with the offset of what is wrong.
     """
     blob = bytes(blob)
-    if blob[:4] in aml.SIGNATURES or source.endswith(".aml"):
-        return aml.parse(blob, source)
-    return fdt.parse(blob, source)
+    if blob[:4] in aml.SIGNATURES or (source is not None and source.endswith(".aml")):
+        return aml.parse(blob, source or "ACPI table")
+    return fdt.parse(blob, source or "device tree")
 
 
 def describe(firmware: Tree | Namespace) -> Board:
