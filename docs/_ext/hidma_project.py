@@ -238,7 +238,7 @@ class BundledBoards(TextDirective):
             translated = sum(channel.iommu is not None for channel in board.channels)
             rows.append([f"``{name}``", str(board.cpus), memory, "yes" if board.managements else "no",
                          f"{len(board.channels)}, {bound} with a driver", f"{translated} of {len(board.channels)}"])
-        header = ["Board", "CPUs", "RAM", "Management node", "Channels", "Behind an IOMMU"]
+        header = ["Board", "CPUs", "RAM", "Management", "Channels", "Behind an IOMMU"]
         return self.parsed(list_table(header, rows, [18, 8, 26, 16, 18, 14]))
 
 
