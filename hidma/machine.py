@@ -392,6 +392,19 @@ class Machine:
 
         kernel.of_root = node_of(tree.root, None)
 
+        def bus_id(spec: firmware.Node, regs: list[tuple[int, int]]) -> str:
+            """``of_device_make_bus_id()``: address and name; without an address the full name, behind those above it."""
+            if regs:
+                return f"{regs[0][0]:x}.{spec.basename}"
+            above = spec.parent
+            if above is None or above.parent is None:
+                return spec.name
+            try:
+                place = [(r.base, r.size) for r in above.reg()]
+            except FirmwareError:
+                place = []
+            return f"{bus_id(above, place)}:{spec.name}"
+
         def populate(spec: firmware.Node, node: DeviceNode, parent: Any) -> None:
             for child_spec, child in zip(spec.children, node.children, strict=True):
                 if not child_spec.compatible or not child_spec.available:
@@ -402,8 +415,7 @@ class Machine:
                     regs = [(r.base, r.size) for r in child_spec.reg()]
                 except FirmwareError:
                     regs = []
-                name = f"{regs[0][0]:x}.{child.name}" if regs else child.name
-                pdev = of_platform_device_create(child, regs, name, parent)
+                pdev = of_platform_device_create(child, regs, bus_id(child_spec, regs), parent)
                 if "simple-bus" in child_spec.compatible:
                     populate(child_spec, child, pdev.dev)
 

@@ -4,7 +4,7 @@ hardware it describes.
 
 :func:`load` reads it, :func:`describe` says what hardware must be built for it, :func:`check` and :func:`explain_unbound`
 say in sentences what the drivers will meet there, :func:`devices` gives the devices of an ACPI namespace, :func:`dump`
-writes a tree as a blob. It builds nothing itself and imports neither the hardware model nor the Linux slice.
+writes a tree as a blob, :func:`guest_tree` generates that of a guest. It builds nothing itself and imports neither the hardware model nor the Linux slice.
 """
 
 from hidma.firmware.acpi import DeviceObject, devices
@@ -29,6 +29,7 @@ from hidma.firmware.fdt import (
     u32,
     u64,
 )
+from hidma.firmware.guest import GuestDevice, PlatformBus, guest_blob, guest_tree
 from hidma.firmware.resources import Descriptor
 from hidma.firmware.source import BOARDS, bundled, check, describe, load, model, parse
 
@@ -41,11 +42,13 @@ __all__ = [
     "Device",
     "DeviceObject",
     "FirmwareError",
+    "GuestDevice",
     "Interrupt",
     "Management",
     "Namespace",
     "Node",
     "Object",
+    "PlatformBus",
     "Reference",
     "Region",
     "Table",
@@ -56,6 +59,8 @@ __all__ = [
     "devices",
     "dump",
     "explain_unbound",
+    "guest_blob",
+    "guest_tree",
     "load",
     "model",
     "parse",
