@@ -39,7 +39,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hidma import firmware
-from hidma.firmware import FirmwareError, Namespace, Object, Region, aml
+from hidma.firmware import FirmwareError, Namespace, Object, Region, amlterms
 from hidma.firmware import resources as templates
 from hidma.firmware.acpi import eisa_id
 
@@ -589,7 +589,7 @@ def test_any_bytes_as_a_template_are_never_a_traceback(raw: bytes) -> None:
     survive(board(channel=replaced(CHANNEL, "_CRS", name("_CRS", raw))))
 
 
-OPCODES = sorted(op for op in aml.HANDLERS)
+OPCODES = sorted(op for op in amlterms.HANDLERS)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -4,11 +4,13 @@ hardware it describes.
 
 :func:`load` reads it, :func:`describe` says what hardware must be built for it, :func:`check` and :func:`explain_unbound`
 say in sentences what the drivers will meet there, :func:`devices` gives the devices of an ACPI namespace, :func:`dump`
-writes a tree as a blob, :func:`guest_tree` generates that of a guest. It builds nothing itself and imports neither the hardware model nor the Linux slice.
+writes a tree as a blob, :func:`guest_tree` generates that of a guest. It builds nothing itself and imports neither the
+hardware model nor the Linux slice.
 """
 
 from hidma.firmware.acpi import DeviceObject, devices
-from hidma.firmware.aml import Namespace, Object, Table
+from hidma.firmware.aml import Namespace
+from hidma.firmware.amlobjects import Object, Table
 from hidma.firmware.board import (
     Board,
     Channel,

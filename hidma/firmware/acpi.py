@@ -16,7 +16,8 @@ from itertools import pairwise
 from typing import Any
 
 from hidma.firmware import board as fdt_board
-from hidma.firmware.aml import Interpreter, Namespace, Object
+from hidma.firmware.aml import Interpreter, Namespace
+from hidma.firmware.amlobjects import Object
 from hidma.firmware.board import (
     ADDRESS_BITS,
     CHANNEL,

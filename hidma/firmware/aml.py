@@ -11,10 +11,25 @@ what reads or writes an operation region is refused, and so are Load, Unload, Lo
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
+from hidma.firmware.amlobjects import (
+    NOWHERE,
+    Buffer,
+    Code,
+    Frame,
+    Name,
+    Object,
+    Package,
+    Place,
+    Table,
+    asl,
+    is_name,
+    opcode,
+    what,
+)
+from hidma.firmware.amlterms import HANDLERS
 from hidma.firmware.fdt import FirmwareError
 
 HEADER_BYTES = 36
@@ -30,8 +45,6 @@ MAX_OBJECT_BYTES = 1 << 16
 MAX_WORK_BYTES = 32 << 20
 """Bytes and elements that are made and copied while a file is loaded, and again while it is evaluated afterwards."""
 
-REVISION = 0x20160108
-"""What Revision gives: the date of the ACPICA in Linux 4.5."""
 PREDEFINED = ("_GPE", "_PR_", "_SB_", "_SI_", "_TZ_")
 """Scopes of every namespace, in ACPICA's order; _SB_ and _TZ_ are devices there."""
 OSI = frozenset((
@@ -46,148 +59,6 @@ REFUSED = {
     0x5B2A: "Unload", 0x5B32: "Fatal", 0x5B33: "Timer", 0x5B88: "DataTableRegion",
 }
 """Opcodes that exist and are not executed here."""
-TYPES = {"name": 0, "device": 6, "event": 7, "method": 8, "mutex": 9, "region": 10, "power": 11, "processor": 12,
-         "thermal": 13, "buffer field": 14, "field": 5, "scope": 0}
-"""What ObjectType says of each kind of object; of a name it says the type of its value."""
-
-
-class Table(NamedTuple):
-    """Header of a table; ``offset`` is where it begins in the file, ``data`` all of it."""
-
-    signature: str
-    offset: int
-    length: int
-    revision: int
-    oem_id: str
-    oem_table_id: str
-    oem_revision: int
-    creator_id: str
-    creator_revision: int
-    data: bytes
-
-
-@dataclass(eq=False, slots=True)
-class Buffer:
-    """A buffer; ``offset`` is where its first byte stands in the file, None where it was made by a method."""
-
-    data: bytearray
-    offset: int | None = None
-
-
-class Package(list[Any]):
-    """A package; elements are int, str, :class:`Buffer`, :class:`Package`, :class:`Name`, Object, or None."""
-
-
-class Name(NamedTuple):
-    """A name in a package: what it means is looked up when somebody asks."""
-
-    text: str
-    scope: Object
-    offset: int
-
-
-@dataclass(eq=False, repr=False, slots=True)
-class Object:
-    """A node of the namespace.
-
-    ``name`` has four characters; ``kind`` is "scope", "device", "processor", "power", "thermal", "name", "method",
-    "region", "field", "buffer field", "mutex", "event" or "alias" (``value`` is then the object meant); ``offset`` is
-    where it is declared in the file.
-    """
-
-    name: str
-    kind: str
-    parent: Object | None = None
-    offset: int = 0
-    value: Any = None
-    children: dict[str, Object] = field(default_factory=dict)
-
-    def __repr__(self) -> str:
-        return f"<Object {self.path}>"
-
-    @property
-    def full_path(self) -> str:
-        """Path as ACPICA writes it, every name with four characters: ``\\_SB_.DMA0``."""
-        names: list[str] = []
-        node: Object | None = self
-        while node is not None and node.parent is not None:
-            names.append(node.name)
-            node = node.parent
-        return "\\" + ".".join(reversed(names))
-
-    @property
-    def path(self) -> str:
-        """Path as ASL writes it, without underscores that only fill up: ``\\_SB.DMA0``."""
-        return "\\" + ".".join(trimmed(name) for name in self.full_path[1:].split(".") if name)
-
-    def child(self, name: str) -> Object | None:
-        """The object of this name right below, None if there is none; an alias gives what it stands for."""
-        found = self.children.get(name)
-        if found is not None and found.kind == "alias":
-            return found.value if isinstance(found.value, Object) else None
-        return found
-
-    def walk(self) -> Iterator[Object]:
-        """This object and all below it, in the order in which they were made."""
-        waiting = [self]
-        while waiting:
-            node = waiting.pop()
-            yield node
-            waiting.extend(reversed(node.children.values()))
-
-
-class Code(NamedTuple):
-    """Body of a method: bytes from ``start`` to ``end`` of the file, number of arguments."""
-
-    start: int
-    end: int
-    arguments: int
-
-
-@dataclass(eq=False, slots=True)
-class BufferField:
-    """Bits of a buffer, as CreateDWordField makes them; those of CreateField are read as a buffer (``as_buffer``), as ACPICA does
-    since 2020."""
-
-    buffer: Buffer
-    bit: int
-    bits: int
-    as_buffer: bool
-
-    def get(self) -> Any:
-        first = self.bit >> 3
-        raw = self.buffer.data[first:self.bit + self.bits + 7 >> 3]
-        number = int.from_bytes(raw, "little") >> (self.bit & 7) & ((1 << self.bits) - 1)
-        return Buffer(bytearray(number.to_bytes((self.bits + 7) // 8, "little"))) if self.as_buffer else number
-
-    def set(self, value: int) -> None:
-        first, last = self.bit >> 3, self.bit + self.bits + 7 >> 3
-        mask, shift = (1 << self.bits) - 1, self.bit & 7
-        number = int.from_bytes(self.buffer.data[first:last], "little") & ~(mask << shift) | (value & mask) << shift
-        self.buffer.data[first:last] = number.to_bytes(last - first, "little")
-
-
-class Place:
-    """Somewhere a value can be read and stored: a local, an argument, a named object, an element."""
-
-    def __init__(self, get: Callable[[], Any], put: Callable[[Any], None], node: Object | None = None) -> None:
-        self.get = get
-        self.put = put
-        self.node = node
-
-
-NOWHERE = Place(lambda: 0, lambda value: None)
-
-
-@dataclass(eq=False, slots=True)
-class Frame:
-    """One call of a method. ``state`` is "" while it goes on, "return", "break" or "continue"."""
-
-    method: Object
-    arguments: list[Any]
-    locals: list[Any] = field(default_factory=lambda: [None] * 8)
-    state: str = ""
-    result: Any = None
 
 
 @dataclass(eq=False)
@@ -244,11 +115,6 @@ class Namespace:
         target = node.child(name.ljust(4, "_"))
         value = target.value if target is not None and target.kind == "name" else None
         return value.offset if isinstance(value, Buffer) else None
-
-
-def trimmed(name: str) -> str:
-    """A name without the underscores that fill it up to four characters."""
-    return name.rstrip("_") or "_"
 
 
 def parse(data: bytes, source: str = "ACPI table") -> Namespace:
@@ -382,7 +248,7 @@ class Interpreter:
         parts = []
         for _ in range(count):
             raw = self.data[at:min(at + 4, end)]
-            if len(raw) < 4 or not _is_name(raw):
+            if len(raw) < 4 or not is_name(raw):
                 raise self.bad(at, f"{raw.hex(' ') or 'nothing'} is no name; one has four of A to Z, 0 to 9 and _, and "
                                    "begins with no digit")
             parts.append(raw.decode("ascii"))
@@ -426,7 +292,7 @@ class Interpreter:
         for part in above:
             parent = parent.child(part) if parent is not None else None
         if parent is None:
-            raise self.bad(at, f"{_asl(text)} is declared and what stands above it is not")
+            raise self.bad(at, f"{asl(text)} is declared and what stands above it is not")
         before = parent.children.get(own)
         if before is not None:
             raise self.bad(at, f"{before.path} is declared a second time; it was at {before.offset:#x}"
@@ -485,7 +351,7 @@ class Interpreter:
         if isinstance(value, Name):
             node = self.find(value.text, value.scope)
             if node is None:
-                raise self.bad(value.offset, f"{_asl(value.text)} is named and declared nowhere")
+                raise self.bad(value.offset, f"{asl(value.text)} is named and declared nowhere")
             if node.kind == "name":
                 return self.plain(node.value, at, depth + 1)
             return node
@@ -554,7 +420,7 @@ class Interpreter:
                     break
                 digits += char
             return int(digits or "0", 16) & self.mask
-        raise self.bad(at, f"{_what(value)} stands where an integer is needed")
+        raise self.bad(at, f"{what(value)} stands where an integer is needed")
 
     def to_buffer(self, value: Any, at: int) -> Buffer:
         if isinstance(value, Place):
@@ -565,7 +431,7 @@ class Interpreter:
             return Buffer(bytearray(value.to_bytes(4 if self.mask == 0xFFFFFFFF else 8, "little")))
         if isinstance(value, str):
             return Buffer(bytearray(value.encode("latin-1", "replace") + b"\0"))
-        raise self.bad(at, f"{_what(value)} stands where a buffer is needed")
+        raise self.bad(at, f"{what(value)} stands where a buffer is needed")
 
     def to_string(self, value: Any, at: int, decimal: bool = False) -> str:
         if isinstance(value, Place):
@@ -577,7 +443,7 @@ class Interpreter:
         if isinstance(value, Buffer):
             self.small(5 * len(value.data), at)
             return ",".join(str(b) if decimal else f"0x{b:02X}" for b in value.data)
-        raise self.bad(at, f"{_what(value)} stands where a string is needed")
+        raise self.bad(at, f"{what(value)} stands where a string is needed")
 
     def small(self, size: int, at: int) -> int:
         if size > MAX_OBJECT_BYTES:
@@ -623,14 +489,14 @@ class Interpreter:
             text, behind = self.name(at, end)
             node = self.find(text, scope)
             if node is None:
-                raise self.bad(at, f"{_asl(text)} is named and declared nowhere")
+                raise self.bad(at, f"{asl(text)} is named and declared nowhere")
             return self.named(node, at), behind
         value, behind = self.term(at + 1 if op == 0x83 else at, end, scope, frame)
         if isinstance(value, Place):
             return value, behind
         if isinstance(value, Object):
             return self.named(value, at), behind
-        raise self.bad(at, f"{_what(value)} stands where something can be stored")
+        raise self.bad(at, f"{what(value)} stands where something can be stored")
 
     def named(self, node: Object, at: int) -> Place:
         def put(value: Any) -> None:
@@ -657,6 +523,14 @@ class Interpreter:
             return Buffer(bytearray(new[:size].ljust(size, b"\0")))
         return self.copy(value, at)
 
+    def bits(self, at: int, end: int) -> tuple[int, int]:
+        """A count of bits, written as a package length is."""
+        lead = self.number(at, end, 1)
+        more = lead >> 6
+        if not more:
+            return lead, at + 1
+        return lead & 0xF | self.number(at + 1, end, more) << 4, at + 1 + more
+
     # --- terms ------------------------------------------------------------------------------------------------
 
     def term(self, at: int, end: int, scope: Object, frame: Frame | None) -> tuple[Any, int]:
@@ -670,8 +544,8 @@ class Interpreter:
         handler = HANDLERS.get(op)
         if handler is None:
             if op in REFUSED:
-                raise self.bad(at, f"{REFUSED[op]} (opcode {_opcode(op)}) is not supported")
-            raise self.bad(at, f"{_opcode(op)} is no opcode of AML")
+                raise self.bad(at, f"{REFUSED[op]} (opcode {opcode(op)}) is not supported")
+            raise self.bad(at, f"{opcode(op)} is no opcode of AML")
         self.nesting += 1
         if self.nesting > MAX_NESTING:
             raise self.bad(at, f"terms lie more than {MAX_NESTING} deep")
@@ -684,7 +558,7 @@ class Interpreter:
         text, behind = self.name(at, end)
         node = self.find(text, scope)
         if node is None:
-            raise self.bad(at, f"{_asl(text) or 'an empty name'} is named and declared nowhere")
+            raise self.bad(at, f"{asl(text) or 'an empty name'} is named and declared nowhere")
         if node.kind != "method":
             return self.value_of(node, at, []), behind
         arguments = []
@@ -697,573 +571,3 @@ class Interpreter:
         value = self.call(node, at, arguments)
         self.nesting -= 1
         return value, behind
-
-    def constant(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        if op in (0x00, 0x01):
-            return op, behind
-        if op == 0xFF:
-            return self.mask, behind
-        if op == 0x5B30:
-            return REVISION, behind
-        size = {0x0A: 1, 0x0B: 2, 0x0C: 4, 0x0E: 8}[op]
-        return self.number(behind, end, size) & self.mask, behind + size
-
-    def string(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        stop = self.data.find(b"\0", behind, end)
-        if stop < 0:
-            raise self.bad(at, "a string has no end within its block")
-        raw = self.data[behind:stop]
-        if not raw.isascii():
-            raise self.bad(behind, "a character of a string is not ASCII")
-        self.small(len(raw), at)
-        return raw.decode("ascii"), stop + 1
-
-    def buffer(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        inner, stop = self.package_length(behind, end)
-        size, inner = self.integer(inner, stop, scope, frame)
-        raw = self.data[inner:stop]
-        self.small(max(size, len(raw)), at)
-        return Buffer(bytearray(raw.ljust(size, b"\0")), inner), stop
-
-    def package(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        inner, stop = self.package_length(behind, end)
-        if op == 0x12:
-            count, inner = self.number(inner, stop, 1), inner + 1
-        else:
-            count, inner = self.integer(inner, stop, scope, frame)
-        self.small(count, at)
-        elements = Package()
-        while inner < stop:
-            if len(elements) == count:
-                raise self.bad(inner, f"a package says {count} elements and has more")
-            if self.starts_name(self.number(inner, stop, 1)):
-                start = inner
-                text, inner = self.name(inner, stop)
-                self.step(start)
-                node = self.find(text, scope) if frame is not None else None
-                # what a method has declared is gone when it has returned
-                elements.append(Name(text, scope, start) if node is None else
-                                node.value if node.kind == "name" else node)
-            else:
-                value, inner = self.term(inner, stop, scope, frame)
-                elements.append(value)
-        elements.extend([None] * (count - len(elements)))
-        return elements, stop
-
-    def local(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        place, behind = self.place(at, end, scope, frame)
-        value = place.get()
-        if value is None:
-            raise self.bad(at, f"{'Local' if op <= 0x67 else 'Arg'}{op - (0x60 if op <= 0x67 else 0x68)} is used "
-                               "before anything was stored in it")
-        return value, behind
-
-    # declarations
-
-    def scope_op(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        inner, stop = self.package_length(behind, end)
-        text, inner = self.name(inner, stop)
-        node = self.find(text, scope)
-        if node is None:
-            raise self.bad(at, f"Scope ({_asl(text)}) opens what is declared nowhere; load the table that declares it "
-                               "first")
-        if node.kind not in ("scope", "device", "processor", "power", "thermal"):
-            raise self.bad(at, f"Scope ({_asl(text)}) opens a {node.kind}, which has nothing below it")
-        self.block(inner, stop, node, frame)
-        return None, stop
-
-    def device(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        inner, stop = self.package_length(behind, end)
-        text, inner = self.name(inner, stop)
-        kind, skip = {0x5B82: ("device", 0), 0x5B83: ("processor", 6), 0x5B84: ("power", 3), 0x5B85: ("thermal", 0)}[op]
-        node = self.declare(at, text, scope, kind, self.number(inner, stop, 1) if skip else None)
-        if skip:
-            self.number(inner, stop, skip)
-        self.block(inner + skip, stop, node, frame)
-        return None, stop
-
-    def name_op(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        text, behind = self.name(behind, end)
-        start = behind
-        value, behind = self.term(behind, end, scope, frame)
-        if not isinstance(value, (int, str, Buffer, Package)):
-            raise self.bad(start, f"{_what(value)} stands where the value of {_asl(text)} is needed: an integer, a "
-                                  "string, a buffer or a package")
-        self.declare(at, text, scope, "name", self.copy(value, at))
-        return None, behind
-
-    def alias(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        old, behind = self.name(behind, end)
-        new, behind = self.name(behind, end)
-        node = self.find(old, scope)
-        if node is None:
-            raise self.bad(at, f"Alias names {_asl(old)}, which is declared nowhere")
-        self.declare(at, new, scope, "alias", node)
-        return None, behind
-
-    def method(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        inner, stop = self.package_length(behind, end)
-        text, inner = self.name(inner, stop)
-        flags = self.number(inner, stop, 1)
-        self.declare(at, text, scope, "method", Code(inner + 1, stop, flags & 7))
-        return None, stop
-
-    def external(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        _, behind = self.name(behind, end)
-        self.number(behind, end, 2)
-        return None, behind + 2
-
-    def simple(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        """Mutex, Event and OperationRegion."""
-        text, behind = self.name(behind, end)
-        if op == 0x5B01:
-            self.number(behind, end, 1)
-            behind += 1
-        elif op == 0x5B80:
-            self.number(behind, end, 1)
-            _, behind = self.integer(behind + 1, end, scope, frame)
-            _, behind = self.integer(behind, end, scope, frame)
-        self.declare(at, text, scope, {0x5B01: "mutex", 0x5B02: "event", 0x5B80: "region"}[op])
-        return None, behind
-
-    def fields(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        """Field, IndexField and BankField: the names, for what they stand for is hardware."""
-        inner, stop = self.package_length(behind, end)
-        for _ in range(1 if op == 0x5B81 else 2):
-            start = inner
-            text, inner = self.name(inner, stop)
-            if self.find(text, scope) is None:
-                raise self.bad(start, f"{_asl(text)} is named and declared nowhere")
-        if op == 0x5B87:
-            _, inner = self.integer(inner, stop, scope, frame)
-        self.number(inner, stop, 1)
-        inner += 1
-        while inner < stop:
-            self.step(inner)
-            lead = self.data[inner]
-            if lead == 0:
-                inner = self.bits(inner + 1, stop)[1]
-            elif lead == 1:
-                self.number(inner + 1, stop, 2)
-                inner += 3
-            elif lead == 3:
-                self.number(inner + 1, stop, 3)
-                inner += 4
-            elif lead == 2:
-                if self.number(inner + 1, stop, 1) == 0x11:
-                    _, inner = self.term(inner + 1, stop, scope, frame)
-                else:
-                    _, inner = self.name(inner + 1, stop)
-            else:
-                raw = self.data[inner:min(inner + 4, stop)]
-                if len(raw) < 4 or not _is_name(raw):
-                    raise self.bad(inner, f"{raw.hex(' ')} is no name of a field")
-                self.declare(inner, raw.decode("ascii"), scope, "field")
-                inner = self.bits(inner + 4, stop)[1]
-        return None, stop
-
-    def bits(self, at: int, end: int) -> tuple[int, int]:
-        """A count of bits, written as a package length is."""
-        lead = self.number(at, end, 1)
-        more = lead >> 6
-        if not more:
-            return lead, at + 1
-        return lead & 0xF | self.number(at + 1, end, more) << 4, at + 1 + more
-
-    def create_field(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None,
-                     op: int) -> tuple[Any, int]:
-        value, behind = self.term(behind, end, scope, frame)
-        if isinstance(value, Place):
-            value = value.get()
-        if not isinstance(value, Buffer):
-            raise self.bad(at, f"a field is made of {_what(value)}; it is part of a buffer")
-        index, behind = self.integer(behind, end, scope, frame)
-        if op == 0x5B13:
-            size, behind = self.integer(behind, end, scope, frame)
-        else:
-            size = {0x8A: 32, 0x8B: 16, 0x8C: 8, 0x8D: 1, 0x8F: 64}[op]
-        bit = index if op in (0x8D, 0x5B13) else 8 * index
-        text, behind = self.name(behind, end)
-        if not size or bit + size > 8 * len(value.data):
-            raise self.bad(at, f"bits {bit} to {bit + size - 1} of a buffer of {len(value.data)} bytes do not exist")
-        made = BufferField(value, bit, size, op == 0x5B13)
-        self.declare(at, text, scope, "buffer field", made)
-        return None, behind
-
-    # control
-
-    def flow(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        if op in (0xA3, 0xCC):
-            return None, behind
-        if frame is None:
-            raise self.bad(at, f"{ {0xA4: 'Return', 0xA5: 'Break', 0x9F: 'Continue'}[op] } stands outside every method")
-        if op == 0xA4:
-            value, behind = self.term(behind, end, scope, frame)
-            frame.result = value
-            frame.state = "return"
-        else:
-            frame.state = "break" if op == 0xA5 else "continue"
-        return None, behind
-
-    def if_op(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        inner, stop = self.package_length(behind, end)
-        taken, inner = self.integer(inner, stop, scope, frame)
-        if taken:
-            self.block(inner, stop, scope, frame)
-        if stop < end and self.data[stop] == 0xA1:
-            inner, stop = self.package_length(stop + 1, end)
-            if not taken:
-                self.block(inner, stop, scope, frame)
-        return None, stop
-
-    def while_op(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        inner, stop = self.package_length(behind, end)
-        while True:
-            go, body = self.integer(inner, stop, scope, frame)
-            if not go:
-                break
-            self.block(body, stop, scope, frame)
-            if frame is None:
-                continue
-            if frame.state == "continue":
-                frame.state = ""
-            elif frame.state:
-                if frame.state == "break":
-                    frame.state = ""
-                break
-        return None, stop
-
-    # operators
-
-    def store(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        value, behind = self.term(behind, end, scope, frame)
-        if value is None:
-            raise self.bad(at, "nothing is stored")
-        target, behind = self.place(behind, end, scope, frame)
-        if op == 0x9D and target.node is not None and target.node.kind == "name":
-            target.node.value = self.copy(value, at)
-        else:
-            target.put(value)
-        return value, behind
-
-    def binary(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        left, behind = self.integer(behind, end, scope, frame)
-        right, behind = self.integer(behind, end, scope, frame)
-        if op in (0x78, 0x85) and not right:
-            raise self.bad(at, "it divides by zero")
-        if op == 0x78:
-            rest, behind = self.place(behind, end, scope, frame)
-            rest.put(left % right)
-        value = {
-            0x72: lambda: left + right, 0x74: lambda: left - right, 0x77: lambda: left * right,
-            0x78: lambda: left // right, 0x85: lambda: left % right,
-            0x79: lambda: left << right if right < 64 else 0, 0x7A: lambda: left >> right if right < 64 else 0,
-            0x7B: lambda: left & right, 0x7C: lambda: ~(left & right), 0x7D: lambda: left | right,
-            0x7E: lambda: ~(left | right), 0x7F: lambda: left ^ right,
-        }[op]() & self.mask
-        target, behind = self.place(behind, end, scope, frame)
-        target.put(value)
-        return value, behind
-
-    def unary(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        value, behind = self.integer(behind, end, scope, frame)
-        if op == 0x80:
-            value = ~value & self.mask
-        elif op == 0x81:
-            value = value.bit_length()
-        else:
-            value = (value & -value).bit_length()
-        target, behind = self.place(behind, end, scope, frame)
-        target.put(value)
-        return value, behind
-
-    def count(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        target, behind = self.place(behind, end, scope, frame)
-        value = self.to_integer(target.get(), at) + (1 if op == 0x75 else -1) & self.mask
-        target.put(value)
-        return value, behind
-
-    def logic(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        if op == 0x92:
-            only, behind = self.integer(behind, end, scope, frame)
-            return 0 if only else self.mask, behind
-        left, behind = self.term(behind, end, scope, frame)
-        right, behind = self.term(behind, end, scope, frame)
-        left = left.get() if isinstance(left, Place) else left
-        right = right.get() if isinstance(right, Place) else right
-        if op in (0x90, 0x91):
-            first, second = self.to_integer(left, at), self.to_integer(right, at)
-            value = (first and second) if op == 0x90 else (first or second)
-        else:
-            a: Any
-            b: Any
-            if isinstance(left, str):
-                a, b = left, self.to_string(right, at)
-            elif isinstance(left, Buffer):
-                a, b = bytes(left.data), bytes(self.to_buffer(right, at).data)
-            else:
-                a, b = self.to_integer(left, at), self.to_integer(right, at)
-            value = a == b if op == 0x93 else a > b if op == 0x94 else a < b
-        return self.mask if value else 0, behind
-
-    def convert(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        value, behind = self.term(behind, end, scope, frame)
-        made: Any
-        if op == 0x96:
-            made = self.copy(self.to_buffer(value, at), at)
-        elif op == 0x97:
-            made = self.to_string(value, at, decimal=True)
-        elif op == 0x98:
-            made = self.to_string(value, at)
-        elif op == 0x99:
-            if isinstance(value, str) and not value.lower().startswith("0x"):
-                made = int("".join(c for c in value.strip()[:20] if c.isdecimal() and c.isascii()) or "0") & self.mask
-            else:
-                made = self.to_integer(value, at)
-        else:
-            length, behind = self.integer(behind, end, scope, frame)
-            raw = bytes(self.to_buffer(value, at).data).split(b"\0")[0]
-            made = raw[:length].decode("latin-1")
-        target, behind = self.place(behind, end, scope, frame)
-        target.put(made)
-        return made, behind
-
-    def concatenate(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None,
-                    op: int) -> tuple[Any, int]:
-        left, behind = self.term(behind, end, scope, frame)
-        right, behind = self.term(behind, end, scope, frame)
-        left = left.get() if isinstance(left, Place) else left
-        made: Any
-        if op == 0x84:
-            first, second = bytes(self.to_buffer(left, at).data), bytes(self.to_buffer(right, at).data)
-            made = Buffer(bytearray(_templates(first) + _templates(second) + b"\x79\0"))
-        elif isinstance(left, str):
-            made = left + self.to_string(right, at)
-        else:
-            made = Buffer(bytearray(self.to_buffer(left, at).data + self.to_buffer(right, at).data))
-        self.small(len(made if isinstance(made, str) else made.data), at)
-        target, behind = self.place(behind, end, scope, frame)
-        target.put(made)
-        return made, behind
-
-    def mid(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        value, behind = self.term(behind, end, scope, frame)
-        index, behind = self.integer(behind, end, scope, frame)
-        length, behind = self.integer(behind, end, scope, frame)
-        made: Any
-        if isinstance(value, str):
-            made = value[index:index + length]
-        else:
-            made = Buffer(self.to_buffer(value, at).data[index:index + length])
-        target, behind = self.place(behind, end, scope, frame)
-        target.put(made)
-        return made, behind
-
-    def index(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        value, behind = self.term(behind, end, scope, frame)
-        if isinstance(value, Place):
-            value = value.get()
-        number, behind = self.integer(behind, end, scope, frame)
-        target, behind = self.place(behind, end, scope, frame)
-        if isinstance(value, Package):
-            elements = value
-            if number >= len(elements):
-                raise self.bad(at, f"element {number} of a package of {len(elements)} does not exist")
-
-            def put_element(new: Any) -> None:
-                elements[number] = self.copy(new, at)
-
-            def get_element() -> Any:
-                element = elements[number]
-                if isinstance(element, Name):
-                    node = self.find(element.text, element.scope)
-                    if node is None:
-                        raise self.bad(element.offset, f"{_asl(element.text)} is named and declared nowhere")
-                    return node.value if node.kind == "name" else node
-                return element
-
-            place = Place(get_element, put_element)
-        elif isinstance(value, Buffer):
-            raw = value.data
-            if number >= len(raw):
-                raise self.bad(at, f"byte {number} of a buffer of {len(raw)} does not exist")
-
-            def put_byte(new: Any) -> None:
-                raw[number] = self.to_integer(new, at) & 0xFF
-
-            place = Place(lambda: raw[number], put_byte)
-        else:
-            raise self.bad(at, f"an element of {_what(value)} is asked for; packages and buffers have elements")
-        if target is not NOWHERE:
-            target.put(place)
-        return place, behind
-
-    def match(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        package, behind = self.term(behind, end, scope, frame)
-        if isinstance(package, Place):
-            package = package.get()
-        if not isinstance(package, Package):
-            raise self.bad(at, f"{_what(package)} is searched; packages are")
-        tests = []
-        for _ in range(2):
-            kind = self.number(behind, end, 1)
-            if kind > 5:
-                raise self.bad(behind, f"{kind} is no comparison of Match; it is 0 to 5")
-            wanted, behind = self.integer(behind + 1, end, scope, frame)
-            tests.append((kind, wanted))
-        start, behind = self.integer(behind, end, scope, frame)
-        for number in range(start, len(package)):
-            self.step(at)
-            element = package[number]
-            if isinstance(element, int) and all(
-                    (True, element == wanted, element <= wanted, element < wanted, element >= wanted,
-                     element > wanted)[kind] for kind, wanted in tests):
-                return number, behind
-        return self.mask, behind
-
-    def bcd(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        value, behind = self.integer(behind, end, scope, frame)
-        if op == 0x5B29:
-            value = int(str(value), 16)
-            if value > self.mask:
-                raise self.bad(at, "a number has more digits than an integer holds in BCD")
-        elif not f"{value:x}".isdecimal():
-            raise self.bad(at, f"{value:#x} is no number in BCD")
-        else:
-            value = int(f"{value:x}")
-        target, behind = self.place(behind, end, scope, frame)
-        target.put(value)
-        return value, behind
-
-    def reference(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        """RefOf and CondRefOf."""
-        if op == 0x5B12:
-            lead = self.number(behind, end, 1)
-            if self.starts_name(lead):
-                text, after = self.name(behind, end)
-                if self.find(text, scope) is None:
-                    _, after = self.place(after, end, scope, frame)
-                    return 0, after
-            place, behind = self.place(behind, end, scope, frame)
-            target, behind = self.place(behind, end, scope, frame)
-            target.put(place)
-            return self.mask, behind
-        return self.place(behind, end, scope, frame)
-
-    def dereference(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None,
-                    op: int) -> tuple[Any, int]:
-        value, behind = self.term(behind, end, scope, frame)
-        if isinstance(value, str):
-            node = self.find(".".join(part.ljust(4, "_") if part and part != "\\" else part
-                                      for part in value.split(".")), scope)
-            if node is None:
-                raise self.bad(at, f"{value} is named and declared nowhere")
-            value = self.named(node, at)
-        if not isinstance(value, Place):
-            raise self.bad(at, f"{_what(value)} stands where a reference is needed")
-        found = value.get()
-        if found is None:
-            raise self.bad(at, "a reference leads to an element that was never set")
-        return found, behind
-
-    def size_of(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        place, behind = self.place(behind, end, scope, frame)
-        if op == 0x8E and place.node is not None and place.node.kind != "name":
-            return TYPES.get(place.node.kind, 0), behind
-        value = place.get()
-        while isinstance(value, Place):
-            self.step(at)
-            value = value.get()
-        if op == 0x8E:
-            kinds = ((int, 1), (str, 2), (Buffer, 3), (Package, 4))
-            return next((number for kind, number in kinds if isinstance(value, kind)),
-                        TYPES.get(value.kind, 0) if isinstance(value, Object) else 0), behind
-        if isinstance(value, Buffer):
-            return len(value.data), behind
-        if isinstance(value, (str, Package)):
-            return len(value), behind
-        raise self.bad(at, f"SizeOf is asked of {_what(value)}; strings, buffers and packages have a size")
-
-    def synchronise(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None,
-                    op: int) -> tuple[Any, int]:
-        """Acquire, Release, Sleep, Stall and Notify: nobody else runs, and nobody is told."""
-        if op == 0x5B23:
-            _, behind = self.place(behind, end, scope, frame)
-            self.number(behind, end, 2)
-            return 0, behind + 2
-        if op in (0x5B27, 0x86):
-            _, behind = self.place(behind, end, scope, frame)
-        if op != 0x5B27:
-            _, behind = self.integer(behind, end, scope, frame)
-        return None, behind
-
-    def debug(self, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-        return NOWHERE, behind
-
-
-Handler = Callable[[Interpreter, int, int, int, Object, "Frame | None", int], tuple[Any, int]]
-HANDLERS: dict[int, Handler] = {
-    **dict.fromkeys((0x00, 0x01, 0x0A, 0x0B, 0x0C, 0x0E, 0xFF, 0x5B30), Interpreter.constant),
-    **dict.fromkeys(range(0x60, 0x6F), Interpreter.local),
-    **dict.fromkeys((0x5B82, 0x5B83, 0x5B84, 0x5B85), Interpreter.device),
-    **dict.fromkeys((0x5B01, 0x5B02, 0x5B80), Interpreter.simple),
-    **dict.fromkeys((0x5B81, 0x5B86, 0x5B87), Interpreter.fields),
-    **dict.fromkeys((0x8A, 0x8B, 0x8C, 0x8D, 0x8F, 0x5B13), Interpreter.create_field),
-    **dict.fromkeys((0x9F, 0xA3, 0xA4, 0xA5, 0xCC), Interpreter.flow),
-    **dict.fromkeys((0x70, 0x9D), Interpreter.store),
-    **dict.fromkeys((0x72, 0x74, 0x77, 0x78, 0x79, 0x7A, 0x7B, 0x7C, 0x7D, 0x7E, 0x7F, 0x85), Interpreter.binary),
-    **dict.fromkeys((0x80, 0x81, 0x82), Interpreter.unary),
-    **dict.fromkeys((0x75, 0x76), Interpreter.count),
-    **dict.fromkeys((0x90, 0x91, 0x92, 0x93, 0x94, 0x95), Interpreter.logic),
-    **dict.fromkeys((0x96, 0x97, 0x98, 0x99, 0x9C), Interpreter.convert),
-    **dict.fromkeys((0x73, 0x84), Interpreter.concatenate),
-    **dict.fromkeys((0x71, 0x5B12), Interpreter.reference),
-    **dict.fromkeys((0x87, 0x8E), Interpreter.size_of),
-    **dict.fromkeys((0x86, 0x5B21, 0x5B22, 0x5B23, 0x5B27), Interpreter.synchronise),
-    **dict.fromkeys((0x5B28, 0x5B29), Interpreter.bcd),
-    0x06: Interpreter.alias,
-    0x08: Interpreter.name_op,
-    0x0D: Interpreter.string,
-    0x10: Interpreter.scope_op,
-    0x11: Interpreter.buffer,
-    0x12: Interpreter.package,
-    0x13: Interpreter.package,
-    0x14: Interpreter.method,
-    0x15: Interpreter.external,
-    0x83: Interpreter.dereference,
-    0x88: Interpreter.index,
-    0x89: Interpreter.match,
-    0x9E: Interpreter.mid,
-    0xA0: Interpreter.if_op,
-    0xA2: Interpreter.while_op,
-    0x5B31: Interpreter.debug,
-}
-"""What executes each opcode; one of two bytes is 0x5B00 plus the second."""
-
-
-def _templates(raw: bytes) -> bytes:
-    """A resource template without its end tag."""
-    return raw[:-2] if len(raw) >= 2 and raw[-2] == 0x79 else raw
-
-
-def _is_name(raw: bytes) -> bool:
-    return not 0x30 <= raw[0] <= 0x39 and all(c == 0x5F or 0x30 <= c <= 0x39 or 0x41 <= c <= 0x5A for c in raw)
-
-
-def _opcode(op: int) -> str:
-    return f"0x{op:04x}" if op > 0xFF else f"0x{op:02x}"
-
-
-def _asl(text: str) -> str:
-    """A name as ASL writes it."""
-    bare = text.lstrip("\\^")
-    return text[:len(text) - len(bare)] + ".".join(trimmed(part) for part in bare.split(".") if part)
-
-
-def _what(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, Object):
-        return f"the {value.kind} {value.path}"
-    names = {int: "an integer", str: "a string", Buffer: "a buffer", Package: "a package", Place: "a reference"}
-    return names.get(type(value), "a name")
