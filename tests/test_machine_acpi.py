@@ -89,10 +89,14 @@ def test_dmatest_passes_on_every_channel(board: str, capsys: pytest.CaptureFixtu
     assert len(re.findall(r"summary 20 tests, 0 failures", capsys.readouterr().out)) == count
 
 
-def test_the_bytes_of_a_table_boot() -> None:
-    with hidma.boot(firmware.bundled("acpi-guest").read_bytes()) as machine:
-        assert machine.dma.request_channel().name == "dma0chan0"
-        assert machine.kernel.name == "guest"
+def test_a_file_and_the_bytes_of_a_table_boot(tmp_path: Path) -> None:
+    raw = firmware.bundled("acpi-guest").read_bytes()
+    (tmp_path / "dsdt.aml").write_bytes(raw)
+    (tmp_path / "without a suffix").write_bytes(raw)
+    for board in (raw, tmp_path / "dsdt.aml", str(tmp_path / "without a suffix")):
+        with hidma.boot(board) as machine:
+            assert machine.dma.request_channel().name == "dma0chan0"
+            assert machine.kernel.name == "guest"
 
 
 def test_a_bad_table_is_an_os_error_with_one_sentence() -> None:

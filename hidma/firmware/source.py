@@ -64,10 +64,10 @@ def load(path: str | os.PathLike[str]) -> Tree | Namespace:
         return fdt.parse(data, name)
     if data[:4] in aml.SIGNATURES or name.endswith(".aml"):
         return aml.parse(data, name)
+    if name.endswith((".dts", ".dtsi")) or (b"/dts-v1/" in data and not name.endswith(".asl")):
+        return fdt.parse(fdt.compile_dts(name, data), name)
     if name.endswith(".asl") or b"DefinitionBlock" in data:
         return aml.parse(_compile_asl(name, data), name)
-    if name.endswith((".dts", ".dtsi")) or b"/dts-v1/" in data:
-        return fdt.parse(fdt.compile_dts(name, data), name)
     start = data[:4].hex(" ") or "nothing"
     raise FirmwareError(f"{name}: this is no firmware, it begins with {start}; a .dtb begins with d0 0d fe ed, a .dts "
                         "contains /dts-v1/, an .aml begins with DSDT or SSDT, an .asl contains DefinitionBlock.")
