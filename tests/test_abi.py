@@ -60,6 +60,21 @@ def test_a_mode_that_is_not_the_documented_one_is_told(monkeypatch: pytest.Monke
     assert any("weight (host) has mode 0666, its entry says 0600" in line for line in tree.undefined())
 
 
+@pytest.mark.parametrize("board", ["host", "acpi"])
+def test_a_directory_with_the_files_of_one_kind_of_firmware_lacks_nothing(board: str, tmp_path: Path) -> None:
+    for file in tree.files():
+        if file.board == board:
+            path = tmp_path / file.path.lstrip("/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("hidma" if file.path == "/proc/version" else "")
+            path.chmod(file.mode)
+    assert tree.undefined(tmp_path) == []
+    victim = next(path for path in tmp_path.rglob("chid"))
+    victim.rename(victim.with_name("stray"))
+    assert [line.rpartition(" (")[0] for line in tree.undefined(tmp_path)] == [
+        f"/{victim.with_name('stray').relative_to(tmp_path)}"]
+
+
 def test_generated_files_say_what_the_attributes_say() -> None:
     assert tree.stale(TESTING) == []
 

@@ -434,6 +434,17 @@ def test_a_package_in_itself_has_an_end() -> None:
     assert "packages lie more than 120 deep, or in themselves" in refused(raw)
 
 
+def test_a_reference_to_itself_has_an_end() -> None:
+    code = b"\x70\x71\x68\x68" + b"\x70\x01\x68"
+    assert "a reference leads to itself" in refused(table(method("AAAA", code, arguments=1), b"AAAA\x01"))
+
+
+def test_a_field_of_64_bits_in_a_table_of_32_bit_integers_is_a_buffer() -> None:
+    code = b"\x08BUF0" + term(bytes(range(8))) + b"\x8fBUF0\x00FLD0" + b"\xa4FLD0"
+    namespace = parse(table(method("TEST", code), revision=1))
+    assert namespace.evaluate(namespace.root, "TEST") == bytes(range(8))
+
+
 BOARDS = {
     "no _CRS": (board(channel=replaced(CHANNEL, "_CRS")),
                 "\\_SB.DMA0.CH00._CRS: it is missing; it says at which address the registers stand."),
@@ -562,6 +573,7 @@ def test_a_mutated_table_is_never_a_traceback(which: str) -> None:
             if len(raw) <= 37:
                 break
         raw[4:8] = len(raw).to_bytes(4, "little")
+        raw[8] = rng.randrange(1, 3)
         survive(rechecked(bytes(raw)))
 
 
@@ -600,4 +612,4 @@ OPCODES = sorted(op for op in amlterms.HANDLERS)
 def test_any_sequence_of_terms_is_never_a_traceback(code: bytes) -> None:
     survive(table(name("BUF0", b"abcdefgh"), name("PKG0", [1, "x", [2]]), name("STR0", "text"), name("INT0", 5),
                   method("MTH1", b"\xa4\x68", arguments=1), device("DEV0", name("_HID", "PRP0001"), method("_CRS", code)),
-                  method("TEST", code), code))
+                  method("TEST", code), code, revision=1 + len(code) % 2))

@@ -83,6 +83,11 @@ def needs_acpi(path: str) -> bool:
     return any(part in path for part in ("QCOM80", "LNXSYSTM", "/bus/acpi", "/firmware/acpi"))
 
 
+def needs_tree(path: str) -> bool:
+    """Whether only a board with a device tree has this path."""
+    return "/firmware/devicetree" in path or ".hidma" in path
+
+
 def undefined(root: Path | None = None) -> list[str]:
     """Files without an entry and entries without a file, one sentence each.
 
@@ -92,10 +97,10 @@ def undefined(root: Path | None = None) -> list[str]:
     docs = declared()
     if root is None:
         there = [(f.path, f.mode, f.board) for f in files()]
-        acpi = any(needs_acpi(path) for path, _, _ in there)
     else:
         there = [(path, mode, str(root)) for path, mode in real_files(root)]
-        acpi = any(needs_acpi(path) for path, _, _ in there)
+    acpi = any(needs_acpi(path) for path, _, _ in there)
+    tree = any(needs_tree(path) for path, _, _ in there)
     out = []
     for path, mode, where in there:
         own = [doc for doc in docs if any(matches(what, path) for what in doc.what)]
@@ -106,7 +111,7 @@ def undefined(root: Path | None = None) -> list[str]:
     paths = {path for path, _, _ in there}
     for doc in docs:
         for what in doc.what:
-            if needs_acpi(what) and not acpi:
+            if (needs_acpi(what) and not acpi) or (needs_tree(what) and not tree):
                 continue
             if (
                 root is not None

@@ -86,9 +86,9 @@ class Namespace:
 
     def say(self, node: Object, name: str | None, sentence: str) -> str:
         """The sentence with file, object, offset and (if given) the object below it in front of it."""
-        below = node.child(name[:4].ljust(4, "_")) if name else None
+        below = node.child(name.ljust(4, "_")) if name is not None else None
         offset = below.offset if below is not None else node.offset
-        path = node.path if name is None else f"{node.path.rstrip(chr(92))}.{name}" if node.parent else f"\\{name}"
+        path = node.path if name is None else f"{node.path}.{name}" if node.parent is not None else f"\\{name}"
         return f"{self.source}: offset {offset:#x}, {path}: {sentence}"
 
     def node(self, path: str) -> Object | None:
@@ -176,7 +176,8 @@ def _table(data: bytes, at: int, source: str) -> Table:
     oem, oem_table, oem_revision, creator, creator_revision = struct.unpack_from("<6s8sI4sI", data, at + 10)
 
     def text(raw: bytes) -> str:
-        return raw.split(b"\0")[0].decode("ascii", "replace").rstrip()
+        read = raw.split(b"\0")[0].decode("ascii", "replace").rstrip()
+        return "".join(char if char.isprintable() else "?" for char in read)
 
     return Table(signature.decode(), at, length, revision, text(oem), text(oem_table), oem_revision, text(creator),
                  creator_revision, data[at:at + length])
@@ -204,6 +205,7 @@ class Interpreter:
         return FirmwareError(f"{self.namespace.source}: offset {at:#x}: {what}.")
 
     def number(self, at: int, end: int, size: int) -> int:
+        """``size`` bytes as a number, the lowest first."""
         if at + size > end:
             raise self.bad(at, f"{size} bytes are needed here and {max(end - at, 0)} are left in the block")
         return int.from_bytes(self.data[at:at + size], "little")
@@ -256,6 +258,7 @@ class Interpreter:
         return prefix + ".".join(parts), at
 
     def starts_name(self, op: int) -> bool:
+        """Whether a byte begins a name."""
         return op in (0x2E, 0x2F, 0x5C, 0x5E, 0x5F) or 0x41 <= op <= 0x5A
 
     # --- the namespace ----------------------------------------------------------------------------------------
@@ -283,6 +286,7 @@ class Interpreter:
         return node
 
     def declare(self, at: int, text: str, scope: Object, kind: str, value: Any = None) -> Object:
+        """A new object in the namespace; what stands above it must be there."""
         bare = text.lstrip("\\^")
         *above, own = bare.split(".")
         if not own:
@@ -373,6 +377,7 @@ class Interpreter:
         return node
 
     def call(self, node: Object, at: int, arguments: list[Any]) -> Any:
+        """Run a method: what it returns, None if nothing."""
         code: Code = node.value
         if len(arguments) != code.arguments:
             raise self.bad(at, f"{node.path} takes {code.arguments} arguments and {len(arguments)} are given")
@@ -389,6 +394,7 @@ class Interpreter:
         return result.get() if isinstance(result, Place) and result.node is None else result
 
     def step(self, at: int) -> None:
+        """One more term was executed."""
         self.steps -= 1
         if self.steps < 0:
             raise self.bad(at, f"it does not end within {MAX_STEPS} terms; a loop that waits for something?")
@@ -403,10 +409,12 @@ class Interpreter:
         self.nesting -= 1
 
     def integer(self, at: int, end: int, scope: Object, frame: Frame | None) -> tuple[int, int]:
+        """A term whose value is an integer, or becomes one."""
         value, behind = self.term(at, end, scope, frame)
         return self.to_integer(value, at), behind
 
     def to_integer(self, value: Any, at: int) -> int:
+        """The implicit conversion to an integer: a string is hexadecimal."""
         if isinstance(value, Place):
             value = value.get()
         if isinstance(value, int):
@@ -423,29 +431,32 @@ class Interpreter:
         raise self.bad(at, f"{what(value)} stands where an integer is needed")
 
     def to_buffer(self, value: Any, at: int) -> Buffer:
+        """The implicit conversion to a buffer."""
         if isinstance(value, Place):
             value = value.get()
         if isinstance(value, Buffer):
             return value
         if isinstance(value, int):
-            return Buffer(bytearray(value.to_bytes(4 if self.mask == 0xFFFFFFFF else 8, "little")))
+            return Buffer(bytearray((value & self.mask).to_bytes(self.mask.bit_length() // 8, "little")))
         if isinstance(value, str):
             return Buffer(bytearray(value.encode("latin-1", "replace") + b"\0"))
         raise self.bad(at, f"{what(value)} stands where a buffer is needed")
 
     def to_string(self, value: Any, at: int, decimal: bool = False) -> str:
+        """The implicit conversion to a string, hexadecimal unless said."""
         if isinstance(value, Place):
             value = value.get()
         if isinstance(value, str):
             return value
         if isinstance(value, int):
-            return str(value) if decimal else f"{value:0{8 if self.mask == 0xFFFFFFFF else 16}X}"
+            return str(value & self.mask) if decimal else f"{value & self.mask:0{self.mask.bit_length() // 4}X}"
         if isinstance(value, Buffer):
             self.small(5 * len(value.data), at)
             return ",".join(str(b) if decimal else f"0x{b:02X}" for b in value.data)
         raise self.bad(at, f"{what(value)} stands where a string is needed")
 
     def small(self, size: int, at: int) -> int:
+        """An object of this size may be made; all sizes are counted together."""
         if size > MAX_OBJECT_BYTES:
             raise self.bad(at, f"an object of {size} bytes is larger than the {MAX_OBJECT_BYTES} that one may have")
         self.work -= size
@@ -478,7 +489,11 @@ class Interpreter:
             def put(value: Any) -> None:
                 old = values[index]
                 if op > 0x67 and isinstance(old, Place):
+                    self.nesting += 1
+                    if self.nesting > MAX_NESTING:
+                        raise self.bad(at, "a reference leads to itself")
                     old.put(value)
+                    self.nesting -= 1
                 else:
                     values[index] = self.copy(value, at)
 
@@ -499,6 +514,7 @@ class Interpreter:
         raise self.bad(at, f"{what(value)} stands where something can be stored")
 
     def named(self, node: Object, at: int) -> Place:
+        """A named object as a place."""
         def put(value: Any) -> None:
             if node.kind == "buffer field":
                 node.value.set(int.from_bytes(self.to_buffer(value, at).data, "little"))

@@ -107,8 +107,8 @@ class Code(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class BufferField:
-    """Bits of a buffer, as CreateDWordField makes them; those of CreateField are read as a buffer (``as_buffer``), as ACPICA does
-    since 2020."""
+    """Bits of a buffer, as CreateDWordField makes them; those of CreateField, and those that are longer than an integer, are read
+    as a buffer (``as_buffer``), as ACPICA does since 2020."""
 
     buffer: Buffer
     bit: int

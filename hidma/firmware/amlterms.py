@@ -230,7 +230,7 @@ def create_field(run: Interpreter, at: int, behind: int, end: int, scope: Object
     text, behind = run.name(behind, end)
     if not size or bit + size > 8 * len(value.data):
         raise run.bad(at, f"bits {bit} to {bit + size - 1} of a buffer of {len(value.data)} bytes do not exist")
-    made = BufferField(value, bit, size, op == 0x5B13)
+    made = BufferField(value, bit, size, op == 0x5B13 or size > run.mask.bit_length())
     run.declare(at, text, scope, "buffer field", made)
     return None, behind
 
