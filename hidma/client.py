@@ -146,18 +146,15 @@ class Buffer:
     def free(self) -> None:
         """Give the memory back; the buffer is of no use afterwards, and freeing it twice does nothing.
 
-        :raises OSError: EBUSY (a transfer or a view still uses it)
+        Views and arrays of it that are still there see what others make of the memory.
+
+        :raises OSError: EBUSY (a transfer uses it)
         """
         if self._view is None:
             return
         user = self._machine.dma.user_of(self.address, self.size)
         if user is not None:
             raise OSError(EBUSY, f"the buffer at 0x{self.address:x} is in use by {user}; wait for it, or terminate it")
-        try:
-            self._view.release()
-        except BufferError:
-            raise OSError(EBUSY, f"the buffer at 0x{self.address:x} has views (numpy arrays, memoryviews) that are in "
-                                 "use; drop them first") from None
         self._view = None
         self._machine.kernel.dma_ops.pages.release(self.address)
 
@@ -753,7 +750,7 @@ class Channel:
         with self._machine.calling():
             rc = self._terminate()
         if rc:
-            raise OSError(-rc, f"{self.name} could not be terminated: {self._states()}; {self._hope()}")
+            raise OSError(-rc, f"{self.name} could not be terminated: {self._states()}; {self._hope('it may work')}")
 
     def _terminate(self) -> int:
         items = list(self.open)
@@ -835,12 +832,12 @@ class Channel:
             said.append(f"its {what} channel is {text}")
         return ", ".join(said)
 
-    def _hope(self) -> str:
+    def _hope(self, again: str = "terminate_all() sets it up") -> str:
         """Whether terminate_all() could set a dead channel up again: V14 suspends it for that."""
         blocks = (self._hw.trca, self._hw.evca)
         if any(block.dead or block.state in (ERROR, IN_RESET) for block in blocks):
             return "only unloading and loading the module hidma sets it up again"
-        return "terminate_all() sets it up again"
+        return f"{again} again"
 
     def _stopped(self) -> bool:
         """Whether the manager has taken the channel away."""
@@ -1026,8 +1023,8 @@ class Channel:
             return LOST, 1 if self._lldev.pending_tre_list[tre.tre_index] is tre else 6, text
         if outcome.end == "dropped":
             return LOST, 12, text
-        if outcome.end == "failed" and not hw.swallowed:
-            return LOST, 2, text
+        if hw.trca.dead and not hw.swallowed:
+            return LOST, 2, self._standstill(outcome)
         return FAILED, None, self._standstill(outcome)
 
     def _standstill(self, outcome: Outcome) -> str:
