@@ -17,6 +17,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from greenlet import GreenletExit  # type: ignore[import-untyped,unused-ignore]
+
 from hidma.channel import lldev_of
 from hidma.hw.channel import Channel as HwChannel
 from hidma.hw.channel import Outcome
@@ -185,6 +187,7 @@ class Transfer:
         self.callback = callback
         self.cookie = -1
         self.called = 0
+        self.calling = False
         self.row: int | None = None
         self.driver = "DMA_IN_PROGRESS"
         self.hardware = "waiting"
@@ -220,18 +223,21 @@ class Transfer:
         if self.cookie > 0:
             self._settle()
         if self.callback is not None:
+            self.calling = True
             try:
                 self.callback(self)
-            except sched.KernelOops:
+            except (sched.KernelOops, GreenletExit):
                 raise
             except Exception as error:  # the client's own mistake must not tear the driver down; wait() raises it
                 self.error = error
             except BaseException as error:  # KeyboardInterrupt and the like: for whoever runs the machine
                 channel._machine.interrupt(error)
+            finally:
+                self.calling = False
         wake_up(channel.waiters)
 
     def wait(self, timeout: float | None = None) -> Transfer:
-        """Let the machine run until this transfer has ended.
+        """Let the machine run until this transfer has ended, and its callback has returned.
 
         It returns, or raises, when nothing can happen any more that could end it, or when the time is over.
 
@@ -243,7 +249,7 @@ class Transfer:
         :raises OSError: EDEADLK in a callback, EINVAL for a time-out that is none
         :raises Exception: what the callback has raised
         """
-        self.channel._wait(self._settle, timeout)
+        self.channel._wait(self._returned, timeout)
         if self.error is not None:
             error, self.error = self.error, None
             raise error
@@ -263,6 +269,10 @@ class Transfer:
         status = dma_async_is_tx_complete(channel._chan, self.cookie)
         return self._judge(status)
 
+    def _returned(self) -> bool:
+        """Whether it has ended and nobody is in its callback but the caller."""
+        return self._settle() and not (self.calling and not sched.in_interrupt(sched.running_cpu()))
+
     def _judge(self, status: int) -> bool:
         channel = self.channel
         if status == DMA_COMPLETE and self.desc.desc.cookie == self.cookie:
@@ -274,6 +284,8 @@ class Transfer:
         self.hardware = _text(outcome)
         if self.terminating:
             self._finish(TERMINATED)
+        elif not self.called and channel._calls_back(self.desc):
+            return False  # the cookie completes first (row 17): the client's callback is under way
         elif outcome.end == "completed":
             self._finish(COMPLETED if outcome.code == CODE_COMPLETE else FAILED)
         elif outcome.end in UNDER_WAY and not channel._at_rest():
@@ -816,6 +828,7 @@ class Channel:
         self._machine.check_open()
         if self._chan.device.dev.driver is None:
             raise OSError(ENODEV, f"{self.name} is gone: V14's driver was unbound from {self._chan.device.dev.name}")
+
     def _takes(self) -> bool:
         """Whether V14 takes a transfer now, and the hardware will do it."""
         trca, evca = self._hw.trca, self._hw.evca
@@ -1077,6 +1090,13 @@ class Channel:
         task = self._lldev.task
         issue = self._chan.container.dmadev.task
         return not (task.state or task.running or issue.state or issue.running)
+
+    def _calls_back(self, mdesc: Any) -> bool:
+        """Whether V14 is about to call back for a descriptor whose cookie is complete."""
+        machine = self._machine
+        if not self._lldev.task.running or machine.closed or machine.kernel.dead is not None:
+            return False
+        return bool(self._lldev.tx_status_list[mdesc.tre_ch].err_code & CODE_COMPLETE)
 
     def _may_wait(self, what: str) -> None:
         if sched.in_interrupt(sched.running_cpu()):

@@ -628,16 +628,17 @@ def test_a_channel_that_the_manager_stops_waits_for_it(machine: Machine, chan: C
 
 
 def test_terminating_ends_what_is_in_flight(machine: Machine, chan: Channel) -> None:
-    load = Load(chan, 4)
+    transfers = [chan.memcpy(0x80100000, 0x80200000, BIG) for _ in range(4)]
     chan.terminate_all()
-    assert [t.end for t in load.transfers] == ["terminated"] * 4
+    assert [t.end for t in transfers] == ["terminated"] * 4
     assert counts(chan) == {"terminated": 4}
-    assert load.transfers[0].called == 1, "row 20"
+    assert [t.called for t in transfers[1:]] == [1, 1, 1], "row 20"
+    assert transfers[0].called in (1, 2), "row 41: its completion may have been in the FIFO"
     with pytest.raises(TransferError) as caught:
-        load.transfers[1].wait()
+        transfers[3].wait()
     assert caught.value.errno == errno.ECANCELED
     assert str(caught.value.strerror) == (
-        "transfer 3 on dma0chan0 was terminated: the driver says DMA_IN_PROGRESS, the hardware dropped: RESET of TRCA "
+        "transfer 5 on dma0chan0 was terminated: the driver says DMA_IN_PROGRESS, the hardware dropped: RESET of TRCA "
         "before it was fetched")
     assert Load(chan, 2).ends() == ["completed"] * 2
 
@@ -766,14 +767,18 @@ def test_a_late_interrupt_is_waited_for(machine: Machine, chan: Channel) -> None
     assert 100_000_000_000 < machine.now - now < 100_001_000_000
 
 
-def test_the_ledger_knows_without_a_wait(machine: Machine, chan: Channel) -> None:
-    machine.inject("irq-lost:5+")
-    load = Load(chan, 5)
-    assert counts(chan) == {"pending": 5}
+def test_the_ledger_knows_without_a_wait(
+        boot: Callable[..., Machine], machine: Machine, chan: Channel) -> None:
+    machine.inject("irq-lost:1+;evre:code=4:2")
+    load = Load(chan, 3)
+    assert counts(chan) == {"pending": 3}
     machine.run(1_000_000)
-    ended = counts(chan)
-    assert ended == {"completed": 4, "failed": 1}
-    assert [t.end for t in load.transfers] == ["completed"] * 4 + ["failed"]
+    assert counts(chan) == {"failed": 3}
+    assert [t.end for t in load.transfers] == ["failed"] * 3
+    machine = boot()
+    load = Load(machine.dma.request_channel(), 3)
+    machine.run(1_000_000)
+    assert counts(load.chan) == {"completed": 3}
 
 
 def test_done_takes_no_time(machine: Machine, chan: Channel) -> None:
@@ -968,7 +973,10 @@ def test_a_wrong_batch_gets_a_sentence_and_nothing_of_it_is_accepted(
     ("irq-late:1ms:1-3", {"completed": 200}),
 ])
 def test_every_piece_of_a_batch_is_accounted_for(
-        machine: Machine, chan: Channel, fault: str, ends: dict[str, int]) -> None:
+        boot: Callable[..., Machine], fault: str, ends: dict[str, int]) -> None:
+    # an error of the hardware is there when the handler looks for it: it recovers (row 2 is for the other case)
+    machine = boot(instant="burst" in fault)
+    chan = machine.dma.request_channel()
     machine.inject(fault)
     pieces = Pieces(machine, 200)
     batch = chan.memcpy_batch(*pieces.args)
@@ -991,7 +999,9 @@ def test_every_piece_of_a_batch_is_accounted_for(
             f"failed: failed: burst at 0x{pieces.src.address + 29 * 64:x} could not be read (injected), after 0 of 64 bytes")
 
 
-def test_a_batch_goes_on_after_v14_has_recovered(machine: Machine, chan: Channel) -> None:
+def test_a_batch_goes_on_after_v14_has_recovered(boot: Callable[..., Machine]) -> None:
+    machine = boot(instant=True)
+    chan = machine.dma.request_channel()
     machine.inject("read-burst:10;read-burst:100;tre-fetch:150")
     pieces = Pieces(machine, 1000)
     batch = chan.memcpy_batch(*pieces.args)
@@ -1003,7 +1013,23 @@ def test_a_batch_goes_on_after_v14_has_recovered(machine: Machine, chan: Channel
     chan.memcpy(0x80100000, 0x80200000, 64).wait()
 
 
-def test_a_batch_whose_channel_dies_tells_how_much_was_accepted(machine: Machine, chan: Channel) -> None:
+def test_a_batch_of_which_v14_overlooks_an_error_is_lost(machine: Machine, chan: Channel) -> None:
+    machine.inject("read-burst:30")
+    pieces = Pieces(machine, 200)
+    with pytest.raises(TransferError) as caught:
+        chan.memcpy_batch(*pieces.args)
+    batch = caught.value.transfer
+    assert str(caught.value.strerror).startswith("dma0chan0 takes no transfer: it is dead")
+    said = outcome(batch)
+    assert {end: count for end, count in batch.ends.items() if count} == counts(chan) == {
+        "completed": 29, "lost by V14 (row 2)": batch.accepted - 29}
+    assert f"{200 - batch.accepted} were not accepted" in said
+    assert pieces.arrived() == list(range(29))
+
+
+def test_a_batch_whose_channel_dies_tells_how_much_was_accepted(boot: Callable[..., Machine]) -> None:
+    machine = boot(instant=True)
+    chan = machine.dma.request_channel()
     machine.inject("read-burst:100;reset-stuck:trca")
     pieces = Pieces(machine, 1000)
     with pytest.raises(TransferError) as caught:

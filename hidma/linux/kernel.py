@@ -139,7 +139,7 @@ class Kernel:
 
     def die(self, oops: KernelOops) -> None:
         """Stop this kernel: the Oops goes to the log, its CPUs never run again; other kernels go on."""
-        if self.dead is not None:
+        if self.dead is not None or self.cpus[0].dead == CLOSED:
             return
         frames = traceback.extract_tb(oops.__traceback__)
         names = [f.name.rpartition(".")[2] for f in frames
