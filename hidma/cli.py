@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -108,6 +109,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     :param argv: arguments without the program's name; those of the process when it is left out
     :returns: the exit status
     """
+    if argv is None:
+        take_signals()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         try:
@@ -131,6 +134,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error))
         forsake_stdout()
         return UNUSABLE
+
+
+def take_signals() -> None:
+    """Let this process be stopped, whatever the signal state that it inherited.
+
+    A blocked signal is nobody's wish. An ignored SIGINT is how a shell starts what shall go on in the background; on a
+    terminal in the foreground it is a leftover as well.
+    """
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        with suppress(OSError, ValueError):
+            if os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp():
+                signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def forsake_stdout() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -336,8 +337,6 @@ class Mount:
         except OSError as error:
             print(f"hidma: {self.arguments[0]} cannot be run: {error.strerror}", file=sys.stderr)
             self.status = 127 if error.errno == errno.ENOENT else 126
-        import signal
-
         # the way that libfuse itself offers: its handler ends the loop, which waits in the kernel
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -357,6 +356,8 @@ class Mount:
         if self.others:
             options["allow_other"] = True
         self.quiet = Quiet()
+        if signal.getsignal(signal.SIGTERM) == signal.SIG_IGN:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # libfuse leaves alone what is ignored, and nothing would end it
         try:
             self.fuse.FUSE(self.operations(), str(self.where), raw_fi=True, nothreads=True, foreground=True, **options)
         except RuntimeError as error:

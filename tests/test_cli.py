@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -386,6 +388,33 @@ def test_ctrl_c_stops_with_one_line() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT,
                           preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "hidma: stopped\n")
+
+
+@pytest.mark.parametrize("inherited", ["ignored", "blocked"])
+def test_ctrl_c_on_a_terminal_comes_whatever_was_inherited(inherited: str) -> None:
+    pid, fd = pty.fork()
+    if pid == 0:
+        if inherited == "ignored":
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        else:
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        os.chdir(ROOT)
+        os.execv(sys.executable, [sys.executable, "-c", "if True:\n"
+                 "  import sys; from hidma import cli, dmatest\n"
+                 "  old = dmatest.dmatest_verify\n"
+                 "  def spy(*a):\n    print('testing', flush=True)\n    return old(*a)\n"
+                 "  dmatest.dmatest_verify = spy\n"
+                 "  sys.argv = ['hidma', 'dmatest', '--iterations', '100000000', '--quiet']\n"
+                 "  sys.exit(cli.main())\n"])
+    seen = b""
+    while b"testing" not in seen:
+        seen += os.read(fd, 4096)
+    os.write(fd, b"\x03")
+    with suppress(OSError):  # EIO: the other side is closed
+        while data := os.read(fd, 4096):
+            seen = (seen + data)[-1000:]
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
+    assert seen.endswith(b"hidma: stopped\r\n")
 
 
 # --- the other commands -----------------------------------------------------------------------------------------------

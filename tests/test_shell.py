@@ -6,15 +6,18 @@ from __future__ import annotations
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import hidma
-from hidma.shell.app import completions
+from hidma.shell import app
+from hidma.shell.app import Prompt, completions, interrupts, unfinished
 from hidma.shell.interp import Exit, Shell
 from hidma.shell.io import Buffer, Input, Io
 
@@ -498,9 +501,10 @@ def test_completion_offers_commands_modules_parameters_and_paths(shared: hidma.M
 class Terminal:
     """The program on a terminal."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, before: Callable[[], object] = lambda: None) -> None:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            before()
             os.environ.update(XDG_STATE_HOME=str(state), TERM="dumb", COLUMNS="80")
             os.execv(sys.executable, [sys.executable, "-m", "hidma", "shell"])
         self.seen = ""
@@ -543,3 +547,69 @@ def test_terminal_has_a_prompt_completion_continuation_history_and_survives_ctrl
     terminal.type("exit 5\n")
     assert terminal.end() == 5
     assert "cd /sys/class" in (tmp_path / "hidma" / "shell_history").read_text()
+
+
+def test_ctrl_c_right_behind_a_line_is_not_lost(shared: hidma.Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = iter(["sleep 1; echo not reached", "echo $?"])
+    pressed: list[str] = []
+
+    def line(prompt: str) -> str:
+        for text in typed:
+            return text
+        raise EOFError
+
+    def press(text: str) -> bool:
+        if not pressed:
+            pressed.append(text)
+            os.kill(os.getpid(), signal.SIGINT)
+        return unfinished(text)
+
+    monkeypatch.setattr("builtins.input", line)
+    monkeypatch.setattr(app, "unfinished", press)
+    out, err = Buffer(), Buffer()
+    shell = Shell(shared, True, Input())
+    io = Io(Input(), out, err)
+    prompt = Prompt(shell, io)
+    prompt.readline = None
+    with interrupts(shell, prompt):
+        prompt.run()
+    assert out.data.decode() == "130\nexit\n"
+
+
+def test_ctrl_c_between_the_lines_of_a_command_gives_it_up(
+        shared: hidma.Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = iter(["for i in 1 2; do", "echo $?"])
+
+    def line(prompt: str) -> str:
+        for text in typed:
+            if text.startswith("for"):
+                prompt_.shell.interrupted = True
+            return text
+        raise EOFError
+
+    monkeypatch.setattr("builtins.input", line)
+    out, err = Buffer(), Buffer()
+    prompt_ = Prompt(Shell(shared, True, Input()), Io(Input(), out, err))
+    prompt_.readline = None
+    prompt_.run()
+    assert (out.data.decode(), err.data.decode()) == ("130\nexit\n", "^C\n")
+
+
+@pytest.mark.parametrize("inherited", ["ignored", "blocked"])
+def test_terminal_takes_ctrl_c_whatever_the_shell_was_started_with(tmp_path: Path, inherited: str) -> None:
+    def before() -> None:
+        if inherited == "ignored":
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        else:
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+
+    terminal = Terminal(tmp_path, before)
+    terminal.until("/ # ")
+    terminal.type("while true; do sleep 1; done\n")
+    terminal.until("\n")
+    terminal.type("\x03")
+    terminal.until("/ # ")
+    terminal.type("echo $?\n")
+    terminal.until("130\r\n")
+    terminal.type("exit 0\n")
+    assert terminal.end() == 0

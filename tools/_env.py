@@ -16,6 +16,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -279,6 +280,8 @@ def from_here(argument: str) -> str:
 
 
 def main(program: str, arguments: list[str]) -> NoReturn:
+    # whoever started this may have blocked them, and Ctrl-C is to stop what runs here
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
     if not in_order(program):
         put_in_order(program)
     os.environ.pop("PYTHONHOME", None)

@@ -127,6 +127,8 @@ class Prompt:
         """
         self.waiting = True
         try:
+            if self.shell.interrupted:
+                raise KeyboardInterrupt
             return input(self.text(name))
         finally:
             self.waiting = False
@@ -136,6 +138,7 @@ class Prompt:
         self.start()
         try:
             while True:
+                self.shell.interrupted = False  # not later: Ctrl-C may come right behind the line that it shall end
                 try:
                     text = self.line("PS1")
                     while unfinished(text):
@@ -151,7 +154,6 @@ class Prompt:
                     return self.shell.status
                 if text.strip():
                     self.shell.history.append(text)
-                self.shell.interrupted = False
                 self.shell.execute(text, self.io)
                 if self.shell.interrupted:
                     self.io.complain("")  # the terminal has printed ^C
