@@ -45,7 +45,7 @@ from hidma.linux.base import mount_root
 from hidma.linux.dma_mapping import DmaOps
 from hidma.linux.errno import EACCES, EBUSY, EINVAL, ENODEV, ENOENT, ENOMEM, EPERM, errname, strerror
 from hidma.linux.ioport import IORESOURCE_IRQ, IORESOURCE_MEM, Resource
-from hidma.linux.kernel import Kernel
+from hidma.linux.kernel import Kernel, astray
 from hidma.linux.module import Module, load_module, modules, unload_module
 from hidma.linux.of import DeviceNode
 from hidma.linux.platform_device import of_platform_device_create, platform_bus
@@ -238,10 +238,11 @@ class Running:
         machine = self.machine
         kernel = machine.kernel
         stopped: BaseException | None = None
-        if isinstance(error, (KernelOops, IndexError)) and kernel.dead is None and not machine.closed:
-            oops = sched.as_oops(error)
-            kernel.die(oops)
-        if isinstance(error, (KernelOops, IndexError)) and error is not kernel.dead:
+        fatal = error is not None and (isinstance(error, KernelOops) or astray(error))
+        if fatal and kernel.dead is None and not machine.closed:
+            assert error is not None
+            kernel.die(sched.as_oops(error))
+        if fatal and error is not kernel.dead:
             stopped = kernel.dead  # the first one, when several CPUs stop at once
         if self.counted:
             machine.depth -= 1

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hidma.hw.clock import Clock
 
 PORT = ("hidma/", "reset_plugins/")
+PORT_MODULES = ("channel.py", "dbg.py", "ll.py", "mgmt.py", "mgmt_sys.py", "vfio_platform.py")
 
 
 class Kernel:
@@ -211,3 +212,15 @@ class Kernel:
         """Undo :meth:`enter`: CPU 0 goes on without the caller."""
         if self.cpus[0].main_task is not None:
             detach(self.cpus[0])
+
+
+def astray(error: BaseException) -> bool:
+    """Whether ``error`` says that C would have gone astray: past an array, through NULL, over a division by 0, in the
+    port or in what it calls. A mistake of whoever called that is none.
+    """
+    if not isinstance(error, (IndexError, ZeroDivisionError)) and not (
+            isinstance(error, (AttributeError, TypeError)) and "NoneType" in str(error)):
+        return False
+    frames = traceback.extract_tb(error.__traceback__)
+    *path, name = frames[-1].filename.replace("\\", "/").split("/") if frames else [""]
+    return path[-1:] == ["hidma"] and name in PORT_MODULES or path[-2:] == ["hidma", "linux"] or "reset_plugins" in path

@@ -56,6 +56,10 @@ def as_oops(error: BaseException) -> KernelOops:
         return error
     if isinstance(error, IndexError):
         oops = KernelOops("Unable to handle kernel paging request: an index past its array")
+    elif isinstance(error, ZeroDivisionError):
+        oops = KernelOops("divide error")
+    elif isinstance(error, AttributeError | TypeError) and "NoneType" in str(error):
+        oops = KernelOops("Unable to handle kernel NULL pointer dereference")
     else:
         oops = KernelOops(f"BUG: {type(error).__name__}: {error}")
         oops.__cause__ = error

@@ -13,7 +13,7 @@ from typing import Any
 
 from hidma.linux import sched
 from hidma.linux.interrupt import IRQ_HANDLED, handle_irq
-from hidma.linux.kernel import Kernel
+from hidma.linux.kernel import Kernel, astray
 from hidma.linux.sched import KernelOops, as_oops
 from hidma.quirks import oops_row
 from hidma.replay.device import ScenarioError, ScriptedDevice, duration, number, rows, shown, table, u32
@@ -97,32 +97,11 @@ def described(signature: inspect.Signature) -> str:
     return " ".join(names) or "nothing"
 
 
-def ours(error: BaseException) -> bool:
-    """Whether ``error`` came up in the port or below it, not in the replay: then C would have gone astray there too."""
-    trace = error.__traceback__
-    name = ""
-    while trace is not None:
-        name = trace.tb_frame.f_code.co_filename.replace("\\", "/")
-        trace = trace.tb_next
-    return "hidma/" in name and "hidma/replay/" not in name
-
-
 def oops_of(error: Exception) -> KernelOops | None:
     """``error`` as the Oops that the machine would have had, None when it is a mistake of the replay."""
     if isinstance(error, KernelOops):
         return error
-    if not ours(error):
-        return None
-    if isinstance(error, IndexError):
-        return as_oops(error)
-    if isinstance(error, ZeroDivisionError):
-        oops = KernelOops("divide error")
-    elif isinstance(error, AttributeError | TypeError) and "NoneType" in str(error):
-        oops = KernelOops("Unable to handle kernel NULL pointer dereference")
-    else:
-        return None
-    oops.__traceback__ = error.__traceback__
-    return oops
+    return as_oops(error) if astray(error) else None
 
 
 class Player:

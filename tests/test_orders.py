@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Things done to a machine in any order, at random: what comes out is an errno or an Oops, the same in both modes, and never
+a crash, a traceback or a hang. ``HIDMA_ORDERS=N`` tries N seeds.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hidma import _mode
+
+HERE = Path(__file__).resolve().parent
+SEEDS = int(os.environ.get("HIDMA_ORDERS", "20"))
+EACH = 10
+
+
+def orders(first: int, interpreted: bool) -> str:
+    """What ``EACH`` seeds print."""
+    done = subprocess.run(
+        [sys.executable, HERE / "orders.py", str(first), str(first + EACH - 1)], cwd=HERE.parent,
+        env={**os.environ, "HIDMA_INTERPRETED": str(int(interpreted)), "PYTHONPATH": str(HERE.parent)},
+        capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, f"{done.returncode}, {done.stdout[-2000:]}{done.stderr[-2000:]}"
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, SEEDS, EACH))
+def test_any_order_ends_in_an_errno_or_an_oops(first: int) -> None:
+    interpreted = orders(first, interpreted=True)
+    assert interpreted.count("--- seed") == EACH
+    if _mode.compiled():
+        assert orders(first, interpreted=False) == interpreted
