@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import hidma
+from hidma import ll
+from hidma.channel import lldev_of
 from hidma.client import COMPLETED, PENDING
 
 WEIGHT = "/sys/devices/platform/f9984000.hidma-mgmt/chanops/chan0/weight"
@@ -148,3 +151,40 @@ def test_the_same_program_gives_the_same_trace() -> None:
     first, second = run(), run()
     assert len(first) > 1000
     assert first == second
+
+
+def test_a_null_pointer_that_the_port_follows_is_an_oops() -> None:
+    with hidma.boot() as machine:
+        chan = machine.dma.request_channel()
+        lldev = lldev_of(chan._chan)
+        with machine.running():
+            assert ll.hidma_ll_uninit(lldev) == 0
+        with pytest.raises(hidma.KernelOops, match="NULL pointer dereference"), machine.running():
+            ll.hidma_ll_queue_request(lldev, 0)
+        assert "Internal error: Oops: Unable to handle kernel NULL pointer dereference" in machine.dmesg()
+        with pytest.raises(hidma.KernelOops):
+            chan.memcpy(machine.alloc(64), b"x" * 64)
+
+
+@pytest.mark.parametrize("mistake", [IndexError, AttributeError, TypeError])
+def test_a_mistake_of_the_caller_does_not_stop_the_kernel(mistake: type[Exception]) -> None:
+    with hidma.boot() as machine:
+        with pytest.raises(mistake), machine.running():
+            raise mistake("'NoneType' object is the caller's")
+        assert machine.kernel.dead is None
+        machine.dma.request_channel().memcpy(machine.alloc(64), b"x" * 64).wait()
+
+
+def test_a_machine_may_be_closed_while_a_callback_stands_in_the_middle_of_it() -> None:
+    machine = hidma.boot()
+    chan = machine.dma.request_channel()
+
+    def callback(transfer: hidma.Transfer) -> None:
+        chan.memcpy(0x80100000, 0x80200000, 65536)
+
+    for _ in range(20):
+        with suppress(OSError):
+            chan.memcpy(0x80100000, 0x80200000, 64, callback)
+            machine.run(150)
+    machine.close()
+    assert machine.closed and chan.ledger["pending"] == 0
