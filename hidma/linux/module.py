@@ -119,7 +119,9 @@ def unload_module(kernel: Kernel, name: str) -> int:
         return -EBUSY
     if module_refcount(module):
         return -EAGAIN
+    going_modules(kernel).add(name)
     module.exit()
+    going_modules(kernel).discard(name)
     del loaded.list[name]
     references(kernel).pop(name, None)
     kernel.modules.pop(name, None)
@@ -148,6 +150,15 @@ def references(kernel: Kernel) -> dict[str, int]:
     return counts
 
 
+def going_modules(kernel: Kernel) -> set[str]:
+    """The modules of a kernel that are on their way out: nobody gets hold of them any more."""
+    statics = kernel.module("module")
+    if not hasattr(statics, "going"):
+        statics.going = set()
+    names: set[str] = statics.going
+    return names
+
+
 def this_module(function: Callable[..., Any]) -> Module | None:
     """THIS_MODULE, as it is where ``function`` is defined: the ``module`` of that module of Python."""
     there = sys.modules.get(function.__module__)
@@ -161,7 +172,7 @@ def try_module_get(module: Module | None) -> bool:
         return True
     kernel = sched.running_cpu().kernel
     counts = references(kernel)
-    live = counts.get(module.name, 0) > 0
+    live = counts.get(module.name, 0) > 0 and module.name not in going_modules(kernel)
     if live:
         counts[module.name] += 1
     if kernel.trace.on:
