@@ -6,6 +6,7 @@ is signalled, as the function of a wait queue entry is.
 from __future__ import annotations
 
 from collections.abc import Callable
+
 from hidma.linux.errno import EAGAIN, EBADF, EINVAL
 from hidma.linux.file import FileOperations, OpenedFile, fget, fput
 from hidma.linux.sched import KernelOops

@@ -342,9 +342,14 @@ def vfio_iommu_type1_ioctl(iommu_data: VfioIommu | None, cmd: int, arg: int) -> 
     return -ENOTTY
 
 
+def this() -> Module | None:
+    """THIS_MODULE."""
+    return module
+
+
 vfio_iommu_driver_ops_type1 = VfioIommuDriverOps(
     name="vfio-iommu-type1",
-    owner=lambda: module,
+    owner=this,
     open=vfio_iommu_type1_open,
     release=vfio_iommu_type1_release,
     ioctl=vfio_iommu_type1_ioctl,

@@ -641,7 +641,7 @@ class VfioPlatform(Player):
         references(self.kernel)[key] = 1
         if not options.get("alive", True):
             self.do_module_alive(key, 0)
-        register = getattr(vfio_platform, "__vfio_platform_register_reset")  # noqa: B009  (two underscores)
+        register = getattr(vfio_platform, "__vfio_platform_register_reset")
         register(VfioPlatformResetNode(options.get("compat"), options.get("acpihid"), owner, reset))
 
     def do_unregister_reset(self, key: Any, *, options: Options = None) -> None:
