@@ -25,7 +25,7 @@ from typing import Any
 from greenlet import getcurrent  # type: ignore[import-untyped,unused-ignore]
 
 from hidma import channel as channel_module
-from hidma import firmware, mgmt
+from hidma import firmware, mgmt, plugins, vfio_platform
 from hidma.client import EDEADLK, Buffer, Dma
 from hidma.firmware import FirmwareError
 from hidma.hw.bus import Bus
@@ -38,15 +38,29 @@ from hidma.hw.line import Line
 from hidma.hw.memory import Memory
 from hidma.hw.smmu import Smmu
 from hidma.hw.trace import Trace
-from hidma.linux import sched
+from hidma.linux import sched, vfio, vfio_iommu_type1
 from hidma.linux.acpi import AcpiDevice
 from hidma.linux.acpi_bus import acpi_bus_scan
 from hidma.linux.base import mount_root
 from hidma.linux.dma_mapping import DmaOps
-from hidma.linux.errno import EACCES, EBUSY, EINVAL, ENODEV, ENOENT, ENOMEM, EPERM, errname, strerror
+from hidma.linux.errno import (
+    EACCES,
+    EAGAIN,
+    EBUSY,
+    EEXIST,
+    EINVAL,
+    ENODEV,
+    ENOENT,
+    ENOMEM,
+    EPERM,
+    errname,
+    strerror,
+)
+from hidma.linux.iommu import set_iommu
 from hidma.linux.ioport import IORESOURCE_IRQ, IORESOURCE_MEM, Resource
 from hidma.linux.kernel import Kernel, astray
-from hidma.linux.module import Module, load_module, modules, unload_module
+from hidma.linux.kmod import set_modprobe
+from hidma.linux.module import Module, load_module, modules, unload_module, users
 from hidma.linux.of import DeviceNode
 from hidma.linux.platform_device import of_platform_device_create, platform_bus
 from hidma.linux.sched import KernelOops
@@ -63,7 +77,10 @@ CONSOLE_NS = 100000
 STEP_NS = 1000000
 LONGEST_RUN_NS = 1 << 60
 
-MODULES: dict[str, Module] = {"hidma_mgmt": mgmt.module, "hidma": channel_module.module}
+MODULES: dict[str, Module] = {module.name: module for module in (
+    mgmt.module, channel_module.module, vfio.module, vfio_iommu_type1.module, vfio_platform.base_module,
+    vfio_platform.module,
+)}
 
 
 def os_error(rc: int, sentence: str) -> OSError:
@@ -305,6 +322,7 @@ class Machine:
         self.smmu = Smmu(self.bus)
         self.cores: list[HidmaCore] = []
         self.hw_channels: dict[int, HwChannel] = {}
+        self.registers: dict[int, HwChannel] = {}
         self.lines: list[Line] = []
         self._build(board, instant, timing)
         count = cpus or board.cpus
@@ -346,6 +364,7 @@ class Machine:
                                          self.smmu.stream(spec.stream, f"{name}.chan{spec.index}"),
                                          trca_size=spec.trca.size, evca_size=spec.evca.size)
                 self.hw_channels[spec.trca.base] = channel
+                self.registers[spec.trca.base] = self.registers[spec.evca.base] = channel
             self.cores.append(hw)
 
     def _scan(self, namespace: firmware.Namespace) -> None:
@@ -430,6 +449,8 @@ class Machine:
             if isinstance(self.tree, firmware.Tree):
                 kernel.printk(5, f"Machine model: {firmware.model(self.tree)}")
             kernel.printk(6, f"smp: Brought up 1 node, {len(kernel.cpus)} CPU{'s' if len(kernel.cpus) > 1 else ''}")
+            set_iommu(self.smmu, {base: channel.stream for base, channel in self.registers.items()})
+            set_modprobe(lambda name: plugins.modprobe(name, self._load))
             if isinstance(self.tree, firmware.Tree):
                 self._populate(self.tree)
             else:
@@ -585,32 +606,63 @@ class Machine:
 
         self.trace.open(guarded)
 
-    def modprobe(self, name: str, params: Mapping[str, str] | None = None) -> None:
-        """Load a module of the port.
+    def _load(self, module: Module, params: Mapping[str, str | None] | None = None) -> int:
+        """Load what ``module`` needs, then itself, into the running kernel: 0, -EEXIST, or what loading gave."""
+        for name in module.depends:
+            rc = self._load(MODULES[name])
+            if rc < 0 and rc != -EEXIST:
+                return rc
+        return load_module(self.kernel, module, dict(params or {}))
 
+    def load(self, name: str, params: Mapping[str, str | None] | None = None) -> int:
+        """``modprobe``: load a module of the port, or a reset plugin, with the modules that it needs.
+
+        :param name: a module's name, or what a reset plugin is found by (see :func:`hidma.plugins.find`)
+        :returns: 0, -EEXIST (loaded already), -ENOENT (there is none), or what loading gave
+        """
+        module = MODULES.get(name.replace("-", "_"))
+        if module is not None:
+            return self._load(module, params)
+        return plugins.modprobe(name, self._load)
+
+    def modprobe(self, name: str, params: Mapping[str, str] | None = None) -> None:
+        """Load a module of the port, or a reset plugin, with the modules that it needs.
+
+        :param name: a module's name; what a reset plugin is found by: its compatible string, hardware ID or module
         :param params: parameters as text: ``{"nr_desc_prm": "32"}``
         :raises OSError: ENOENT (no such module), EINVAL (parameters), or what loading gave
         """
-        _check_params({name: params or {}})
+        plugin = isinstance(name, str) and name.replace("-", "_") not in MODULES and bool(plugins.find(name))
+        if plugin and params:
+            raise OSError(EINVAL, f"a reset plugin such as {name!r} has no parameters")
+        if not plugin:
+            _check_params({name: params or {}})
         with self.calling() as kernel:
-            rc = load_module(kernel, MODULES[name], dict(params or {}))
+            said = len(kernel.log)
+            rc = self.load(name, dict(params or {}))
             self.settle()
+            why = "; the kernel says: " + kernel.log[-1].text if plugin and len(kernel.log) > said else ""
         if rc < 0:
-            raise os_error(rc, f"module {name} could not be loaded")
+            raise os_error(rc, f"module {name} could not be loaded{why}")
 
     def rmmod(self, name: str) -> None:
         """Unload a module.
 
-        :raises OSError: ENOENT (not loaded), EBUSY (a channel is in use; V14's management driver has no exit)
+        :raises OSError: ENOENT (not loaded), EAGAIN (somebody or another module holds it), EBUSY (a channel is in use; V14's
+            management driver has no exit)
         """
         if name == "hidma" and self.dma.requested:
-            users = ", ".join(channel.name for channel in self.dma.requested)
-            raise OSError(EBUSY, f"module hidma is in use: release {users} first")
+            held = ", ".join(channel.name for channel in self.dma.requested)
+            raise OSError(EBUSY, f"module hidma is in use: release {held} first")
         with self.calling() as kernel:
             rc = unload_module(kernel, name)
+            needed = users(kernel, name)
             self.settle()
         if rc == -ENOENT:
             raise OSError(ENOENT, f"module {name!r} is not loaded")
+        if rc == -EAGAIN:
+            why = f"{', '.join(needed)} needs it" if needed else "a device of VFIO holds it"
+            raise os_error(rc, f"module {name} is in use: {why}")
         if rc < 0:
             raise os_error(rc, f"module {name} could not be unloaded")
 
@@ -667,9 +719,11 @@ def _check_params(params: Any) -> None:
     if not isinstance(params, Mapping):
         raise OSError(EINVAL, f"params are a mapping such as {{'hidma': {{'nr_desc_prm': '32'}}}}, not {params!r}")
     for name, values in params.items():
-        module = MODULES.get(name) if isinstance(name, str) else None
+        module = MODULES.get(name.replace("-", "_")) if isinstance(name, str) else None
         if module is None:
-            raise OSError(ENOENT, f"there is no module {name!r}; there are {', '.join(sorted(MODULES))}")
+            resets = ", ".join(sorted({found.name for found in plugins.installed()})) or "none"
+            raise OSError(ENOENT, f"there is no module {name!r}; there are {', '.join(sorted(MODULES))}, and reset plugins for "
+                                  f"{resets}")
         if not isinstance(values, Mapping):
             raise OSError(EINVAL, f"the parameters of {name} are a mapping of names and text, not {values!r}")
         known = {param.name: param for param in module.params}

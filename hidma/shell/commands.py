@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from hidma import dmatest as dmatest_module
+from hidma import plugins
+from hidma.linux.base import use_count
 from hidma.linux.errno import EACCES, EBUSY, EEXIST, ENOENT, EPERM, strerror
 from hidma.linux.fs import O_APPEND, O_CREAT, O_TRUNC, O_WRONLY, Dir, Inode, Link
-from hidma.linux.module import load_module, modules, unload_module
+from hidma.linux.module import load_module, modules, unload_module, users
 from hidma.linux.sched import schedule_timeout
 from hidma.machine import MODULES
 from hidma.shell.interp import INTERRUPTED, Builtin, Exit, Loop, Shell
@@ -1186,8 +1188,10 @@ def dmesg(shell: Shell, args: list[str], io: Io) -> int:
 @command("lsmod", help="the loaded modules")
 def lsmod(shell: Shell, args: list[str], io: Io) -> int:
     io.print("Module                  Size  Used by")
-    for module in reversed(modules(shell.machine.kernel)):
-        io.print(f"{module.name:<19} {16384:>8}  0")
+    kernel = shell.machine.kernel
+    for module in reversed(modules(kernel)):
+        needed_by = users(kernel, module.name)
+        io.print(f"{module.name:<19} {16384:>8}  {use_count(kernel, module)} {','.join(needed_by)}".rstrip())
     return 0
 
 
@@ -1198,7 +1202,8 @@ def modprobe(shell: Shell, args: list[str], io: Io) -> int:
         raise Usage("ERROR: missing parameters. See -h.")
     name = rest[0].replace("-", "_")
     module = LOADABLE.get(name)
-    if module is None:
+    resets = [] if module is not None else plugins.find(rest[0])
+    if module is None and not resets:
         raise Usage(
             f"FATAL: Module {rest[0]} not found{'.' if '-r' in found else f' in directory /lib/modules/{RELEASE}'}"
         )
@@ -1206,17 +1211,21 @@ def modprobe(shell: Shell, args: list[str], io: Io) -> int:
         verb = "remove" if "-r" in found else "insert"
         raise Usage(f"ERROR: could not {verb} '{name}': {strerror(EPERM)}")
     if "-r" in found or "--remove" in found:
-        return unload(shell, args[0], name, quiet=True)
+        return unload(shell, args[0], resets[0].module_name if resets else name, quiet=True)
     parameters = {}
     for word in rest[1:]:
         key, equals, value = word.partition("=")
         # a bare name of a bool is true
         parameters[key] = value if equals else "Y"
-    rc = shell.call(lambda: load_module(shell.machine.kernel, module, parameters))
+    if name in MODULES or resets:
+        rc = shell.call(lambda: shell.machine.load(rest[0], parameters))
+    else:
+        assert module is not None
+        rc = shell.call(lambda: load_module(shell.machine.kernel, module, parameters))
     if rc == -EEXIST:
         return 0
     if rc < 0:
-        raise Usage(f"ERROR: could not insert '{name}': {strerror(rc)}")
+        raise Usage(f"ERROR: could not insert '{rest[0] if resets else name}': {strerror(rc)}")
     return 0
 
 
@@ -1258,6 +1267,11 @@ def insmod(shell: Shell, args: list[str], io: Io) -> int:
 def modinfo(shell: Shell, args: list[str], io: Io) -> int:
     for name in args[1:]:
         module = LOADABLE.get(name.replace("-", "_"))
+        if module is None:
+            try:
+                module = next((plugins.plugin(found).module for found in plugins.find(name)), None)
+            except plugins.PluginError as error:
+                raise Usage(f"ERROR: {error}") from None
         if module is None:
             raise Usage(f"ERROR: Module {name} not found.")
         rows = [
