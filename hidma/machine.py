@@ -32,12 +32,15 @@ from hidma.hw.bus import Bus
 from hidma.hw.channel import Channel as HwChannel
 from hidma.hw.clock import Clock
 from hidma.hw.core import HidmaCore
+from hidma.hw.device import DeviceModel
 from hidma.hw.engine import Timing
 from hidma.hw.faults import FaultPlan, parse
 from hidma.hw.line import Line
 from hidma.hw.memory import Memory
-from hidma.hw.smmu import Smmu
+from hidma.hw.smmu import Smmu, Stream
 from hidma.hw.trace import Trace
+from hidma.hw.xgbe import Xgbe
+from hidma.hw.xgmac import Xgmac
 from hidma.linux import sched, vfio, vfio_iommu_type1
 from hidma.linux.acpi import AcpiDevice
 from hidma.linux.acpi_bus import acpi_bus_scan
@@ -81,6 +84,9 @@ MODULES: dict[str, Module] = {module.name: module for module in (
     mgmt.module, channel_module.module, vfio.module, vfio_iommu_type1.module, vfio_platform.base_module,
     vfio_platform.module,
 )}
+
+OTHER_DEVICES: dict[str, type[DeviceModel]] = {"amd,xgbe-seattle-v1a": Xgbe, "calxeda,hb-xgmac": Xgmac}
+OTHER_STREAMS = 1 << 20  # beyond what firmware numbers
 
 
 def os_error(rc: int, sentence: str) -> OSError:
@@ -323,6 +329,7 @@ class Machine:
         self.cores: list[HidmaCore] = []
         self.hw_channels: dict[int, HwChannel] = {}
         self.registers: dict[int, HwChannel] = {}
+        self.other_streams: dict[int, Stream] = {}
         self.lines: list[Line] = []
         self._build(board, instant, timing)
         count = cpus or board.cpus
@@ -366,6 +373,21 @@ class Machine:
                 self.hw_channels[spec.trca.base] = channel
                 self.registers[spec.trca.base] = self.registers[spec.evca.base] = channel
             self.cores.append(hw)
+        for number, device in enumerate(board.other):
+            self._build_other(device, number)
+
+    def _build_other(self, device: firmware.Device, number: int) -> None:
+        """A device beside HIDMA, which has a reset function of its own; nothing where its node says too little."""
+        kind = next((OTHER_DEVICES[name] for name in device.compatible if name in OTHER_DEVICES), None)
+        regs = device.regs[: len(kind.sizes)] if kind is not None else ()
+        if kind is None or len(regs) < len(kind.sizes) or any(r.size < s for r, s in zip(regs, kind.sizes, strict=True)):
+            return
+        line = Line(device.irqs[0] if device.irqs else 0, f"{kind.name}{number}")
+        if device.irqs:
+            self.lines.append(line)
+        stream = self.smmu.stream(OTHER_STREAMS + number, f"{kind.name}{number}")
+        kind().place(self.bus, [region.base for region in regs], line, stream)
+        self.other_streams |= {region.base: stream for region in regs}
 
     def _scan(self, namespace: firmware.Namespace) -> None:
         """What the boot code does with ACPI: devices of the namespace, and platform devices for those that are there."""
@@ -449,7 +471,8 @@ class Machine:
             if isinstance(self.tree, firmware.Tree):
                 kernel.printk(5, f"Machine model: {firmware.model(self.tree)}")
             kernel.printk(6, f"smp: Brought up 1 node, {len(kernel.cpus)} CPU{'s' if len(kernel.cpus) > 1 else ''}")
-            set_iommu(self.smmu, {base: channel.stream for base, channel in self.registers.items()})
+            streams = {base: channel.stream for base, channel in self.registers.items()}
+            set_iommu(self.smmu, streams | self.other_streams)
             set_modprobe(lambda name: plugins.modprobe(name, self._load))
             if isinstance(self.tree, firmware.Tree):
                 self._populate(self.tree)

@@ -5,6 +5,8 @@ over MDIO, auto-negotiation off and its interrupt cleared, then a software reset
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hidma.hookspecs import hookimpl
 from hidma.linux.delay import msleep, usleep_range
 from hidma.linux.errno import ENOMEM
@@ -12,6 +14,9 @@ from hidma.linux.iomap import ioread32, ioremap_nocache, iowrite32
 from hidma.linux.mdio import MDIO_AN_CTRL1_ENABLE, MDIO_CTRL1, MDIO_CTRL1_RESET, MDIO_MMD_AN, MDIO_MMD_PCS
 from hidma.linux.printk import pr_warn
 from hidma.vfio_platform import ResetModule, VfioPlatformDevice, module_vfio_reset_handler
+
+if TYPE_CHECKING:
+    from hidma.testing import DeviceModel
 
 DMA_MR = 0x3000
 MAC_VR = 0x0110
@@ -111,3 +116,11 @@ module = module_vfio_reset_handler("amd,xgbe-seattle-v1a", None, vfio_platform_a
 def hidma_reset_module() -> ResetModule:
     """The module behind ``modprobe vfio_platform_amdxgbe``."""
     return module
+
+
+@hookimpl
+def hidma_device_model(stuck: bool) -> DeviceModel:
+    """The device that it resets, as a model."""
+    from hidma.testing import Xgbe
+
+    return Xgbe(stuck)

@@ -5,11 +5,16 @@ interrupts off, then both directions of its DMA and of its MAC.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hidma.hookspecs import hookimpl
 from hidma.linux.errno import ENOMEM
 from hidma.linux.io import readl, writel
 from hidma.linux.iomap import ioremap_nocache
 from hidma.vfio_platform import ResetModule, VfioPlatformDevice, module_vfio_reset_handler
+
+if TYPE_CHECKING:
+    from hidma.testing import DeviceModel
 
 DRIVER_VERSION = "0.1"
 DRIVER_AUTHOR = "Eric Auger <eric.auger@linaro.org>"
@@ -71,3 +76,11 @@ module = module_vfio_reset_handler("calxeda,hb-xgmac", None, vfio_platform_calxe
 def hidma_reset_module() -> ResetModule:
     """The module behind ``modprobe vfio_platform_calxedaxgmac``."""
     return module
+
+
+@hookimpl
+def hidma_device_model(stuck: bool) -> DeviceModel:
+    """The device that it resets, as a model."""
+    from hidma.testing import Xgmac
+
+    return Xgmac(stuck)

@@ -5,6 +5,8 @@ resets both sides of the channel and knows nothing of the driver that used it.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hidma.hookspecs import hookimpl
 from hidma.linux.bitops import GENMASK
 from hidma.linux.errno import ENODEV, ENOMEM
@@ -13,6 +15,9 @@ from hidma.linux.iomap import ioremap_nocache
 from hidma.linux.iopoll import readl_poll_timeout
 from hidma.linux.printk import pr_info
 from hidma.vfio_platform import ResetModule, VfioPlatformDevice, module_vfio_reset_handler
+
+if TYPE_CHECKING:
+    from hidma.testing import DeviceModel
 
 TRCA_CTRLSTS_OFFSET = 0x000
 EVCA_CTRLSTS_OFFSET = 0x000
@@ -90,3 +95,11 @@ module = module_vfio_reset_handler("qcom,hidma-1.0", "QCOM8061", vfio_platform_q
 def hidma_reset_module() -> ResetModule:
     """The module behind ``modprobe vfio_platform_qcomhidma``."""
     return module
+
+
+@hookimpl
+def hidma_device_model(stuck: bool) -> DeviceModel:
+    """The device that it resets, as a model."""
+    from hidma.testing import HidmaChannelModel
+
+    return HidmaChannelModel(stuck)
