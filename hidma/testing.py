@@ -66,7 +66,7 @@ IRQ = 40
 
 #: A reset that takes longer than this (virtual time), or more accesses, does not end.
 LONGEST_NS = 60_000_000_000
-MOST_ACCESSES = 1_000_000
+MOST_ACCESSES = 100_000
 #: How long the device is watched after the reset has returned.
 WATCH_NS = 5_000_000
 

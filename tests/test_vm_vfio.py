@@ -20,9 +20,9 @@ from hidma.linux.vfio import (
     VFIO_IOMMU_GET_INFO,
     VFIO_IOMMU_MAP_DMA,
     VFIO_TYPE1_IOMMU,
+    VFIO_TYPE1v2_IOMMU,
     VfioIommuType1DmaMap,
     VfioIommuType1Info,
-    VFIO_TYPE1v2_IOMMU,
 )
 
 PAGE = 4096
