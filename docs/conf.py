@@ -30,7 +30,7 @@ extensions = [
     "hidma_run",
 ]
 templates_path: list[str] = []
-exclude_patterns = ["_build", "_drawings", "_ext"]
+exclude_patterns = ["_build", "_drawings", "_ext", "examples"]
 root_doc = "index"
 highlight_language = "none"
 nitpicky = True

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Stands for ``drivers/vfio/platform/vfio_platform_private.h``, ``drivers/vfio/platform/vfio_platform_irq.c``,
-``drivers/vfio/platform/vfio_platform_common.c`` and ``drivers/vfio/platform/vfio_platform.c``, in this order: a device of
-the platform bus is given to a process, with its registers, its interrupts and a function that resets it. Function by
-function in the order of each file; V14's oddities are kept and marked with their row in docs/quirks. The reset functions
-are the business of ``reset_plugins``.
+"""Stands for ``drivers/vfio/platform/vfio_platform_common.c``, ``drivers/vfio/platform/vfio_platform_irq.c``,
+``drivers/vfio/platform/vfio_platform.c`` and their header ``drivers/vfio/platform/vfio_platform_private.h``: a device of the
+platform bus is given to a process, with its registers, its interrupts and a function that resets it. The header comes first;
+function by function in the order of each file; V14's oddities are kept and marked with their row in docs/quirks. The reset
+functions are the business of ``reset_plugins``.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ def test_unusable_plugin_is_an_errno_and_a_line_and_the_host_goes_on(install: In
 def test_hooks_are_documented_with_their_signature() -> None:
     import inspect
 
-    docs = (Path(__file__).parents[1] / "docs" / "reset_plugins.rst").read_text()
+    docs = (Path(__file__).parents[1] / "docs" / "reset-plugins.rst").read_text()
     names = [name for name in vars(hookspecs) if name.startswith("hidma_")]
     assert names
     for name in names:
@@ -153,7 +153,7 @@ def test_hooks_are_documented_with_their_signature() -> None:
 
 
 def test_version_of_the_hooks_is_documented() -> None:
-    docs = (Path(__file__).parents[1] / "docs" / "reset_plugins.rst").read_text()
+    docs = (Path(__file__).parents[1] / "docs" / "reset-plugins.rst").read_text()
     assert f"version {hookspecs.HOOKSPEC_VERSION}" in docs
 
 

@@ -41,7 +41,7 @@ MAC_RESET_NS = 100_000
 class Xgbe(DeviceModel):
     """One controller: a region of 64 KiB for MAC and DMA, one of 4 KiB for the PCS.
 
-    ``stuck`` lets neither PHY nor MAC end its reset; :attr:`stuck_phy` and :attr:`stuck_mac` do one of it.
+    ``stuck`` lets neither PHY nor MAC end its reset; ``stuck_phy`` and ``stuck_mac`` do one of it.
     """
 
     name = "xgbe"

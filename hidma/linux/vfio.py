@@ -3,8 +3,7 @@
 ``drivers/vfio/{vfio,virqfd}.c`` implement it: containers, groups, devices, and eventfds that call a function.
 
 A group is viable when each of its devices has no driver or is with VFIO. The files are opened by the names that they
-have in /dev: ``vfio/vfio`` and ``vfio/<number of the group>``. noiommu mode is not there. vfio-platform, the driver
-that this is for, has since been deprecated in the kernel, and newer QEMU has removed it.
+have in /dev: ``vfio/vfio`` and ``vfio/<number of the group>``. noiommu mode is not there.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Virtualisation: a hypervisor on the host that owns devices through VFIO, and the guests that it gives them to.
+"""Virtualisation: a hypervisor on the host that owns devices through VFIO, and the guests that it gives them to::
 
     with hidma.boot() as machine:
         vm.assign(machine, "hidma.0")
