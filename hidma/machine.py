@@ -311,6 +311,7 @@ class Machine:
     :ivar kernel: the running Linux slice; ``kernel.dead`` is the KernelOops that stopped it, None while it runs
     :ivar dma: where channels are requested
     :ivar sysfs: the files of the kernel by path, read and written as text
+    :ivar guests: the guests that run on it (:class:`hidma.vm.Guest`); they are closed with it
     :ivar notes: what V14 stumbles over on this board, in sentences
     :ivar closed: whether the machine is closed
     """
@@ -320,23 +321,21 @@ class Machine:
         self.tree = tree
         self.board = board
         self.notes = [*firmware.check(tree), *firmware.explain_unbound(board)]
-        self.clock = Clock()
-        self.trace = Trace()
-        region = max(board.memory, key=lambda r: r.size)
-        self.memory = Memory(region.base, region.size)
-        self.bus = Bus(self.clock, self.memory, self.trace)
-        self.smmu = Smmu(self.bus)
         self.cores: list[HidmaCore] = []
         self.hw_channels: dict[int, HwChannel] = {}
         self.registers: dict[int, HwChannel] = {}
         self.other_streams: dict[int, Stream] = {}
         self.lines: list[Line] = []
+        self.guests: list[Machine] = []
+        self.bus, self.smmu = self._buses(board)
+        self.clock = self.bus.clock
+        self.trace = self.bus.trace
+        self.memory = self.bus.memory
         self._build(board, instant, timing)
         count = cpus or board.cpus
         ranks = list(range(count))
         random.Random(seed).shuffle(ranks)
-        kind = "host" if board.managements else "guest"
-        self.kernel: Kernel = BootedKernel(kind, self.bus, count, debug, ranks)
+        self.kernel: Kernel = self._kernel(board, debug, ranks)
         self.kernel.oops_row = lambda oops: oops_row(oops, self.kernel)
         self.kernel.dma_ops = DmaOps(self.memory)
         self.kernel.module("random").crng = random.Random(f"random numbers of {self.kernel.name} {seed}")
@@ -353,6 +352,16 @@ class Machine:
         self.pending: BaseException | None = None
 
     # --- building ---------------------------------------------------------------------------------------------
+
+    def _buses(self, board: firmware.Board) -> tuple[Bus, Smmu]:
+        """The bus with RAM and clock, and the IOMMU. A guest has the host's clock and part of its RAM."""
+        region = max(board.memory, key=lambda r: r.size)
+        bus = Bus(Clock(), Memory(region.base, region.size), Trace())
+        return bus, Smmu(bus)
+
+    def _kernel(self, board: firmware.Board, debug: bool, ranks: list[int]) -> Kernel:
+        """The kernel, with a CPU for each rank."""
+        return BootedKernel("host" if board.managements else "guest", self.bus, len(ranks), debug, ranks)
 
     def _build(self, board: firmware.Board, instant: bool, timing: Timing | None) -> None:
         for core in board.cores:
@@ -463,6 +472,11 @@ class Machine:
 
         populate(tree.root, kernel.of_root, None)
 
+    def _iommu(self) -> None:
+        """Tell the kernel of its IOMMU. A guest has none that it could see."""
+        streams = {base: channel.stream for base, channel in self.registers.items()}
+        set_iommu(self.smmu, streams | self.other_streams)
+
     def start(self, load: bool, params: Mapping[str, Mapping[str, str]]) -> None:
         """Boot the kernel."""
         with self.calling() as kernel:
@@ -471,8 +485,7 @@ class Machine:
             if isinstance(self.tree, firmware.Tree):
                 kernel.printk(5, f"Machine model: {firmware.model(self.tree)}")
             kernel.printk(6, f"smp: Brought up 1 node, {len(kernel.cpus)} CPU{'s' if len(kernel.cpus) > 1 else ''}")
-            streams = {base: channel.stream for base, channel in self.registers.items()}
-            set_iommu(self.smmu, streams | self.other_streams)
+            self._iommu()
             set_modprobe(lambda name: plugins.modprobe(name, self._load))
             if isinstance(self.tree, firmware.Tree):
                 self._populate(self.tree)
@@ -720,6 +733,8 @@ class Machine:
             raise OSError(EPERM, f"this machine was booted in thread {self.thread_name!r} and is closed only there")
         if self.depth or Running.inside is not None and Running.inside.thread == self.thread:
             raise OSError(EDEADLK, "close() was called while the machine runs, in a callback; call it outside")
+        for guest in list(self.guests):
+            guest.close()
         self.closed = True
         self.dma.powered_off()
         self.trace.close()

@@ -7,6 +7,7 @@
             chan = guest.dma.request_channel()
 """
 
+from hidma.vm.guest import Guest
 from hidma.vm.vfio import Container, Device, Group, Hypervisor, Mapping, assign, release
 
-__all__ = ["Container", "Device", "Group", "Hypervisor", "Mapping", "assign", "release"]
+__all__ = ["Container", "Device", "Group", "Guest", "Hypervisor", "Mapping", "assign", "release"]
