@@ -535,6 +535,10 @@ class Machine:
         current = self.clock.current
         return not any(timeline.runnable and timeline is not current for timeline in self.clock.timelines)
 
+    def forwarding(self) -> bool:
+        """Whether an interrupt is on its way to this kernel that it does not know of yet: only a guest has such."""
+        return False
+
     def settle(self) -> None:
         """Let what is pending on this CPU happen; takes no time, and does nothing in a callback."""
         cpu = sched.running_cpu()

@@ -34,6 +34,7 @@ from hidma.linux.kthread import (
     wait_event_timeout,
     wake_up,
 )
+from hidma.linux.platform_device import PlatformDevice, platform_bus, platform_get_irq, to_platform_device
 from hidma.linux.sched import Cpu, KernelOops
 from hidma.linux.vfio import VFIO_REGION_INFO_FLAG_MMAP
 from hidma.machine import BootedKernel, Machine
@@ -119,7 +120,9 @@ class GuestGic(Gic):
 class Irqfd:
     """An eventfd of the host that raises a line of the guest, and its end that goes back through another."""
 
-    def __init__(self, desc: IrqDesc, line: Line, trigger: EventfdCtx, resample: EventfdCtx, resampler: Resampler) -> None:
+    def __init__(self, source: IrqDesc, desc: IrqDesc, line: Line, trigger: EventfdCtx, resample: EventfdCtx,
+                 resampler: Resampler) -> None:
+        self.source = source
         self.desc = desc
         self.line = line
         self.resample = resample
@@ -129,6 +132,10 @@ class Irqfd:
         self.forwarded = 0
         self.unmasks = 0
         trigger.waiters.append(self.signalled)
+
+    def under_way(self) -> bool:
+        """Whether the host is about to pass an interrupt on, or to let the next one come."""
+        return bool(self.source.pending or self.source.in_progress or self in self.resampler.todo)
 
     def signalled(self) -> None:
         """The host's interrupt came; its line is masked there until this one has ended."""
@@ -336,11 +343,15 @@ class Guest(Machine):
     def _compatible(self, channel: str) -> str:
         """What the guest's tree calls a device: what the user of QEMU names with ``-device``, ``qcom,hidma-1.0`` here unless
         the host's own firmware says another thing."""
-        dev = next(dev for dev in self.host.kernel.buses["platform"].devices if dev.name == channel)
+        dev = self._device(channel).dev
         node = dev.of_node if dev.of_node is not None else dev.fwnode
         raw = getattr(node, "properties", {}).get("compatible", b"")
         first = raw.partition(b"\0")[0].decode("latin-1") if isinstance(raw, bytes) else str(raw)
         return first or firmware.board.CHANNEL
+
+    def _device(self, channel: str) -> PlatformDevice:
+        """A device of the host."""
+        return to_platform_device(next(dev for dev in platform_bus(self.host.kernel).devices if dev.name == channel))
 
     def _buses(self, board: firmware.Board) -> tuple[Bus, Smmu]:
         bus = Bus(self.host.clock, Memory(RAM_BASE, len(self.ram), self.ram), Trace())
@@ -385,7 +396,9 @@ class Guest(Machine):
                 desc = gic.wire(SPI + spi, line)
                 trigger, trigger_ctx = self.hypervisor.eventfd()
                 unmask, unmask_ctx = self.hypervisor.eventfd()
-                irqfd = Irqfd(desc, line, trigger_ctx, unmask_ctx, self.resampler)
+                with self.host.calling() as kernel:
+                    source = kernel.gic.descs[platform_get_irq(self._device(owned.device.name), index)]
+                irqfd = Irqfd(source, desc, line, trigger_ctx, unmask_ctx, self.resampler)
                 self.irqfds.append(irqfd)
                 gic.forwarded.append(irqfd)
                 owned.device.unmask_with(unmask, index)
@@ -403,6 +416,9 @@ class Guest(Machine):
         """Register accesses of its channels, since it was started, that did not go straight from the guest to the hardware:
         those that the host had to handle. Measured where they arrive, at the bus."""
         return self._accesses() - self.touched
+
+    def forwarding(self) -> bool:
+        return any(irqfd.under_way() for irqfd in self.irqfds)
 
     @property
     def interrupts_forwarded(self) -> int:
