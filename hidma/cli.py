@@ -59,6 +59,7 @@ COMMANDS: dict[str, Lazy] = {
     "mount": Lazy("hidma.fuse:mount", "Mount the files of a booted board on a directory."),
     "qos": Lazy("hidma.qos:qos", "Show how weight and priority share the bus, while sysfs changes them."),
     "abi": Lazy("hidma.abi.cli:abi", "Look up and check the documentation of every file of the tree."),
+    "assign": Lazy("hidma.assign:assign", "Give a channel to a guest, step by step."),
     "reset-plugins": Lazy("hidma.reset_cli:reset_plugins",
                           "Reset functions of devices that are given to guests: list, explain, check, new."),
     "faults": Lazy("hidma.cli:faults", "Show the faults that can be injected, and how they are written."),
