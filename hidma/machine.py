@@ -325,6 +325,7 @@ class Machine:
         self.hw_channels: dict[int, HwChannel] = {}
         self.registers: dict[int, HwChannel] = {}
         self.other_streams: dict[int, Stream] = {}
+        self.others: dict[int, DeviceModel] = {}
         self.lines: list[Line] = []
         self.guests: list[Machine] = []
         self.bus, self.smmu = self._buses(board)
@@ -395,7 +396,9 @@ class Machine:
         if device.irqs:
             self.lines.append(line)
         stream = self.smmu.stream(OTHER_STREAMS + number, f"{kind.name}{number}")
-        kind().place(self.bus, [region.base for region in regs], line, stream)
+        model = kind()
+        model.place(self.bus, [region.base for region in regs], line, stream)
+        self.others[regs[0].base] = model
         self.other_streams |= {region.base: stream for region in regs}
 
     def _scan(self, namespace: firmware.Namespace) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import pytest
 
+import hidma
+from hidma import vm
+from hidma.firmware.fdt import dump, load, text, u32
 from hidma.hw.registers import CTRLSTS, IRQ_EN, RING_LOW
 from hidma.hw.xgbe import DMA_CH_RCR, MDIO_AN_CTRL1_ENABLE, MDIO_AN_INT, MDIO_AN_INTMASK, MDIO_CTRL1, MDIO_MMD_AN, Xgbe
 from hidma.hw.xgmac import XGMAC_CONTROL, XGMAC_DMA_CONTROL, XGMAC_DMA_INTR_ENA, Xgmac
@@ -153,3 +156,45 @@ def test_mapping_is_kept_for_the_next_reset(model: type[DeviceModel], reset: obj
         first = [region.ioaddr for region in bench.vdev.regions]
         bench.call(reset)
         assert [region.ioaddr for region in bench.vdev.regions] == first
+
+
+# --- on a board -------------------------------------------------------------------------------------------------------------
+
+
+def board() -> bytes:
+    """The host with both network controllers."""
+    tree = load("host")
+    tree.root.add("ethernet@fff50000", {
+        "compatible": text("calxeda,hb-xgmac"), "reg": u32(0, 0xFFF50000, 0, 0x1000), "interrupts": u32(0, 77, 4)})
+    tree.root.add("xgmac@e0700000", {
+        "compatible": text("amd,xgbe-seattle-v1a"),
+        "reg": u32(0, 0xE0700000, 0, 0x10000, 0, 0xE0780000, 0, 0x1000), "interrupts": u32(0, 325, 4)})
+    return dump(tree)
+
+
+@pytest.mark.parametrize(("name", "base", "module"), [
+    ("fff50000.ethernet", 0xFFF50000, "vfio_platform_calxedaxgmac"),
+    ("e0700000.xgmac", 0xE0700000, "vfio_platform_amdxgbe"),
+])
+def test_controller_on_a_board_is_stopped_when_its_owner_goes(name: str, base: int, module: str) -> None:
+    with hidma.boot(board()) as machine:
+        vm.assign(machine, name)
+        assert module in [loaded.name for loaded in machine.modules()]
+        model = machine.others[base]
+        with vm.Hypervisor(machine) as owner:
+            container, group = vm.Container(owner), vm.Group(owner, vm.Group.of(machine, name))
+            group.set_container(container)
+            container.set_iommu()
+            address, phys = owner.mmap(0x10000)
+            container.map_dma(0x10000, address, 0x10000)
+            device = group.device(name)
+            fd, event = owner.eventfd()
+            device.trigger(fd)
+            model.start_traffic(0x10000)
+            machine.run(1_000_000)
+            assert model.beats > 50 and model.refused == 0 and event.count == 1
+            assert any(machine.memory.slice(phys, 0x10000))
+            device.close()
+            beats = model.beats
+            machine.run(1_000_000)
+            assert model.beats == beats and not model.line.level
