@@ -25,7 +25,7 @@ from typing import Any
 from greenlet import getcurrent  # type: ignore[import-untyped,unused-ignore]
 
 from hidma import channel as channel_module
-from hidma import firmware, mgmt, plugins, vfio_platform
+from hidma import firmware, mgmt, vfio_platform
 from hidma.client import EDEADLK, Buffer, Dma
 from hidma.firmware import FirmwareError
 from hidma.hw.bus import Bus
@@ -489,7 +489,7 @@ class Machine:
                 kernel.printk(5, f"Machine model: {firmware.model(self.tree)}")
             kernel.printk(6, f"smp: Brought up 1 node, {len(kernel.cpus)} CPU{'s' if len(kernel.cpus) > 1 else ''}")
             self._iommu()
-            set_modprobe(lambda name: plugins.modprobe(name, self._load))
+            set_modprobe(self._modprobe_plugin)
             if isinstance(self.tree, firmware.Tree):
                 self._populate(self.tree)
             else:
@@ -666,6 +666,12 @@ class Machine:
         module = MODULES.get(name.replace("-", "_"))
         if module is not None:
             return self._load(module, params)
+        return self._modprobe_plugin(name)
+
+    def _modprobe_plugin(self, name: str) -> int:
+        """:func:`hidma.plugins.modprobe`."""
+        from hidma import plugins  # few machines need it, and it brings pluggy
+
         return plugins.modprobe(name, self._load)
 
     def modprobe(self, name: str, params: Mapping[str, str] | None = None) -> None:
@@ -675,7 +681,7 @@ class Machine:
         :param params: parameters as text: ``{"nr_desc_prm": "32"}``
         :raises OSError: ENOENT (no such module), EINVAL (parameters), or what loading gave
         """
-        plugin = isinstance(name, str) and name.replace("-", "_") not in MODULES and bool(plugins.find(name))
+        plugin = isinstance(name, str) and name.replace("-", "_") not in MODULES and _is_plugin(name)
         if plugin and params:
             raise OSError(EINVAL, f"a reset plugin such as {name!r} has no parameters")
         if not plugin:
@@ -759,6 +765,13 @@ class Machine:
         self.close()
 
 
+def _is_plugin(name: str) -> bool:
+    """Whether a reset plugin is called so."""
+    from hidma import plugins
+
+    return bool(plugins.find(name))
+
+
 def _check_params(params: Any) -> None:
     """:raises OSError: EINVAL or ENOENT with a sentence, unless ``params`` are parameters of modules"""
     if not isinstance(params, Mapping):
@@ -766,6 +779,8 @@ def _check_params(params: Any) -> None:
     for name, values in params.items():
         module = MODULES.get(name.replace("-", "_")) if isinstance(name, str) else None
         if module is None:
+            from hidma import plugins
+
             resets = ", ".join(sorted({found.name for found in plugins.installed()})) or "none"
             raise OSError(ENOENT, f"there is no module {name!r}; there are {', '.join(sorted(MODULES))}, and reset plugins for "
                                   f"{resets}")

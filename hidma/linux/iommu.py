@@ -49,11 +49,15 @@ class IommuDomain:
 
 
 def set_iommu(smmu: Smmu, streams: dict[int, Stream]) -> None:
-    """Tell the running kernel of its IOMMU: ``streams`` by the physical address of a page of registers."""
+    """Tell the running kernel of its IOMMU: ``streams`` by the physical address of a page of registers. Groups are numbered
+    in their order."""
     statics = sched.running_cpu().kernel.module("iommu")
     statics.smmu = smmu
     statics.streams = streams
     statics.groups = {}
+    for stream in streams.values():
+        if stream.number not in statics.groups:
+            statics.groups[stream.number] = IommuGroup(len(statics.groups), stream)
 
 
 def groups() -> list[IommuGroup]:
@@ -77,12 +81,9 @@ def group_of(dev: Any) -> IommuGroup | None:
     for res in dev.container.resource:
         stream = streams.get(res.start & ~0xFFF) if res.flags & IORESOURCE_MEM else None
         if stream is not None:
-            group = statics.groups.get(stream.number)
-            if group is None:
-                group = IommuGroup(len(statics.groups), stream)
-                statics.groups[stream.number] = group
+            group: IommuGroup = statics.groups[stream.number]
             dev.iommu_group = group
-            return dev.iommu_group
+            return group
     return None
 
 

@@ -17,7 +17,7 @@ import click
 import hidma
 from hidma.linux.fs import Dir
 from hidma.machine import KernelOops, Machine
-from hidma.shell.commands import COMMANDS, LOADABLE
+from hidma.shell.commands import COMMANDS, LOADABLE, reset_plugins
 from hidma.shell.interp import INTERRUPTED, Exit, Shell
 from hidma.shell.io import Input, Io, Stream
 from hidma.shell.parser import RESERVED, Incomplete, Parser, ShellSyntaxError
@@ -54,7 +54,8 @@ def completions(shell: Shell, line: str, begin: int, text: str) -> list[str]:
         return sorted(name + " " for name in {*COMMANDS, *RESERVED} if name.startswith(text))
     words = before.replace("|", ";").split(";")[-1].split()
     if words and words[0] in ("modprobe", "rmmod", "modinfo") and len(words) == 1:
-        return sorted(name + " " for name in LOADABLE if name.startswith(text))
+        plugins = [] if words[0] == "rmmod" else [plugin.name for plugin in reset_plugins()]
+        return sorted(name + " " for name in {*LOADABLE, *plugins} if name.startswith(text))
     parameters = LOADABLE.get(words[1].replace("-", "_")) if words[:1] == ["modprobe"] and len(words) > 1 else None
     if words[:1] == ["dmatest"]:
         parameters = LOADABLE["dmatest"]

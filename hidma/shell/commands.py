@@ -9,10 +9,9 @@ import re
 import stat as modes
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hidma import dmatest as dmatest_module
-from hidma import plugins
 from hidma.linux.base import use_count
 from hidma.linux.errno import EACCES, EBUSY, EEXIST, ENOENT, EPERM, strerror
 from hidma.linux.fs import O_APPEND, O_CREAT, O_TRUNC, O_WRONLY, Dir, Inode, Link
@@ -22,6 +21,9 @@ from hidma.machine import MODULES
 from hidma.shell.interp import INTERRUPTED, Builtin, Exit, Loop, Shell
 from hidma.shell.io import FileSink, Io, WriteError
 from hidma.shell.parser import NAME, unescape
+
+if TYPE_CHECKING:
+    from hidma.plugins import Found
 
 RELEASE = "4.5.0-rc1"
 LOADABLE = {**MODULES, "dmatest": dmatest_module.module}
@@ -1202,7 +1204,7 @@ def modprobe(shell: Shell, args: list[str], io: Io) -> int:
         raise Usage("ERROR: missing parameters. See -h.")
     name = rest[0].replace("-", "_")
     module = LOADABLE.get(name)
-    resets = [] if module is not None else plugins.find(rest[0])
+    resets = [] if module is not None else reset_plugins(rest[0])
     if module is None and not resets:
         raise Usage(
             f"FATAL: Module {rest[0]} not found{'.' if '-r' in found else f' in directory /lib/modules/{RELEASE}'}"
@@ -1227,6 +1229,13 @@ def modprobe(shell: Shell, args: list[str], io: Io) -> int:
     if rc < 0:
         raise Usage(f"ERROR: could not insert '{rest[0] if resets else name}': {strerror(rc)}")
     return 0
+
+
+def reset_plugins(name: str | None = None) -> list[Found]:
+    """The reset plugins that are called ``name``; all of them without one."""
+    from hidma import plugins  # few shells need them, and they bring pluggy
+
+    return plugins.installed() if name is None else plugins.find(name)
 
 
 def unload(shell: Shell, program: str, name: str, quiet: bool) -> int:
@@ -1268,9 +1277,11 @@ def modinfo(shell: Shell, args: list[str], io: Io) -> int:
     for name in args[1:]:
         module = LOADABLE.get(name.replace("-", "_"))
         if module is None:
+            from hidma.plugins import PluginError, plugin
+
             try:
-                module = next((plugins.plugin(found).module for found in plugins.find(name)), None)
-            except plugins.PluginError as error:
+                module = next((plugin(found).module for found in reset_plugins(name)), None)
+            except PluginError as error:
                 raise Usage(f"ERROR: {error}") from None
         if module is None:
             raise Usage(f"ERROR: Module {name} not found.")
