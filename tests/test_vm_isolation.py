@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Isolation: a guest that writes anything to any register of its channel, and any TRE, at any time, reaches what it mapped and
-nothing else, and takes no more than its share. The normal run makes 20,000 register writes, the long one 1,000,000."""
+nothing else, and takes no more than its share. The normal run makes 20,000 register writes, the long one 1,000,000 (a tenth of that
+where nothing is compiled)."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 import hidma
-from hidma import vm
+from hidma import _mode, vm
 from hidma.hw.registers import (
     CTRLSTS,
     DOORBELL,
@@ -36,7 +37,7 @@ TRCA, EVCA = 0x0C00_0000, 0x0C00_1000
 IRQ = 144
 SECRET = b"the host's own, and nobody else's"
 NORMAL = 20_000
-LONG = 1_000_000
+LONG = 1_000_000 if _mode.compiled() else 100_000
 COPY = 0x4000
 GRANT_NS = 5_000
 
@@ -276,7 +277,7 @@ def test_guest_that_saturates_the_bus_gets_its_weight() -> None:
 
 
 @pytest.mark.slow
-def test_a_million_hostile_writes() -> None:
+def test_long_run_of_hostile_writes() -> None:
     reached = reaches_nothing(5, LONG // 2)
     went_on = others_go_on(6, LONG - LONG // 2)
     assert reached.writes + went_on.writes >= LONG
