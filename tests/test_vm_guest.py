@@ -10,8 +10,10 @@ import pytest
 
 import hidma
 from hidma import _mode, firmware, vm
+from hidma.hw.line import Line
 from hidma.hw.registers import CTRLSTS, IRQ_EN, IRQ_STAT, READ_PTR, RING_LEN, RING_LOW, WRITE_PTR
-from hidma.linux import io
+from hidma.linux import io, sched
+from hidma.linux.interrupt import free_irq, request_irq
 
 MEMORY = 4 << 20
 PAGE = 4096
@@ -161,9 +163,63 @@ def test_interrupt_that_nobody_takes_stays_up_until_somebody_does(host: hidma.Ma
             return 1
 
         with guest.running():
-            hidma.linux.interrupt.request_irq(144, handler, 0, "late", object())
+            request_irq(144, handler, 0, "late", object())
         guest.run(100_000)
         assert seen == [144]
+        assert guest.unmasks == 1
+
+
+def test_interrupt_whose_driver_went_comes_to_the_next_one(host: hidma.Machine) -> None:
+    with vm.Guest(host, memory=MEMORY, channels=["hidma.0"], modules=False) as guest:
+        line = host.registers[0x5C050000].line
+        seen: list[str] = []
+
+        def first(irq: int, dev: object) -> int:
+            seen.append("first")
+            return 1
+
+        def second(irq: int, dev: object) -> int:
+            seen.append("second")
+            line.set(0)
+            return 1
+
+        with guest.running():
+            assert request_irq(144, first, 0, "first", first) == 0
+            flags = sched.local_irq_save()
+            line.set(1)
+            sched.spend(100_000)
+            assert guest.interrupts_forwarded == 1
+            free_irq(144, first)
+            sched.local_irq_restore(flags)
+            guest.settle()
+            assert request_irq(144, second, 0, "second", second) == 0
+        guest.run(1_000_000)
+        assert seen == ["second"]
+        assert guest.unmasks == 1
+
+
+def test_interrupt_has_not_ended_while_its_handler_runs_on_another_cpu(host: hidma.Machine) -> None:
+    with vm.Guest(host, memory=MEMORY, channels=["hidma.0"], modules=False, cpus=2) as guest:
+        line = host.registers[0x5C050000].line
+        other = Line(150, "other")
+        guest.kernel.gic.wire(150, other)
+        unmasks: list[int] = []
+
+        def slow(irq: int, dev: object) -> int:
+            line.set(0)
+            for _ in range(100):
+                other.pulse()
+                sched.spend(1000)
+            unmasks.append(guest.unmasks)
+            return 1
+
+        with guest.running():
+            assert request_irq(144, slow, 0, "slow", slow) == 0
+            assert request_irq(150, lambda irq, dev: 1, 0, "other", other) == 0
+        line.set(1)
+        guest.run(1_000_000)
+        assert guest.kernel.gic.descs[150].counts
+        assert unmasks == [0]
         assert guest.unmasks == 1
 
 

@@ -81,11 +81,13 @@ class Region(Block):
         return 0
 
     def read_odd(self, offset: int, width: int) -> int:
+        self.accesses += 1
         self.device.bus.refuse("cpu", "read", self.base + offset, width, self.name)
         self.device.bus.clock.tick(ACCESS_NS)
         return int.from_bytes(b"\xff" * width, "little")
 
     def write_odd(self, offset: int, width: int, value: int) -> int:
+        self.accesses += 1
         self.device.bus.refuse("cpu", "write", self.base + offset, width, self.name)
         self.device.bus.clock.tick(ACCESS_NS)
         return 0

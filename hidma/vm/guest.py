@@ -18,6 +18,7 @@ from hidma.firmware.fdt import Tree, dump
 from hidma.firmware.fdt import text as fdt_text
 from hidma.firmware.fdt import u32 as fdt_u32
 from hidma.hw.bus import Block, Bus
+from hidma.hw.device import Region
 from hidma.hw.line import Line
 from hidma.hw.memory import Memory
 from hidma.hw.smmu import Smmu
@@ -157,9 +158,20 @@ class Irqfd:
 
     def ended(self) -> None:
         """The guest's handler may have returned: then the host unmasks the line."""
-        if self.asserted and not self.line.level and not self.desc.pending and self.taken() != self.seen:
+        if self.idle() and self.taken() != self.seen:
             self.asserted = False
             self.resampler.post(self)
+
+    def idle(self) -> bool:
+        """Whether it was raised, and the guest neither has it before it nor is in the middle of it."""
+        desc = self.desc
+        return self.asserted and not self.line.level and not desc.pending and not desc.in_progress and not desc.pulsed
+
+    def recover(self) -> None:
+        """The guest's driver went before it took the interrupt: a level is still up then, for the next one."""
+        if self.idle() and self.taken() == self.seen:
+            self.line.set(1)
+            self.deliver()
 
 
 class Resampler:
@@ -192,6 +204,13 @@ class Resampler:
         with self.host.calling():
             wake_up(self.queue)
             kthread_stop(self.task)
+
+
+def seen_by(block: Block) -> int:
+    """How many accesses have reached ``block``."""
+    if isinstance(block, Region):
+        return block.accesses
+    return int(getattr(block, "reads", 0) + getattr(block, "writes", 0))
 
 
 class Owned:
@@ -408,14 +427,18 @@ class Guest(Machine):
 
     def _accesses(self) -> int:
         """Register accesses that its channels have seen, by anybody, less those that came through its own pages."""
-        seen = sum(getattr(page.target, "reads", 0) + getattr(page.target, "writes", 0) for page in self.pages)
-        return int(seen) - sum(page.accesses for page in self.pages)
+        return sum(seen_by(page.target) - page.accesses for page in self.pages)
 
     @property
     def exits(self) -> int:
         """Register accesses of its channels, since it was started, that did not go straight from the guest to the hardware:
         those that the host had to handle. Measured where they arrive, at the bus."""
         return self._accesses() - self.touched
+
+    def settle(self) -> None:
+        for irqfd in self.irqfds:
+            irqfd.recover()
+        super().settle()
 
     def forwarding(self) -> bool:
         return any(irqfd.under_way() for irqfd in self.irqfds)
