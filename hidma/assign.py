@@ -232,7 +232,7 @@ def tell(story: Story) -> None:
 
     with story.step("A guest is started with the channel: a machine of its own.", "vm.Guest(machine, channels=[...])"):
         guest = Guest(machine, memory=MEMORY, channels=[channel], name="first guest")
-        node = next(iter(guest.tree.compatible("qcom,hidma-1.0")), None)
+        node = next(iter(guest.fdt.compatible("qcom,hidma-1.0")), None)
         story.fact(f"Its device tree has {node.path if node else 'no channel'}, from memory and interrupts only; its driver says: "
                    f"{guest.kernel.log[-1].text}.")
     with story.step("It copies on the channel; the registers are its own.", "200 copies of 4 KiB in the guest"):

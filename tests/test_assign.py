@@ -8,10 +8,7 @@ from typing import Any
 
 import pytest
 
-import hidma
-from hidma.assign import Story, tell
 from hidma.cli import main
-from hidma.linux.acpi import AcpiDevice
 
 Capture = pytest.CaptureFixture[str]
 
@@ -62,17 +59,18 @@ def test_same_seed_tells_the_same_story(capsys: Capture) -> None:
     assert steps(capsys, "--seed", "3") == steps(capsys, "--seed", "3")
 
 
-def test_on_acpi_the_plugin_is_loaded_before_and_it_says_why() -> None:
-    with hidma.boot() as machine:
-        dev = next(dev for dev in machine.kernel.buses["platform"].devices if dev.name == "hidma.0")
-        dev.acpi_companion = AcpiDevice("\\_SB.DMA0", "QCOM8061", cids=[])
-        story = Story(machine, "hidma.0", as_json=True)
-        tell(story)
-    bind, again = (story.steps[index] for index in (4, 5))
+def test_on_acpi_the_plugin_is_loaded_before_and_it_says_why(capsys: Capture) -> None:
+    told = steps(capsys, "--board", "acpi")
+    bind, again = told[4], told[5]
     assert bind["modules"] == ["asked for vfio-reset:(null)"]
     assert any("row 32" in fact for fact in bind["facts"])
-    assert "modprobe QCOM8061" in again["command"]
-    assert "get vfio_platform_qcomhidma" in again["modules"]
+    assert again["command"] == (
+        "echo QCOM8061:00 > /sys/bus/platform/drivers/vfio-platform/unbind\nmodprobe QCOM8061\n"
+        "echo QCOM8061:00 > /sys/bus/platform/drivers/vfio-platform/bind")
+    assert again["modules"] == ["get vfio_platform_qcomhidma"]
+    copies = next(step for step in told if step["title"].startswith("It copies"))
+    assert copies["facts"] == ["The data are right; exits: 0, interrupts forwarded: 200, unmasked: 200."]
+    assert told[-1]["log"][-1] == "hidma QCOM8061:00: HI-DMA engine driver registration complete"
 
 
 @pytest.mark.parametrize(("arguments", "status", "sentence"), [

@@ -15,7 +15,6 @@ from vfio_rig import DEVICE, Owner
 
 import hidma
 from hidma import hookspecs, plugins, vm
-from hidma.linux.acpi import AcpiDevice
 from hidma.linux.list import list_for_each_entry
 from hidma.vfio_platform import reset_list
 
@@ -176,25 +175,17 @@ def test_binding_loads_the_plugin_and_registers_what_it_says() -> None:
         assert (node.compat, node.acpihid) == ("qcom,hidma-1.0", "QCOM8061")
 
 
-def acpi_device(machine: hidma.Machine) -> Any:
-    """The first channel as an ACPI system has it."""
-    dev = next(dev for dev in machine.kernel.buses["platform"].devices if dev.name == DEVICE)
-    dev.acpi_companion = AcpiDevice("\\_SB.DMA0", "QCOM8061")
-    return dev
-
-
 def test_on_acpi_the_plugin_has_to_be_loaded_before() -> None:
-    with hidma.boot() as machine:
-        acpi_device(machine)
+    with hidma.boot("acpi") as machine:
         asked: list[Any] = []
         machine.watch(lambda event: asked.append(event[1]) if event[0] == "request_module" else None)
-        vm.assign(machine, DEVICE)
+        vm.assign(machine, "QCOM8061:00")
         machine.watch(None)
         assert asked == ["vfio-reset:(null)"]
         assert registered(machine) == []
-        vm.release(machine, DEVICE)
+        vm.release(machine, "QCOM8061:00")
         machine.modprobe("QCOM8061")
-        owner = Owner(machine)
+        owner = Owner(machine, "QCOM8061:00")
         assert owner.device.info().flags == 5
         assert "HIDMA channel reset" in machine.dmesg()
 

@@ -58,6 +58,16 @@ def test_explain_with_the_plugin_loaded_before_asks_for_nothing(capsys: Capture)
     assert "vfio_platform_qcomhidma for qcom,hidma-1.0 and QCOM8061" in " ".join(out.split())
 
 
+def test_explain_on_acpi_tells_why_nothing_is_found_and_what_helps(capsys: Capture) -> None:
+    text = " ".join(run(capsys, "explain", "--board", "acpi", "QCOM8061:00")[0].split())
+    for step in ("has an ACPI companion with the hardware ID QCOM8061", "asks for the module vfio-reset:(null)",
+                 "(row 32)", "QCOM8061:00 has no reset function", "--modprobe QCOM8061 here"):
+        assert step in text
+        text = text[text.index(step):]
+    text = " ".join(run(capsys, "explain", "--board", "acpi", "QCOM8061:00", "--modprobe", "QCOM8061")[0].split())
+    assert "QCOM8061:00 is reset by vfio_platform_qcomhidma_reset()" in text
+
+
 def test_explain_of_a_device_that_cannot_be_bound(capsys: Capture) -> None:
     out, _ = run(capsys, "explain", "timer")
     assert "vfio-platform does not bind it" in out

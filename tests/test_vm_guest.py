@@ -51,6 +51,16 @@ def test_guest_copies_on_its_channel(host: hidma.Machine) -> None:
         assert guest.sysfs["/sys/bus/platform/devices/c000000.hidma/chid"] == "0\n"
 
 
+def test_channel_of_an_acpi_host_goes_to_a_guest_with_a_device_tree() -> None:
+    with hidma.boot("acpi") as machine:
+        machine.modprobe("QCOM8061")
+        vm.assign(machine, "QCOM8061:00")
+        with vm.Guest(machine, memory=MEMORY, channels=["QCOM8061:00"]) as guest:
+            copy(guest, b"acpi")
+            assert guest.exits == 0
+        assert machine.kernel.log[-1].text == "HIDMA channel reset"
+
+
 def test_tree_is_what_qemu_generates(host: hidma.Machine) -> None:
     with vm.Guest(host, memory=MEMORY, channels=["hidma.1", "hidma.0"], cpus=2) as guest:
         tree = firmware.parse(guest.blob)

@@ -14,7 +14,7 @@ from typing import Any
 
 from hidma import firmware
 from hidma.firmware.fdt import Node as FdtNode
-from hidma.firmware.fdt import Tree, dump
+from hidma.firmware.fdt import Tree, dump, parse
 from hidma.firmware.fdt import text as fdt_text
 from hidma.firmware.fdt import u32 as fdt_u32
 from hidma.hw.bus import Block, Bus
@@ -289,7 +289,7 @@ class Guest(Machine):
     :param trap: let no page be mapped, so that each register access is an exit: for comparison
     :raises OSError: ENODEV (a device is not there, or not with VFIO), EBUSY (another guest has it), EINVAL, ENOMEM
 
-    :ivar tree: its device tree; ``blob`` is what a bootloader would give it
+    :ivar fdt: its device tree; ``blob`` is what a bootloader would give it
     """
 
     def __init__(self, host: Machine, *, memory: int = DEFAULT_MEMORY, channels: Sequence[str] = (), name: str = "guest",
@@ -312,11 +312,10 @@ class Guest(Machine):
         self.touched = 0
         try:
             self.owned = self._open(channels, memory)
-            tree = device_tree(self.owned, memory, cpus)
-            tree = firmware.parse(dump(tree), f"{name}.dtb")
-            self.blob = dump(tree)
+            self.blob = dump(device_tree(self.owned, memory, cpus))
+            self.fdt = parse(self.blob, f"{name}.dtb")
             self.trapping = trap
-            super().__init__(tree, firmware.describe(tree), instant=False, seed=seed, timing=None, debug=debug, cpus=cpus)
+            super().__init__(self.fdt, firmware.describe(self.fdt), instant=False, seed=seed, timing=None, debug=debug, cpus=cpus)
             host.guests.append(self)
             self._wire()
             self.touched = self._accesses()
