@@ -319,8 +319,6 @@ class Guest(Machine):
             host.guests.append(self)
             self._wire()
             self.touched = self._accesses()
-            with self.calling() as kernel:
-                kernel.module("hidma")  # the parameters of the driver live there
             self.start(modules, params or {})
         except BaseException:
             self._end()
@@ -460,9 +458,8 @@ class Guest(Machine):
         :raises OSError: EBUSY, a channel is in use in the guest
         """
         if self.alive and self.kernel.dead is None:
-            for module in ("hidma",):
-                if any(loaded.name == module for loaded in self.modules()):
-                    self.rmmod(module)
+            if any(module.name == "hidma" for module in self.modules()):
+                self.rmmod("hidma")
         self.kill()
 
     def kill(self) -> None:
