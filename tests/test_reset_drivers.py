@@ -7,7 +7,8 @@ import pytest
 
 import hidma
 from hidma import vm
-from hidma.firmware.fdt import dump, load, text, u32
+from hidma.firmware import load
+from hidma.firmware.fdt import Tree, dump, text, u32
 from hidma.hw.registers import CTRLSTS, IRQ_EN, RING_LOW
 from hidma.hw.xgbe import DMA_CH_RCR, MDIO_AN_CTRL1_ENABLE, MDIO_AN_INT, MDIO_AN_INTMASK, MDIO_CTRL1, MDIO_MMD_AN, Xgbe
 from hidma.hw.xgmac import XGMAC_CONTROL, XGMAC_DMA_CONTROL, XGMAC_DMA_INTR_ENA, Xgmac
@@ -164,6 +165,7 @@ def test_mapping_is_kept_for_the_next_reset(model: type[DeviceModel], reset: obj
 def board() -> bytes:
     """The host with both network controllers."""
     tree = load("host")
+    assert isinstance(tree, Tree)
     tree.root.add("ethernet@fff50000", {
         "compatible": text("calxeda,hb-xgmac"), "reg": u32(0, 0xFFF50000, 0, 0x1000), "interrupts": u32(0, 77, 4)})
     tree.root.add("xgmac@e0700000", {
