@@ -43,7 +43,7 @@ from hidma.linux.acpi import AcpiDevice
 from hidma.linux.acpi_bus import acpi_bus_scan
 from hidma.linux.base import mount_root
 from hidma.linux.dma_mapping import DmaOps
-from hidma.linux.errno import EACCES, EBUSY, EINVAL, ENODEV, ENOENT, ENOMEM, EPERM, errname, strerror
+from hidma.linux.errno import EACCES, EAGAIN, EBUSY, EINVAL, ENODEV, ENOENT, ENOMEM, EPERM, errname, strerror
 from hidma.linux.ioport import IORESOURCE_IRQ, IORESOURCE_MEM, Resource
 from hidma.linux.kernel import Kernel, astray
 from hidma.linux.module import Module, load_module, modules, unload_module
@@ -611,6 +611,8 @@ class Machine:
             self.settle()
         if rc == -ENOENT:
             raise OSError(ENOENT, f"module {name!r} is not loaded")
+        if rc == -EAGAIN:
+            raise OSError(EBUSY, f"module {name} is in use")
         if rc < 0:
             raise os_error(rc, f"module {name} could not be unloaded")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import signal
 import stat
@@ -17,6 +18,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+import hidma
+from hidma.shell.interp import Exit, Shell
+from hidma.shell.io import Buffer, Input, Io
 
 PLATFORM = "sys/devices/platform"
 MGMT = f"{PLATFORM}/f9984000.hidma-mgmt"
@@ -108,6 +113,43 @@ def own(tmp_path: Path) -> Iterator[Mounted]:
         yield mount
     finally:
         mount.end()
+
+
+AS_IN_BASH = Path(__file__).resolve().parent / "data" / "shell" / "as_in_bash.txt"
+
+
+class TestBash:
+    """bash, coreutils and grep on the mounted tree, against the shell of hidma on the same files."""
+
+    pytestmark = needs_fuse
+
+    def test_the_shell_says_what_bash_says_of_the_same_files(self, own: Mounted) -> None:
+        lines = [line for line in AS_IN_BASH.read_text().splitlines() if not line.startswith("#")]
+        assert len(lines) > 150
+        differ = []
+        environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": "/"}
+        with hidma.boot() as machine:
+            for line in lines:
+                bash = subprocess.run(
+                    ["bash", "--norc", "-c", line],
+                    cwd=own.where,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    text=True,
+                    timeout=60,
+                )
+                out, err = Buffer(), Buffer()
+                shell = Shell(machine)
+                try:
+                    status = shell.execute(line, Io(Input(), out, err))
+                except Exit as end:
+                    status = end.status
+                theirs = (bash.returncode, bash.stdout, re.sub(r"^bash: line \d+: ", "bash: ", bash.stderr, flags=re.M))
+                ours = (status, out.data.decode(), err.data.decode())
+                if theirs != ours:
+                    differ.append(f"{line}\n  bash  {theirs}\n  shell {ours}")
+        assert not differ, "\n".join(differ)
 
 
 class TestFiles:

@@ -20,10 +20,11 @@ from hidma.linux.device import device_release_driver, driver_probe_device
 from hidma.linux.dmaengine import DmaChan
 from hidma.linux.errno import EINVAL, EIO, ENODEV
 from hidma.linux.fs import Dir, File, Inode, Link, Vfs, text_file
+from hidma.linux.ioport import IORESOURCE_MEM
 from hidma.linux.kobject import Kobject
 from hidma.linux.kstrtox import kstrtoul
 from hidma.linux.list import list_for_each_entry
-from hidma.linux.module import Module, ModuleParam, modules
+from hidma.linux.module import MODULE_SIZE, Module, ModuleParam, module_refcount, modules
 from hidma.linux.of import DeviceNode, of_compatible
 from hidma.linux.platform_device import platform_bus, to_platform_device
 from hidma.linux.pm_runtime import pm_runtime_allow, pm_runtime_forbid, power_times, runtime_status
@@ -214,7 +215,13 @@ AUTOPROBE = doc(
 BUS_UEVENT = doc(BUSES, "uevent", 0o200, "Sends an event of the bus.", "as for a device")
 MODULE_DOCS = {
     "initstate": doc(("/sys/module/*",), "initstate", 0o444, "live, once the module is loaded."),
-    "refcnt": doc(("/sys/module/*",), "refcnt", 0o444, "How many hold the module."),
+    "refcnt": doc(
+        ("/sys/module/*",),
+        "refcnt",
+        0o444,
+        "How many hold the module: a client of a DMA channel holds that of its driver, which cannot be unloaded meanwhile.",
+    ),
+    "coresize": doc(("/sys/module/*",), "coresize", 0o444, "Bytes of the module: four pages, whatever it is."),
     "taint": doc(
         ("/sys/module/*",), "taint", 0o444, "Letters for what the module taints the kernel with: none for these."
     ),
@@ -242,7 +249,8 @@ PROC_DOCS = {
         ("/proc",),
         "modules",
         0o444,
-        "The loaded modules, the last one first. Sizes and addresses are 0: nothing is loaded to an address here.",
+        "The loaded modules, the last one first: name, size, how many use it, who, state and address. Nothing is loaded "
+        "to an address here: sizes are four pages each, addresses 0.",
     ),
     "uptime": doc(
         ("/proc",), "uptime", 0o444, "Seconds of virtual time since boot, and the same for all CPUs together."
@@ -672,9 +680,10 @@ def module_dir(kernel: Any, module: Module) -> Dir:
     def entries() -> dict[str, Inode]:
         drivers = [d for d in bus.drivers if d.owner == module.name]
         found: dict[str, Inode] = {
+            "coresize": attribute(kobj, MODULE_DOCS["coresize"], lambda: f"{MODULE_SIZE}\n"),
             "holders": Dir(dict),
             "initstate": attribute(kobj, MODULE_DOCS["initstate"], lambda: "live\n"),
-            "refcnt": attribute(kobj, MODULE_DOCS["refcnt"], lambda: "0\n"),
+            "refcnt": attribute(kobj, MODULE_DOCS["refcnt"], lambda: f"{module_refcount(kernel, module.name)}\n"),
             "taint": attribute(kobj, MODULE_DOCS["taint"], lambda: "\n"),
             "uevent": attribute(kobj, MODULE_DOCS["uevent"], None, len),
         }
@@ -748,28 +757,42 @@ def tables_dir(tables: list[tuple[str, bytes]]) -> Dir:
 
 def interrupts_text(kernel: Any) -> str:
     """``/proc/interrupts``."""
-    out = ["           " + "".join(f"{f'CPU{c.number}':<11}" for c in kernel.cpus).rstrip() + "\n"]
+    out = [" " * 11 + "".join(f"CPU{c.number:<8}" for c in kernel.cpus) + "\n"]
     for irq, desc in sorted(kernel.gic.descs.items()):
         if desc.actions:
             counts = "".join(f"{desc.counts.get(c.number, 0):>10} " for c in kernel.cpus)
             names = ", ".join(a.name for a in desc.actions)
-            out.append(f"{irq:>3}: {counts}    GIC {irq:>3} Level     {names}\n")
+            out.append(f"{irq:>3}: {counts} {'GIC':>8} {irq:>3} {'Level':<8}  {names}\n")
     return "".join(out)
 
 
 def iomem_text(kernel: Any) -> str:
-    """``/proc/iomem``."""
+    """``/proc/iomem``: what a driver has claimed stands below the resource of its device. platform_device_add() enters
+    those; for a device that comes from a node of the tree nobody does."""
     memory = kernel.bus.memory
-    rows = [(memory.base, memory.base + memory.size - 1, "System RAM"), *kernel.mem_regions]
-    return "".join(f"{start:08x}-{end:08x} : {name}\n" for start, end, name in sorted(rows))
+    tops = [(memory.base, memory.base + memory.size - 1, "System RAM")]
+    for dev in platform_bus(kernel).devices:
+        if not isinstance(dev.of_node, DeviceNode):
+            resources = to_platform_device(dev).resource
+            tops += [(r.start, r.end, r.name or dev.name) for r in resources if r.flags & IORESOURCE_MEM]
+    rows = [(start, -end, 0, name) for start, end, name in tops]
+    for start, end, name in kernel.mem_regions:
+        inside = any(first <= start and end <= last for first, last, _ in tops)
+        rows.append((start, -end, int(inside), name))
+    return "".join(f"{'  ' * depth}{start:08x}-{-end:08x} : {name}\n" for start, end, depth, name in sorted(rows))
 
 
 def modules_text(kernel: Any) -> str:
-    """``/proc/modules``: size and address are not ours to know: 0."""
-    return "".join(
-        f"{m.name} 0 0 {','.join(m.depends) + ',' if m.depends else '-'} Live 0x{0:016x}\n"
-        for m in reversed(modules(kernel))
-    )
+    """``/proc/modules``: the address is not ours to know: 0. Who has no exit function is permanent."""
+    loaded = modules(kernel)
+
+    def line(module: Module) -> str:
+        holders = [m.name for m in loaded if module.name in m.depends]
+        used = len(holders) + module_refcount(kernel, module.name)
+        names = "".join(f"{name}," for name in holders) + ("[permanent]," if module.exit is None else "")
+        return f"{module.name} {MODULE_SIZE} {used} {names or '-'} Live 0x{0:016x}\n"
+
+    return "".join(line(m) for m in reversed(loaded))
 
 
 def uptime_text(kernel: Any) -> str:

@@ -10,13 +10,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hidma.linux.errno import EBUSY, EEXIST, EINVAL, ENOENT, ENOSPC
+from hidma.linux.errno import EAGAIN, EBUSY, EEXIST, EINVAL, ENOENT, ENOSPC
 from hidma.linux.kstrtox import kstrtoint, kstrtouint, kstrtoul, strtobool
+from hidma.linux.list import list_for_each_entry
 
 if TYPE_CHECKING:
     from hidma.linux.kernel import Kernel
 
 PARAM_LENGTH = 1024
+MODULE_SIZE = 16384
+"""Bytes of a module: nothing is loaded to an address here, so each has four pages."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,8 @@ def load_module(kernel: Kernel, module: Module, params: Mapping[str, str | None]
 
 
 def unload_module(kernel: Kernel, name: str) -> int:
-    """``rmmod``: 0, -ENOENT (not loaded), -EBUSY (it has no exit function: V14's management driver).
+    """``rmmod``: 0, -ENOENT (not loaded), -EAGAIN (somebody uses it), -EBUSY (it has no exit function: V14's
+    management driver).
 
     What the module kept at file scope goes with it.
     """
@@ -108,8 +112,12 @@ def unload_module(kernel: Kernel, name: str) -> int:
     module = getattr(loaded, "list", {}).get(name)
     if module is None:
         return -ENOENT
+    if any(name in other.depends for other in modules(kernel)):
+        return -EAGAIN
     if module.exit is None:
         return -EBUSY
+    if module_refcount(kernel, name):
+        return -EAGAIN
     module.exit()
     del loaded.list[name]
     kernel.modules.pop(name, None)
@@ -119,3 +127,17 @@ def unload_module(kernel: Kernel, name: str) -> int:
 def modules(kernel: Kernel) -> list[Module]:
     """The loaded modules, oldest first."""
     return list(getattr(kernel.module("module"), "list", {}).values())
+
+
+def module_refcount(kernel: Kernel, name: str) -> int:
+    """How many references somebody holds on a module (``module_refcount()``).
+
+    The only ones who take some here are clients of DMA channels: dma_chan_get() counts each on the module of the
+    channel's driver.
+    """
+    return sum(
+        chan.client_count
+        for device in getattr(kernel.module("dmaengine"), "dma_device_list", ())
+        if device.dev.driver is not None and device.dev.driver.owner == name
+        for chan in list_for_each_entry(device.channels)
+    )

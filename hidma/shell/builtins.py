@@ -10,13 +10,18 @@ from collections.abc import Callable
 from hidma.linux.errno import EACCES, strerror
 from hidma.linux.fs import Dir, Link
 from hidma.shell.command import COMMANDS, HELP, command, options
-from hidma.shell.interp import Exit, Loop, Shell
+from hidma.shell.interp import Exit, Loop, Return, Shell
 from hidma.shell.io import Io
 from hidma.shell.parser import NAME
+
+OPTIONS = {"errexit": "errexit", "nounset": "nounset", "pipefail": "pipefail"}
 
 
 @command("cd", help="go to a directory")
 def cd(shell: Shell, args: list[str], io: Io) -> int:
+    physical = False
+    while len(args) > 1 and args[1] in ("-P", "-L", "--"):
+        physical = args.pop(1) == "-P"
     if len(args) > 2:
         io.complain("bash: cd: too many arguments")
         return 1
@@ -27,7 +32,7 @@ def cd(shell: Shell, args: list[str], io: Io) -> int:
             io.complain("bash: cd: OLDPWD not set")
             return 1
         io.print(where)
-    rc, _, node = shell.lookup(where)
+    rc, real, node = shell.lookup(where)
     if rc:
         io.complain(f"bash: cd: {where}: {strerror(rc)}")
         return 1
@@ -38,7 +43,7 @@ def cd(shell: Shell, args: list[str], io: Io) -> int:
         io.complain(f"bash: cd: {where}: {strerror(EACCES)}")
         return 1
     parts: list[str] = []
-    for part in shell.absolute(where).split("/"):
+    for part in (real if physical else shell.absolute(where)).split("/"):
         if part == "..":
             del parts[-1:]
         elif part not in ("", "."):
@@ -184,6 +189,41 @@ def leave(shell: Shell, args: list[str], io: Io) -> int:
     raise Exit(int(args[1]) & 0xFF if len(args) > 1 else shell.status)
 
 
+@command("return", help="leave a function")
+def leave_function(shell: Shell, args: list[str], io: Io) -> int:
+    if not shell.locals:
+        io.complain("bash: return: can only `return' from a function or sourced script")
+        return 2
+    if len(args) > 1 and not re.fullmatch(r"[-+]?\d+", args[1]):
+        io.complain(f"bash: return: {args[1]}: numeric argument required")
+        raise Return(2)
+    raise Return(int(args[1]) & 0xFF if len(args) > 1 else shell.status)
+
+
+@command("local", help="a variable of a function")
+def local(shell: Shell, args: list[str], io: Io) -> int:
+    if not shell.locals:
+        io.complain("bash: local: can only be used in a function")
+        return 1
+    for word in args[1:]:
+        name, equals, value = word.partition("=")
+        if not NAME.fullmatch(name):
+            io.complain(f"bash: local: `{word}': not a valid identifier")
+            return 1
+        shell.locals[-1].setdefault(name, shell.variables.get(name))
+        shell.variables[name] = value
+    return 0
+
+
+@command("shift", help="drop arguments")
+def shift(shell: Shell, args: list[str], io: Io) -> int:
+    count = int(args[1]) if len(args) > 1 and args[1].isdigit() else 1
+    if count >= len(shell.arguments):
+        return 1
+    del shell.arguments[1 : count + 1]
+    return 0
+
+
 def jump(args: list[str], again: bool) -> int:
     """break and continue."""
     raise Loop(int(args[1]) if len(args) > 1 and args[1].isdigit() and int(args[1]) else 1, again)
@@ -211,6 +251,23 @@ def export(shell: Shell, args: list[str], io: Io) -> int:
     return 0
 
 
+@command("env", "printenv", help="the variables")
+def env(shell: Shell, args: list[str], io: Io) -> int:
+    for name in args[1:] or sorted(set(shell.variables) - {"PS1", "PS2", "IFS"}):
+        if name not in shell.variables:
+            return 1
+        io.print(shell.variables[name] if len(args) > 1 else f"{name}={shell.variables[name]}")
+    return 0
+
+
+@command("let", help="arithmetic: let x=3+4")
+def let(shell: Shell, args: list[str], io: Io) -> int:
+    if len(args) < 2:
+        io.complain("bash: let: expression expected")
+        return 1
+    return int(not [shell.arithmetic(text) for text in args[1:]][-1])
+
+
 @command("unset", help="forget variables")
 def unset(shell: Shell, args: list[str], io: Io) -> int:
     for name in args[1:]:
@@ -230,13 +287,29 @@ def read(shell: Shell, args: list[str], io: Io) -> int:
     return 0 if line.endswith(b"\n") else 1
 
 
-@command("set", help="-e: leave when a command fails; +e: go on")
+@command(
+    "set", help="-e: leave when a command fails; -u: an unset variable is an error; -o pipefail; + for the contrary"
+)
 def set_options(shell: Shell, args: list[str], io: Io) -> int:
-    for word in args[1:]:
-        if word in ("-e", "+e"):
-            shell.errexit = word == "-e"
-        elif word not in ("-u", "+u"):
-            io.complain(f"bash: set: {word}: invalid option")
+    words = args[1:]
+    while words:
+        word = words.pop(0)
+        if word in ("-o", "+o"):
+            name = words.pop(0) if words else ""
+            if name not in OPTIONS:
+                io.complain(f"bash: set: {name}: invalid option name")
+                return 2
+            setattr(shell, OPTIONS[name], word == "-o")
+        elif re.fullmatch(r"[-+][eu]+o?", word):
+            for letter in word[1:].rstrip("o"):
+                setattr(shell, {"e": "errexit", "u": "nounset"}[letter], word[0] == "-")
+            if word.endswith("o"):
+                words.insert(0, word[0] + "o")
+        elif word == "--":
+            shell.arguments = [shell.arguments[0], *words]
+            break
+        else:
+            io.complain(f"bash: set: {word[:2]}: invalid option")
             return 2
     if len(args) == 1:
         for name in sorted(shell.variables):
@@ -274,7 +347,8 @@ def help(shell: Shell, args: list[str], io: Io) -> int:
         io.print(f"{name:<10} {HELP[name]}")
     if len(args) == 1:
         io.print(
-            "\nfor, while, until, if, { }, ( ), !, time, &&, ||, |, >, >>, 2>, &>, <, <<<, $( ), $(( )), * ? [ ] { }\n"
+            "\nfor, while, until, if, case, functions, { }, ( ), (( )), [[ ]], !, time, &&, ||, |, >, >>, 2>, &>, <, <<<,\n"
+            "$( ), $(( )), * ? [ ] { }\n"
             "are as in bash.\n"
             "Time is virtual: it passes while something works, with `sleep 2` and with `run 5ms`."
         )

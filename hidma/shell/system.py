@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import re
+import time
 
 from hidma import dmatest as dmatest_module
-from hidma.linux.errno import EBUSY, EEXIST, ENOENT, EPERM, strerror
-from hidma.linux.module import load_module, modules, unload_module
+from hidma.linux.errno import EAGAIN, EBUSY, EEXIST, ENOENT, EPERM, strerror
+from hidma.linux.module import MODULE_SIZE, load_module, module_refcount, modules, unload_module
 from hidma.linux.sched import schedule_timeout
 from hidma.machine import MODULES
 from hidma.shell.command import Usage, command, options
@@ -85,8 +86,11 @@ def dmesg(shell: Shell, args: list[str], io: Io) -> int:
 @command("lsmod", help="the loaded modules")
 def lsmod(shell: Shell, args: list[str], io: Io) -> int:
     io.print("Module                  Size  Used by")
-    for module in reversed(modules(shell.machine.kernel)):
-        io.print(f"{module.name:<19} {16384:>8}  0")
+    loaded = modules(shell.machine.kernel)
+    for module in reversed(loaded):
+        holders = [m.name for m in loaded if module.name in m.depends]
+        used = len(holders) + module_refcount(shell.machine.kernel, module.name)
+        io.print(f"{module.name:<19} {MODULE_SIZE:>8}  {used}{' ' if holders else ''}{','.join(holders)}")
     return 0
 
 
@@ -128,6 +132,8 @@ def unload(shell: Shell, program: str, name: str, quiet: bool) -> int:
     if not shell.root:
         raise Usage(f"ERROR: could not remove '{name}': {strerror(EPERM)}")
     rc = shell.call(lambda: unload_module(shell.machine.kernel, name))
+    if rc == -EAGAIN:
+        raise Usage(f"{'FATAL' if quiet else 'ERROR'}: Module {name} is in use{'.' if quiet else ''}")
     if rc == -EBUSY:
         raise Usage(f"ERROR: could not remove module {name}: {strerror(EBUSY)}")
     if rc:
@@ -234,6 +240,42 @@ def identity(shell: Shell, args: list[str], io: Io) -> int:
         io.print(user)
     else:
         io.print(str(number) if "-u" in args else f"uid={number}({user}) gid={number}({user}) groups={number}({user})")
+    return 0
+
+
+@command("sudo", help="root runs what follows")
+def sudo(shell: Shell, args: list[str], io: Io) -> int:
+    if len(args) < 2:
+        raise Usage("a command is missing")
+    if not shell.root:
+        raise Usage(
+            f"{'root' if args[1] == '-i' else args[1]}: this shell was started with --user, and nobody knows a password"
+        )
+    if args[1] not in shell.commands:
+        raise Usage(f"{args[1]}: command not found")
+    return shell.invoke_words(args[1:], io)
+
+
+@command("mount", help="the file systems of this machine")
+def mount(shell: Shell, args: list[str], io: Io) -> int:
+    if len(args) > 1:
+        raise Usage("everything that this machine has is mounted already", 32)
+    for kind, where in (("sysfs", "/sys"), ("proc", "/proc"), ("debugfs", "/sys/kernel/debug"), ("devtmpfs", "/dev")):
+        io.print(f"{kind} on {where} type {kind} (rw,relatime)")
+    return 0
+
+
+@command("date", help="the clock of the machine, which began at power-on")
+def date(shell: Shell, args: list[str], io: Io) -> int:
+    layout = next((word[1:] for word in args[1:] if word.startswith("+")), "%a %b %e %H:%M:%S UTC %Y")
+    seconds, ns = divmod(shell.machine.now, 1_000_000_000)
+    io.print(time.strftime(layout.replace("%N", f"{ns:09d}").replace("%s", str(seconds)), time.gmtime(seconds)))
+    return 0
+
+
+@command("clear", help="an empty screen")
+def clear(shell: Shell, args: list[str], io: Io) -> int:
+    io.out.write(b"\x1b[H\x1b[2J\x1b[3J")
     return 0
 
 

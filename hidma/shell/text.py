@@ -5,14 +5,19 @@ from __future__ import annotations
 
 import getopt
 import re
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
-from hidma.linux.errno import strerror
+from hidma.linux.errno import EISDIR, ENOENT, strerror
 from hidma.linux.fs import O_APPEND, O_CREAT, O_TRUNC, O_WRONLY, Dir, Link
 from hidma.shell.command import Usage, command, inputs, joined, lines_of, number, options
-from hidma.shell.interp import Shell
-from hidma.shell.io import FileSink, Io, WriteError
+from hidma.shell.interp import NOT_FOUND, Shell
+from hidma.shell.io import FileSink, Input, Io, WriteError
 from hidma.shell.parser import unescape
+
+CLASSES = {"lower": "a-z", "upper": "A-Z", "digit": "0-9", "alpha": "A-Za-z", "alnum": "A-Za-z0-9", "space": " \\t-\\r"}
 
 
 def basic(pattern: str) -> str:
@@ -70,6 +75,7 @@ class Grep:
         self.io = io
         self.matched = False
         self.failed = False
+        self.grouped = False
 
     def file(self, name: str) -> None:
         data = self.io.stdin.rest() if name == "-" else self.shell.read(name)
@@ -84,7 +90,8 @@ class Grep:
         found = self.found
         title = name.encode() + b":" if self.titles else b""
         hits = []
-        for at, line in enumerate(data.split(b"\n")[: -1 if data.endswith(b"\n") else None] if data else []):
+        lines = data.split(b"\n")[: -1 if data.endswith(b"\n") else None] if data else []
+        for at, line in enumerate(lines):
             if (self.pattern.search(line) is not None) != ("-v" in found):
                 hits.append((at + 1, line))
         self.matched = self.matched or bool(hits)
@@ -96,9 +103,14 @@ class Grep:
         elif "-c" in found:
             self.io.out.write(title + b"%d\n" % len(hits))
         elif hits and b"\0" in data and "-a" not in found:
-            self.io.print(f"grep: {name}: binary file matches")
+            self.io.complain(f"grep: {name}: binary file matches")
         else:
-            for at, line in hits[: int(found.get("-m", len(hits)))]:
+            hits = hits[: int(found.get("-m", len(hits)))]
+            before, after = (int(found.get(flag, found.get("-C", "0"))) for flag in ("-B", "-A"))
+            if (before or after) and "-o" not in found:
+                self.context(name, lines, [at for at, _ in hits], before, after)
+                return
+            for at, line in hits:
                 prefix = title + (b"%d:" % at if "-n" in found else b"")
                 if "-o" in found:
                     for match in self.pattern.finditer(line):
@@ -107,8 +119,24 @@ class Grep:
                 else:
                     self.io.out.write(prefix + line + b"\n")
 
-    def directory(self, path: str, follow: bool) -> None:
-        names = self.shell.listdir(path)
+    def context(self, name: str, lines: list[bytes], hits: list[int], before: int, after: int) -> None:
+        """-A, -B, -C: the lines around those that match, ``--`` between groups."""
+        shown = sorted({n for at in hits for n in range(at - before, at + after + 1) if 1 <= n <= len(lines)})
+        for last, n in zip([0, *shown], shown, strict=False):
+            if self.grouped and (not last or n > last + 1):
+                self.io.print("--")
+            self.grouped = True
+            mark = b":" if n in hits else b"-"
+            title = name.encode() + mark if self.titles else b""
+            number = b"%d" % n + mark if "-n" in self.found else b""
+            self.io.out.write(title + number + lines[n - 1] + b"\n")
+
+    def directory(self, path: str, follow: bool, above: tuple[str, ...] = ()) -> None:
+        real = self.shell.lookup(path or ".")[1]
+        if real in above:
+            self.io.complain(f"grep: {path}: warning: recursive directory loop")
+            return
+        names = self.shell.listdir(path or ".")
         if isinstance(names, int):
             self.io.complain(f"grep: {path}: {strerror(names)}")
             self.failed = True
@@ -116,26 +144,29 @@ class Grep:
         for name in names:
             if self.shell.interrupted or self.matched and "-q" in self.found:
                 return
-            inside = joined(path, name)
+            inside = joined(path, name) if path else name
             node = self.shell.lookup(inside, follow=follow)[2]
             if isinstance(node, Dir):
-                self.directory(inside, follow)
+                self.directory(inside, follow, (*above, real))
             elif node is not None and not isinstance(node, Link):
                 self.file(inside)
 
 
-@command("grep", help="lines that match (-r -n -l -L -c -i -v -o -w -x -q -s -H -h -E -F -e -m)")
+@command("grep", help="lines that match (-r -n -l -L -c -i -v -o -w -x -q -s -H -h -E -F -e -m -A -B -C)")
 def grep(shell: Shell, args: list[str], io: Io) -> int:
-    found, rest = options(args, "rRnlLcivowxqsHhEFGae:m:", ("color=",), 2)
+    found, rest = options(args, "rRnlLcivowxqsHhEFGae:m:A:B:C:", ("color=",), 2)
     given = [
-        value for key, value in getopt.gnu_getopt(args[1:], "rRnlLcivowxqsHhEFGae:m:", ["color="])[0] if key == "-e"
+        value
+        for key, value in getopt.gnu_getopt(args[1:], "rRnlLcivowxqsHhEFGae:m:A:B:C:", ["color="])[0]
+        if key == "-e"
     ]
     if not given:
         if not rest:
             raise Usage("a pattern is missing", 2)
         given = [rest.pop(0)]
-    if "-m" in found:
-        number(found["-m"], "lines")
+    for flag in {"-m", "-A", "-B", "-C"} & set(found):
+        if not found[flag].isdigit():
+            raise Usage("invalid max count" if flag == "-m" else f"{found[flag]}: invalid context length argument", 2)
     parts = [expression(p, "-F" in found, "-E" in found) for text in given for p in text.split("\n")]
     source = "|".join(f"(?:{p})" for p in parts)
     if "-w" in found:
@@ -147,14 +178,16 @@ def grep(shell: Shell, args: list[str], io: Io) -> int:
     except re.error as error:
         raise Usage(f"{given[0]}: {error.msg}", 2) from None
     recursive = "-r" in found or "-R" in found
-    titles = ("-H" in found or recursive or len(rest) > 1) and "-h" not in found
+    below = recursive and (not rest or isinstance(shell.lookup(rest[0])[2], Dir))
+    titles = ("-H" in found or below or len(rest) > 1) and "-h" not in found
     run = Grep(shell, found, pattern, titles, io)
     for name in rest or (["."] if recursive else ["-"]):
         if name != "-" and isinstance(shell.lookup(name)[2], Dir):
             if recursive:
-                run.directory(name, "-R" in found)
+                run.directory(name if rest else "", "-R" in found)
             else:
                 io.complain(f"grep: {name}: Is a directory")
+                run.failed = True
         else:
             run.file(name)
     if "-q" in found and run.matched:
@@ -171,13 +204,19 @@ def head_tail(shell: Shell, args: list[str], io: Io, head: bool) -> int:
     text = found.get("-c", found.get("-n", "10"))
     count = number(text, unit)
     status = 0
-    for at, (name, data) in enumerate(inputs(shell, names, io)):
+    shown = False
+    for name, data in inputs(shell, names, io):
+        directory = data == -EISDIR
         if isinstance(data, int):
-            io.complain(f"{args[0]}: cannot open '{name}' for reading: {strerror(data)}")
+            what = f"error reading '{name}'" if directory else f"cannot open '{name}' for reading"
+            io.complain(f"{args[0]}: {what}: {strerror(data)}")
             status = 1
-            continue
+            if not directory:
+                continue
+            data = b""
         if len(names) > 1 and "-q" not in found:
-            io.print(("\n" if at else "") + f"==> {name} <==")
+            io.print(("\n" if shown else "") + f"==> {name} <==")
+            shown = True
         whole: Any = data if unit == "bytes" else lines_of(data)
         if head:
             part = whole[:count]
@@ -214,11 +253,10 @@ def wc(shell: Shell, args: list[str], io: Io) -> int:
         rows.append(([counts[key] for key in wanted], name if names else ""))
     if len(names) > 1:
         rows.append(([sum(column) for column in zip(*(r[0] for r in rows), strict=True)], "total"))
-    width = (
-        1
-        if len(rows) == 1 and len(wanted) == 1
-        else max([7 if not names else 1, *(len(str(n)) for r in rows for n in r[0])])
-    )
+    # as wide as the sizes of the files ask for, whatever is read from them
+    nodes = [shell.lookup(name)[2] for name in names if name != "-"]
+    sizes = sum(node.size for node in nodes if node is not None)
+    width = 1 if len(rows) == 1 and len(wanted) == 1 else len(str(sizes)) if len(nodes) == len(names) > 0 else 7
     for counts_of, name in rows:
         io.print((" ".join(f"{n:>{width}}" for n in counts_of) + f" {name}").rstrip())
     return status
@@ -296,6 +334,145 @@ def cut(shell: Shell, args: list[str], io: Io) -> int:
                 continue
             chosen = [p for at, p in enumerate(parts, 1) if any(a <= at <= b for a, b in ranges)]
             io.out.write((delimiter if "-f" in found else b"").join(chosen) + b"\n")
+    return status
+
+
+@command("tr", help="replace or delete characters (-d -s -c)")
+def tr(shell: Shell, args: list[str], io: Io) -> int:
+    found, sets = options(args, "dscC")
+    wanted = 1 if "-d" in found and "-s" not in found else 1 if "-s" in found and len(sets) == 1 else 2
+    if len(sets) < wanted:
+        raise Usage("missing operand" if not sets else f"missing operand after '{sets[-1]}'")
+    if len(sets) > wanted:
+        raise Usage(f"extra operand '{sets[wanted]}'")
+    first = characters(sets[0])
+    if {"-c", "-C"} & set(found):
+        first = bytes(byte for byte in range(256) if byte not in first)
+    last = characters(sets[-1])
+    data = io.stdin.rest()
+    if "-d" in found:
+        data = data.translate(None, first)
+    elif len(sets) == 2:
+        if not last:
+            raise Usage("when not truncating set1, string2 must be non-empty")
+        table = bytearray(range(256))
+        for at, byte in enumerate(first):
+            table[byte] = last[min(at, len(last) - 1)]
+        data = data.translate(bytes(table))
+    if "-s" in found:
+        data = bytes(b for at, b in enumerate(data) if not at or b != data[at - 1] or b not in last)
+    io.out.write(data)
+    return 0
+
+
+def characters(text: str) -> bytes:
+    """A set of tr: escapes, ranges, classes."""
+    for name, members in CLASSES.items():
+        text = text.replace(f"[:{name}:]", members)
+    raw = unescape(text)[0]
+    raw = re.sub(r"(.)-(.)", lambda m: "".join(map(chr, range(ord(m[1]), ord(m[2]) + 1))), raw, flags=re.DOTALL)
+    return raw.encode("utf-8", "surrogateescape")
+
+
+def dump(data: bytes, show: Callable[[int, bytes], str]) -> Iterator[str]:
+    """A line for each 16 bytes; what repeats is a star."""
+    before = b""
+    starred = False
+    for at in range(0, len(data), 16):
+        part = data[at : at + 16]
+        if at and part == before:
+            if not starred:
+                yield "*"
+            starred = True
+            continue
+        before, starred = part, False
+        yield show(at, part)
+
+
+def printable(part: bytes) -> str:
+    """Bytes as characters, a dot for what is none."""
+    return "".join(chr(byte) if 32 <= byte < 127 else "." for byte in part)
+
+
+@command("hexdump", help="bytes in hexadecimal (-C)")
+def hexdump(shell: Shell, args: list[str], io: Io) -> int:
+    found, names = options(args, "C")
+
+    def show(at: int, part: bytes) -> str:
+        if "-C" not in found:
+            words = [int.from_bytes(part[i : i + 2], "little") for i in range(0, len(part), 2)]
+            return f"{at:07x} " + " ".join(f"{word:04x}" for word in words)
+        halves = "  ".join(" ".join(f"{byte:02x}" for byte in part[i : i + 8]) for i in (0, 8) if part[i:])
+        return f"{at:08x}  {halves:<48}  |{printable(part)}|"
+
+    status = 0
+    data = b""
+    for name, text in inputs(shell, names, io):
+        if isinstance(text, int):
+            io.complain(f"hexdump: {name}: {strerror(text)}")
+            status = 1
+        else:
+            data += text
+    for line in dump(data, show):
+        io.print(line)
+    if data:
+        io.print(f"{len(data):08x}" if "-C" in found else f"{len(data):07x}")
+    return status
+
+
+@command("xxd", help="bytes in hexadecimal")
+def xxd(shell: Shell, args: list[str], io: Io) -> int:
+    _, names = options(args, "")
+    for name, data in inputs(shell, names[:1], io):
+        if isinstance(data, int):
+            io.complain(f"xxd: {name}: {strerror(data)}")
+            return 2
+        for at in range(0, len(data), 16):
+            part = data[at : at + 16]
+            words = " ".join(part[i : i + 2].hex() for i in range(0, len(part), 2))
+            io.print(f"{at:08x}: {words:<39}  {printable(part)}")
+    return 0
+
+
+@command("xargs", help="run a command with words from the input (-n N, -0, -I X)")
+def xargs(shell: Shell, args: list[str], io: Io) -> int:
+    flags: dict[str, str] = {}
+    words = args[1:]
+    while words and words[0].startswith("-") and len(words[0]) > 1:
+        flag = words.pop(0)
+        if flag[:2] not in ("-n", "-0", "-I", "-r", "-t"):
+            raise Usage(f"invalid option -- '{flag[1]}'")
+        flags[flag[:2]] = flag[2:] or (words.pop(0) if flag[:2] in ("-n", "-I") and words else "")
+    words = words or ["echo"]
+    data = io.stdin.rest().decode("utf-8", "surrogateescape")
+    if "-0" in flags:
+        given = data.split("\0")
+        given = given[:-1] if given[-1] == "" else given
+    elif "-I" in flags:
+        given = [line.strip() for line in data.splitlines() if line.strip()]
+    else:
+        try:
+            given = shlex.split(data)
+        except ValueError:
+            raise Usage(
+                "unmatched quote; by default quotes are special to xargs unless you use the -0 option"
+            ) from None
+    if "-I" in flags:
+        lines = [[word.replace(flags["-I"], one) for word in words] for one in given]
+    else:
+        each = number(flags["-n"], "arguments") if "-n" in flags else max(len(given), 1)
+        if each < 1:
+            raise Usage(f"value {each} for -n option should be >= 1")
+        lines = [[*words, *given[at : at + each]] for at in range(0, len(given), each)]
+        if not given and "-r" not in flags:
+            lines = [words]
+    status = 0
+    for line in lines:
+        if line[0] not in shell.commands:
+            io.complain(f"xargs: {line[0]}: {strerror(ENOENT)}")
+            return NOT_FOUND
+        if shell.invoke_words(line, replace(io, stdin=Input())):
+            status = 123
     return status
 
 
