@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from hidma import firmware
 from hidma.abi import tree
 from hidma.abi.cli import abi
 from hidma.abi.entries import matches, read_file, render, validate, warning, whats
@@ -66,13 +67,61 @@ def test_a_directory_with_the_files_of_one_kind_of_firmware_lacks_nothing(board:
         if file.board == board:
             path = tmp_path / file.path.lstrip("/")
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("hidma" if file.path == "/proc/version" else "")
+            path.write_text(file.text if file.path == "/proc/version" else "")
             path.chmod(file.mode)
     assert tree.undefined(tmp_path) == []
     victim = next(path for path in tmp_path.rglob("chid"))
     victim.rename(victim.with_name("stray"))
     assert [line.rpartition(" (")[0] for line in tree.undefined(tmp_path)] == [
         f"/{victim.with_name('stray').relative_to(tmp_path)}"]
+
+
+def test_boards_are_all_that_are_bundled_with_acpi_or_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tree.BOARDS == firmware.BOARDS
+    names = {doc.what: [what for what in doc.what if tree.needs_acpi(what)] for doc in tree.declared()}
+    wanted = {what for paths in names.values() for what in paths}
+    if not any(tree.needs_acpi(file.path) for file in tree.files()):
+        # as soon as one file of a board with ACPI is there, every entry of that kind has to have one
+        top = "/sys/devices/platform/QCOM8060:00"
+        one = tree.TreeFile("acpi", f"{top}/max_rd_xactions", 0o666, None, "")
+        rows = (*tree.files(), one)
+        monkeypatch.setattr(tree, "files", lambda: rows)
+        there = {what for what in wanted if what.endswith(":*/max_rd_xactions")}
+        assert set(tree.undefined()) == {f"the entry {what} has no file" for what in wanted - there}
+
+
+def copied(top: Path, *gone: str) -> Path:
+    """The /sys of the bundled board, as files that anybody can look at; without those whose path ends like ``gone``."""
+    for file in tree.files():
+        if file.board == "host" and file.path.startswith("/sys/") and not file.path.endswith(gone or "?"):
+            path = top / file.path[1:]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+            path.chmod(file.mode)
+    return top
+
+
+def test_a_sys_of_another_kernel_is_held_against_the_drivers_entries(tmp_path: Path) -> None:
+    top = copied(tmp_path / "one")
+    assert run("undefined", str(top)) == (0, "")
+    assert run("undefined", str(top / "sys")) == (0, "")
+    top = copied(tmp_path / "two", "/chid", "/power/async")
+    path = top / "sys/devices/platform/f9984000.hidma-mgmt"
+    (path / "chanops/chan0/colour").touch()
+    (path / "max_rd_xactions").chmod(0o644)
+    code, out = run("undefined", str(top))
+    assert code == 1
+    assert set(out.splitlines()) == {
+        f"/sys/devices/platform/f9984000.hidma-mgmt/chanops/chan0/colour ({top}) has no entry",
+        f"/sys/devices/platform/f9984000.hidma-mgmt/max_rd_xactions ({top}) has mode 0644, its entry says 0666",
+        "the entry /sys/devices/platform/*.hidma-mgmt/hidma.*/chid has no file",
+        "the entry /sys/devices/platform/*.hidma/chid has no file",
+    }
+
+
+def test_a_sys_without_hidma_gets_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "devices").mkdir()
+    assert run("undefined", str(tmp_path)) == (1, f"{tmp_path} has no HIDMA device and no HIDMA driver\n")
 
 
 def test_generated_files_say_what_the_attributes_say() -> None:

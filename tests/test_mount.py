@@ -302,6 +302,13 @@ class TestFiles:
             path.write_text("2")
         assert error.value.errno == errno.EINVAL
 
+    def test_documentation_is_complete_for_a_mounted_tree(self, shared: Mounted) -> None:
+        for where in (shared.where, shared / "sys"):
+            done = subprocess.run(
+                [sys.executable, "-m", "hidma", "abi", "undefined", str(where)], capture_output=True, text=True, timeout=60
+            )
+            assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+
     def test_archive_of_the_tree_holds_what_the_files_say(self, shared: Mounted, tmp_path: Path) -> None:
         done = shared.bash(
             f"cp -rL --no-preserve=mode {MGMT}/chanops {tmp_path}/copy && cat {tmp_path}/copy/chan0/weight"
@@ -391,13 +398,15 @@ class TestEnds:
                 "--",
                 "sh",
                 "-c",
-                f"ls {tmp_path}/sys/class/dma; exit 7",
+                f"ls {tmp_path}/sys/class/dma; pwd; exit 7",
             ],
             capture_output=True,
             text=True,
             timeout=60,
+            cwd="/usr",
+            env={**os.environ, "PYTHONPATH": str(Path(hidma.__file__).parent.parent)},
         )
-        assert (done.stdout, done.stderr, done.returncode) == ("dma0chan0\n", "", 7)
+        assert (done.stdout, done.stderr, done.returncode) == ("dma0chan0\n/usr\n", "", 7)
         assert not mounted_at(tmp_path)
 
     def test_mount_of_a_killed_process_is_explained(self, tmp_path: Path) -> None:

@@ -721,6 +721,6 @@ def test_terminal_gives_commands_what_is_typed_line_by_line(tmp_path: Path) -> N
         terminal.type("\x04")
         terminal.until("/ # ")
     terminal.type("ls /sys/module/hidma\t\t")
-    terminal.until("hidma/       hidma_mgmt/\r\n")
+    terminal.until("hidma/  hidma_mgmt/\r\n")
     terminal.type("\nexit\n")
     assert terminal.end() == 0
