@@ -262,10 +262,11 @@ def svg(result: Result, width: int = 900, height: int = 420) -> str:
             f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{top}" y2="{height - bottom}" stroke="#777777" stroke-dasharray="4 3"/>'
         )
         mark = "" if rc == "ok" else f" ({rc})"
-        end_of = at > width - right - LABEL
+        late = at > width - right - LABEL
+        place, anchor = (at - 4, "end") if late else (at + 4, "start")
         out.append(
-            f'<text x="{at - 4 if end_of else at + 4:.1f}" text-anchor="{"end" if end_of else "start"}" y="{top + 12 + 14 * down}" fill="#444444">chan{setting.channel} {setting.what} '
-            f"{setting.value}{mark}</text>"
+            f'<text x="{place:.1f}" y="{top + 12 + 14 * down}" text-anchor="{anchor}" fill="#444444">'
+            f"chan{setting.channel} {setting.what} {setting.value}{mark}</text>"
         )
     for n, c in enumerate(result.channels):
         points = " ".join(f"{x(t):.1f},{y(r):.1f}" for t, r in rates[c])
