@@ -62,7 +62,8 @@ def prose(text: str, role: str) -> str:
     out = escape(" ".join(text.split()))
     if not role:
         return out
-    return re.sub(r"\brows? [0-9]+(?:, [0-9]+)*", lambda rows: re.sub(r"[0-9]+", rf":{role}:`\g<0>`", rows[0]), out)
+    # the role says "row" itself
+    return re.sub(r"\brows? ([0-9]+(?:, [0-9]+)*)", lambda rows: re.sub("[0-9]+", rf":{role}:`\g<0>`", rows[1]), out)
 
 
 def lines_of(doc: AbiDoc, role: str = "") -> list[str]:
