@@ -264,7 +264,7 @@ def test_each_file_of_the_tree_is_on_the_abi_page_with_every_field(site: Site) -
         for row in re.findall(r"row (\d+)", doc.description):
             assert f"quirk-{row}" in quirks
             assert f"quirks.html#quirk-{row}" in page.links, (doc.what, row)
-    for path in ("chanops/chan0/weight", "hidma.0/chid", "power/control"):
+    for path in ("chanops/chan0/weight", "hidma.0/chid", "hidma.0/power/control"):
         assert f"# cat /sys/devices/platform/f9984000.hidma-mgmt/{path}" in page.text
     assert page.text.count("No kernel makes a device of the name") == sum(bool(warning(d)) for d in tree.declared())
 

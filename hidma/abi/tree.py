@@ -196,11 +196,9 @@ def stale(out: Path) -> list[str]:
 
 
 def examples(doc: AbiDoc) -> list[tuple[str, str]]:
-    """(path, text) of the first file with this entry, as read right after boot."""
-    for file in files():
-        if file.doc is doc and file.text:
-            return [(file.path, file.text)]
-    return []
+    """(path, text) of the first file with this entry, of a HIDMA device if there is one, as read right after boot."""
+    found = [(file.path, file.text) for file in files() if file.doc is doc and file.text]
+    return [one for one in found if "hidma" in one[0]][:1] or found[:1]
 
 
 def find(path_or_word: str) -> list[AbiDoc]:
