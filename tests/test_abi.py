@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from hidma import firmware
+from hidma import channel, dbg, firmware, mgmt_sys
 from hidma.abi import tree
 from hidma.abi.cli import abi
 from hidma.abi.entries import matches, read_file, render, validate, warning, whats
 from hidma.linux import base
 from hidma.linux.abi_doc import AbiDoc
+from hidma.linux.seq_file import FileOperations
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTING = ROOT / "docs" / "abi" / "testing"
@@ -37,6 +38,20 @@ def test_the_tree_is_more_than_the_drivers_files() -> None:
     drivers = {doc.driver for doc in tree.declared()}
     assert drivers == {"hidma-mgmt", "hidma", "core"}
     assert len(tree.files()) > 200
+
+
+def test_no_documentation_is_declared_that_is_of_no_file() -> None:
+    def docs_in(value: object) -> list[AbiDoc]:
+        if isinstance(value, AbiDoc):
+            return [value]
+        if isinstance(value, dict):
+            return [doc for inner in value.values() for doc in docs_in(inner)]
+        return docs_in(getattr(value, "doc", None)) if isinstance(value, FileOperations) else []
+
+    there = set(tree.declared())
+    found = [doc for module in (mgmt_sys, channel, dbg, base) for value in vars(module).values() for doc in docs_in(value)]
+    assert len(found) > 40
+    assert [doc.what for doc in found if doc not in there] == []
 
 
 def test_a_file_without_documentation_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
