@@ -38,6 +38,7 @@ from hidma.machine import Machine
 SPARE = 2
 UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 SETTING = re.compile(r"t=(\d+(?:\.\d+)?)(ns|us|ms|s)\s+chan(\d+)\s+(weight|priority)\s+(\S+)")
+MEASUREMENTS = 100_000
 LABEL = 130  # as wide as the label of a write may be, in the units of the drawing
 COLOURS = ("#0b5c8a", "#c25a00", "#2e7d32", "#8e24aa", "#b71c1c", "#5d4037", "#00838f", "#9e9d24")
 
@@ -174,6 +175,10 @@ def measure(
     :param length: bytes of a copy
     :raises QosError: a channel that is not there or busy, a time after the end
     """
+    if total / interval > MEASUREMENTS:
+        raise QosError(
+            f"{total / 1e6:g}ms are {total // interval} intervals of {interval / 1e6:g}ms; {MEASUREMENTS} can be measured"
+        )
     hw = machine.cores[0].channels
     for setting in settings:
         if setting.time >= total:

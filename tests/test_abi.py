@@ -282,6 +282,12 @@ def test_bad_input_gets_a_sentence_and_exit_2(args: tuple[str, ...]) -> None:
     assert "Error: " in out and "Traceback" not in out
 
 
+def test_without_a_command_it_shows_its_commands() -> None:
+    code, out = run()
+    assert code == 0
+    assert out.startswith("Usage: ") and "\n  undefined  Show files without an entry" in out
+
+
 def test_show_of_nothing_says_so() -> None:
     code, out = run("show", "/sys/nothing")
     assert code == 1 and "nothing in the tree is called '/sys/nothing'" in out

@@ -112,6 +112,7 @@ def test_same_seed_same_figures() -> None:
         (("--channels", "a"), "is no list of channels; write 0,1,2"),
         (("--channels", "1,1"), "names a channel twice"),
         (("--time", "soon"), "is no time; write 500us, 2ms or 1s"),
+        (("--time", "99999999s"), "are 999999990000 intervals of 0.1ms; 100000 can be measured"),
         (("--board", "guest", "--channels", "0"), "this board has no management device"),
     ],
 )

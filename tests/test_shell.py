@@ -538,6 +538,7 @@ def test_program_runs_minus_c_and_ends_with_the_status_of_the_last_command() -> 
     assert (done.stdout, done.stderr, done.returncode) == ("15\n", "", 0)
     assert hidma_shell("-c", "true; ls /nothing").returncode == 2
     assert hidma_shell("-c", "exit 7; true").returncode == 7
+    assert hidma_shell("-c", 'echo "$0 $# $1"', "name", "one two").stdout == "name 1 one two\n"
 
 
 def test_program_reads_a_script_from_standard_input() -> None:

@@ -32,9 +32,12 @@ def as_dict(doc: AbiDoc) -> dict[str, Any]:
     }
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def abi() -> None:
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.pass_context
+def abi(ctx: click.Context) -> None:
     """Documentation of the files of the tree, checked against it."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 @abi.command("list")

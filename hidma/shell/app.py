@@ -291,7 +291,7 @@ def command(
         return FAILED
     with machine:
         if commands is not None:
-            return session(machine, not user, commands, ["bash", *script])
+            return session(machine, not user, commands, list(script) or ["bash"])
         if text is not None:
             return session(machine, not user, text, list(script))
         if sys.stdin.isatty():
