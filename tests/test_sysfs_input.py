@@ -179,6 +179,16 @@ def test_root_cannot_open_a_sysfs_file_for_what_its_mode_has_no_bit_for() -> Non
         assert vfs.write("/sys/kernel/debug/hidma.0/stats", b"x") == -EINVAL
 
 
+def test_reader_gets_a_page_less_one_byte_at_most() -> None:
+    with hidma.boot() as machine, machine.running() as kernel:
+        vfs = mount_root(kernel)
+        assert vfs.write(f"{MGMT}/driver_override", b"x" * 4094) == 4094
+        assert vfs.read(f"{MGMT}/driver_override") == b"x" * 4094 + b"\n"
+        assert vfs.write(f"{MGMT}/driver_override", b"y" * 4095) == 4095
+        assert vfs.read(f"{MGMT}/driver_override") == b"y" * 4095
+        assert "fill_read_buffer: driver_override_show returned bad count" in machine.dmesg()
+
+
 def opened(vfs: Vfs, *paths: str) -> list[OpenFile]:
     files = [vfs.open(path) for path in paths]
     assert all(isinstance(file, OpenFile) for file in files), files

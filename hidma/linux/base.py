@@ -30,7 +30,7 @@ from hidma.linux.platform_device import platform_bus, to_platform_device
 from hidma.linux.pm_runtime import pm_runtime_allow, pm_runtime_forbid, power_times, runtime_status
 from hidma.linux.printk import dev_err
 from hidma.linux.seq_file import seq_read
-from hidma.linux.sysfs import BoundAttribute
+from hidma.linux.sysfs import BoundAttribute, one_page
 
 if TYPE_CHECKING:
     from hidma.linux.device import BusType, Device, DeviceDriver
@@ -405,7 +405,7 @@ def attribute(
     def text() -> bytes | int:
         assert show is not None
         value = show()
-        return value if isinstance(value, int) else value.encode("latin-1")
+        return value if isinstance(value, int) else one_page(value.encode("latin-1"), f"{entry.what[0].rpartition('/')[2]}_show")
 
     file = File(entry.mode, text if show is not None else None, store, doc=entry)
     file.alive = lambda: kobj.alive
