@@ -274,6 +274,11 @@ def test_ls_sorts_hides_dots_and_goes_down(shared: hidma.Machine) -> None:
     assert Result("ls /sys/class/dma/", shared).out == "".join(f"dma{n}chan0\n" for n in range(6))
 
 
+def test_null_is_a_device(shared: hidma.Machine) -> None:
+    result = Result("ls -l /dev/null | cut -c1-27; stat -c %F /dev/null; [ -c /dev/null ] && find /dev -type c", shared)
+    assert result.out.splitlines() == ["crw-rw-rw- 1 root root 1, 3", "character special file", "/dev/null"]
+
+
 def test_patterns_match_what_is_there(shared: hidma.Machine) -> None:
     result = Result(
         "cd /sys/class/dma; echo *; echo dma[0-2]*; echo dma[!0-3]chan?; echo /s*/cl*/dma/*5*; echo */", shared
@@ -585,6 +590,10 @@ def test_completion_offers_commands_modules_parameters_and_paths(shared: hidma.M
     assert completions(shell, "modprobe hidma", 9, "hidma") == ["hidma ", "hidma_mgmt "]
     assert completions(shell, "modprobe hidma nr", 15, "nr") == ["nr_desc_prm="]
     assert completions(shell, "dmatest iter", 8, "iter") == ["iterations="]
+    assert completions(shell, "dmatest channel=dma4", 16, "dma4") == ["dma4chan0 "]
+    assert completions(shell, "cd /sys/module/hidma/", 3, "/sys/module/hidma/") == [
+        f"/sys/module/hidma/{name}/" for name in ("drivers", "holders", "parameters")
+    ]
     assert "while " in completions(shell, "true; wh", 6, "wh")
     shell.cwd = "/sys/class"
     assert completions(shell, "cd d", 3, "d") == ["dma/"]

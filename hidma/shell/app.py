@@ -55,6 +55,9 @@ def completions(shell: Shell, line: str, begin: int, text: str) -> list[str]:
         return sorted(name for name in shell.variables if name.startswith(text.lstrip("$")))
     if first and "/" not in text:
         return sorted(name + " " for name in {*COMMANDS, *RESERVED, *shell.functions} if name.startswith(text))
+    if line[:begin].endswith("channel="):
+        channels = shell.listdir("/sys/class/dma")
+        return sorted(f"{name} " for name in channels if name.startswith(text)) if isinstance(channels, list) else []
     words = before.replace("|", ";").split(";")[-1].split()
     if words and words[0] in ("modprobe", "rmmod", "modinfo") and len(words) == 1:
         return sorted(name + " " for name in LOADABLE if name.startswith(text))

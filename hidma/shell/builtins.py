@@ -87,7 +87,7 @@ def test(shell: Shell, args: list[str], io: Io) -> int:
 class Test:
     """An expression of test."""
 
-    UNARY = "efdLhrwxszn"
+    UNARY = "efdcLhrwxszn"
     NUMBERS: dict[str, Callable[[int, int], bool]] = {
         "-eq": int.__eq__,
         "-ne": int.__ne__,
@@ -175,6 +175,7 @@ class Test:
             "e": True,
             "f": modes.S_ISREG(node.mode),
             "d": isinstance(node, Dir),
+            "c": modes.S_ISCHR(node.mode),
             "L": isinstance(node, Link),
             "h": isinstance(node, Link),
             "s": node.size > 0,

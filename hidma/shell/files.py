@@ -62,12 +62,13 @@ class Ls:
         if "l" in self.flags:
             links = [str(links_of(self.shell, node)) for _, node in entries]
             width = max((len(n) for n in links), default=1)
-            size = max((len(str(node.size)) for _, node in entries), default=1)
+            sizes = ["1, 3" if modes.S_ISCHR(node.mode) else str(node.size) for _, node in entries]
+            size = max(map(len, sizes), default=1)
             date = time_of(self.shell)
-            for count, (name, node) in zip(links, entries, strict=True):
+            for count, long, (name, node) in zip(links, sizes, entries, strict=True):
                 arrow = f" -> {node.target}" if isinstance(node, Link) else self.suffix(node)
                 self.io.print(
-                    f"{modes.filemode(node.mode)} {count:>{width}} root root {node.size:>{size}} {date} {name}{arrow}"
+                    f"{modes.filemode(node.mode)} {count:>{width}} root root {long:>{size}} {date} {name}{arrow}"
                 )
             return
         names = [name + self.suffix(node) for name, node in entries]
@@ -303,7 +304,7 @@ def find(shell: Shell, args: list[str], io: Io) -> int:
                 raise Usage(f"Expected a positive decimal integer argument to {word}, but got ‘{value}’")
             low, high = (int(value), high) if word == "-mindepth" else (low, int(value))
             continue
-        if word == "-type" and value not in ("f", "d", "l"):
+        if word == "-type" and value not in ("f", "d", "l", "c"):
             raise Usage(f"Unknown argument to -type: {value}")
         if word == "-perm" and not re.fullmatch(r"[-/]?(?:[0-7]{1,4}|[ugoa]*[+=][rwx]+)", value):
             raise Usage(f"invalid mode ‘{value}’")
@@ -385,7 +386,7 @@ def permissions(text: str) -> int:
 
 def finder(word: str, value: str, negate: bool) -> Test:
     """One test of find."""
-    kinds = {"f": modes.S_ISREG, "d": modes.S_ISDIR, "l": modes.S_ISLNK}
+    kinds = {"f": modes.S_ISREG, "d": modes.S_ISDIR, "l": modes.S_ISLNK, "c": modes.S_ISCHR}
 
     def test(path: str, name: str, node: Inode) -> bool:
         if word == "-type":
@@ -462,6 +463,8 @@ def stat(shell: Shell, args: list[str], io: Io) -> int:
             if isinstance(node, Dir)
             else "symbolic link"
             if isinstance(node, Link)
+            else "character special file"
+            if modes.S_ISCHR(node.mode)
             else "regular empty file"
             if node.size == 0
             else "regular file"

@@ -40,6 +40,7 @@ from hidma.shell.parser import (
     Word,
 )
 
+S_IFCHR = 0o020000
 T = TypeVar("T")
 Builtin = Callable[["Shell", list[str], Io], int]
 
@@ -109,6 +110,7 @@ class Failure(Exception):
 def null_device() -> File:
     """``/dev/null``."""
     file = File(0o666, lambda: b"", len, 0)
+    file.mode = S_IFCHR | 0o666
     file.strict = False
     return file
 
