@@ -118,11 +118,23 @@ def own(tmp_path: Path) -> Iterator[Mounted]:
 AS_IN_BASH = Path(__file__).resolve().parent / "data" / "shell" / "as_in_bash.txt"
 
 
+def other_words() -> str:
+    """Why bash and its companions cannot be compared with word for word; '' when they can: texts change with versions."""
+    for program, first, last in (("bash", (5, 0), (6,)), ("ls", (9, 0), (10,)), ("grep", (3, 5), (4,)), ("find", (4, 8), (5,))):
+        said = subprocess.run([program, "--version"], capture_output=True, text=True).stdout if shutil.which(program) else ""
+        found = re.search(r"\d+(?:\.\d+)+", said)
+        version = tuple(int(part) for part in found[0].split(".")) if found else ()
+        if not first <= version < last:
+            return f"{program} is {found[0] if found else 'not GNU'}: from {'.'.join(map(str, first))} on its texts are known"
+    return ""
+
+
 class TestBash:
     """bash, coreutils and grep on the mounted tree, against the shell of hidma on the same files."""
 
     pytestmark = needs_fuse
 
+    @pytest.mark.skipif(bool(other_words()), reason=other_words())
     def test_the_shell_says_what_bash_says_of_the_same_files(self, own: Mounted) -> None:
         lines = [line for line in AS_IN_BASH.read_text().splitlines() if not line.startswith("#")]
         assert len(lines) > 150
