@@ -118,6 +118,7 @@ def hidma_shell(*args: str, stdin: str = "") -> subprocess.CompletedProcess[str]
         ("case abc in x|y) echo 1;; a?c) echo 2;; *) echo 3;; esac; case x in (y) ;; esac; echo $?", "2\n0\n"),
         ("f() { echo $1 $#; return 3; echo never; }; f 1 2; echo $?", "1 2\n3\n"),
         ("function g { local x=5; echo $x; }; x=1; g; echo $x; set -- a b; shift; echo $1", "5\n1\nb\n"),
+        ("for ((i=0; i<5; i+=2)); do [ $i = 2 ] && continue; echo $i; done; eval 'echo $((i*2))'", "0\n4\n12\n"),
         (
             "((x=4)); ((x++)); ((x+=2)); echo $x $((x==7)) $((x--)) $((++x)); let 'y = x * 2'; echo $y; ((0)); echo $?",
             "7 1 7 7\n14\n1\n",
@@ -219,7 +220,7 @@ def test_weight_written_by_echo_is_read_by_cat(own: hidma.Machine) -> None:
         ("chown 1 weight", "chown: changing ownership of 'weight': Operation not permitted\n"),
         ("cp /proc/version weight", "cp: error writing 'weight': Invalid argument\n"),
         ("touch x", "touch: cannot touch 'x': Permission denied\n"),
-        ("readlink -z", "readlink: invalid option -- 'z'\n"),
+        ("readlink -z", "readlink: invalid option -- 'z'\nTry 'readlink --help' for more information.\n"),
     ],
 )
 def test_failures_get_the_words_of_the_program_and_change_nothing(

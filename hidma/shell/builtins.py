@@ -12,7 +12,7 @@ from hidma.linux.fs import Dir, Link
 from hidma.shell.command import COMMANDS, HELP, command, options
 from hidma.shell.interp import Exit, Loop, Return, Shell
 from hidma.shell.io import Io
-from hidma.shell.parser import NAME
+from hidma.shell.parser import NAME, RESERVED
 
 OPTIONS = {"errexit": "errexit", "nounset": "nounset", "pipefail": "pipefail"}
 
@@ -318,16 +318,33 @@ def set_options(shell: Shell, args: list[str], io: Io) -> int:
     return 0
 
 
-@command("type", "which", help="what a command is")
+@command("type", help="what a command is")
 def what(shell: Shell, args: list[str], io: Io) -> int:
     status = 0
     for name in args[1:]:
-        if name in COMMANDS:
+        if name in shell.functions:
+            io.print(f"{name} is a function")
+        elif name in RESERVED:
+            io.print(f"{name} is a shell keyword")
+        elif name in COMMANDS:
             io.print(f"{name} is a shell builtin")
         else:
-            io.complain(f"bash: {args[0]}: {name}: not found")
+            io.complain(f"bash: type: {name}: not found")
             status = 1
     return status
+
+
+@command("which", help="whether there is a command")
+def which(shell: Shell, args: list[str], io: Io) -> int:
+    for name in args[1:]:
+        if name in COMMANDS:
+            io.print(name)
+    return int(not all(name in COMMANDS for name in args[1:]))
+
+
+@command("eval", help="run words as commands")
+def evaluate(shell: Shell, args: list[str], io: Io) -> int:
+    return shell.execute(" ".join(args[1:]), io) if len(args) > 1 else 0
 
 
 @command("history", help="what was typed (-c: forget it)")

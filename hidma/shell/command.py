@@ -12,6 +12,10 @@ from hidma.shell.io import Io
 
 COMMANDS: dict[str, Builtin] = {}
 HELP: dict[str, str] = {}
+OF_COREUTILS = frozenset({"hidma.shell.files", "hidma.shell.text"})
+OTHERS = frozenset({"echo", "printf", "find", "tree", "grep", "hexdump", "xxd"})
+#: Complaints after which a program of coreutils says where there is more.
+HELPED = ("missing ", "extra operand", "invalid option", "unrecognized option", "option requires", "you must")
 
 
 class Usage(Exception):
@@ -27,10 +31,16 @@ def command(*names: str, help: str = "") -> Callable[[Builtin], Builtin]:
 
     def add(function: Builtin) -> Builtin:
         def run(shell: Shell, args: list[str], io: Io) -> int:
+            helpful = function.__module__ in OF_COREUTILS and args[0] not in OTHERS
+            if helpful and args[1:2] == ["--help"]:
+                io.print(f"Usage: {args[0]} [OPTION]... [ARGUMENT]...\n{HELP[names[0]]}")
+                return 0
             try:
                 return function(shell, args, io)
             except Usage as error:
                 io.complain(f"{args[0]}: {error}")
+                if helpful and str(error).startswith(HELPED):
+                    io.complain(f"Try '{args[0]} --help' for more information.")
                 return error.status
 
         run.__doc__ = function.__doc__
@@ -59,7 +69,7 @@ def options(
 def number(text: str, what: str) -> int:
     """A decimal number that an option takes."""
     if not re.fullmatch(r"[-+]?[0-9]+", text):
-        raise Usage(f"invalid number of {what}: '{text}'")
+        raise Usage(f"invalid number of {what}: ‘{text}’")
     return int(text)
 
 

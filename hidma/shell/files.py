@@ -508,7 +508,10 @@ def refused(shell: Shell, args: list[str], io: Io, least: int, why: Callable[[st
     """
     names = [word for word in args[1:] if not word.startswith("-")]
     if len(names) < least:
-        raise Usage("missing operand" if not names else f"missing operand after '{names[-1]}'")
+        file = "file " if args[0] in ("touch", "ln", "mv", "cp") else ""
+        if names and args[0] in ("mv", "cp"):
+            raise Usage(f"missing destination file operand after '{names[-1]}'")
+        raise Usage(f"missing {file}operand" if not names else f"missing {file}operand after ‘{names[-1]}’")
     said = [text for text in map(why, names[least - 1 :]) if text]
     for text in said:
         io.complain(f"{args[0]}: {text}")
@@ -567,6 +570,11 @@ def mkdir(shell: Shell, args: list[str], io: Io) -> int:
     def why(name: str) -> str:
         if "p" in flags_of(args) and isinstance(shell.lookup(name)[2], Dir):
             return ""
+        if "p" in flags_of(args):  # the first part that is not there
+            parts = name.split("/")
+            name = next(
+                path for at in range(len(parts)) if (path := "/".join(parts[: at + 1])) and shell.lookup(path)[0]
+            )
         return f"cannot create directory ‘{name}’: {above(shell, name, -EPERM)}"
 
     return refused(shell, args, io, 1, why)

@@ -23,6 +23,7 @@ from hidma.shell.parser import (
     Case,
     Command,
     Conditional,
+    Count,
     For,
     Function,
     Group,
@@ -583,6 +584,8 @@ class Shell:
         try:
             if isinstance(command, Case):
                 return self.case(command, io)
+            if isinstance(command, Count):
+                return self.count(command, io)
             if isinstance(command, Calculation):
                 self.status = int(self.arithmetic(self.text(command.expression.word)) == 0)
             else:
@@ -590,6 +593,30 @@ class Shell:
         except Failure as failure:
             io.complain(str(failure))
             self.status = 2 if isinstance(command, Conditional) else 1
+        return self.status
+
+    def count(self, command: Count, io: Io) -> int:
+        """``for ((;;))``."""
+        parts = self.text(command.expression.word).split(";")
+        if len(parts) != 3:
+            raise Failure("bash: syntax error: arithmetic expression required")
+        begin, condition, step = parts
+        last = 0
+        if begin.strip():
+            self.arithmetic(begin)
+        while not self.interrupted and (not condition.strip() or self.arithmetic(condition)):
+            try:
+                last = self.run(command.body, io)
+            except Loop as jump:
+                jump.levels -= 1
+                if jump.levels > 0:
+                    raise
+                last = 0
+                if not jump.again:
+                    break
+            if step.strip():
+                self.arithmetic(step)
+        self.status = INTERRUPTED if self.interrupted else last
         return self.status
 
     def case(self, command: Case, io: Io) -> int:

@@ -154,6 +154,15 @@ class Calculation:
 
 
 @dataclass
+class Count:
+    """``for ((begin; condition; step)); do body; done``."""
+
+    expression: Arithmetic
+    body: Sequence
+    redirects: list[Redirect] = field(default_factory=list)
+
+
+@dataclass
 class Function:
     """``name() command``."""
 
@@ -171,7 +180,7 @@ class Group:
     redirects: list[Redirect] = field(default_factory=list)
 
 
-Command: TypeAlias = "Simple | For | While | If | Group | Case | Conditional | Calculation | Function"
+Command: TypeAlias = "Simple | For | While | If | Group | Case | Conditional | Calculation | Count | Function"
 
 
 @dataclass
@@ -381,8 +390,13 @@ class Parser:
         self.expect("done")
         return body
 
-    def loop(self) -> For:
+    def loop(self) -> For | Count:
         """What comes after ``for``."""
+        self.blanks()
+        if self.text.startswith("((", self.at):
+            expression = self.arithmetic(False)
+            self.take(";")
+            return Count(expression, self.do())
         name = self.plain()
         if not NAME.fullmatch(name):
             if self.ended():

@@ -342,7 +342,8 @@ def tr(shell: Shell, args: list[str], io: Io) -> int:
     found, sets = options(args, "dscC")
     wanted = 1 if "-d" in found and "-s" not in found else 1 if "-s" in found and len(sets) == 1 else 2
     if len(sets) < wanted:
-        raise Usage("missing operand" if not sets else f"missing operand after '{sets[-1]}'")
+        why = "\nTwo strings must be given when translating." if wanted == 2 else ""
+        raise Usage("missing operand" if not sets else f"missing operand after ‘{sets[-1]}’{why}")
     if len(sets) > wanted:
         raise Usage(f"extra operand '{sets[wanted]}'")
     first = characters(sets[0])
