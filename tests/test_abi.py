@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -259,10 +260,21 @@ def test_show_gives_every_field_and_an_example_with_real_output() -> None:
         "Accepts: 0 to 15",
         "EINVAL",
         "ERANGE",
-        "Example:\t/sys/devices/platform/f9984000.hidma-mgmt/chanops/chan0/weight",
+        "Example:\t# cat /sys/devices/platform/f9984000.hidma-mgmt/chanops/chan0/weight",
     ):
         assert part in out, part
     assert out.rstrip().endswith("1")
+
+
+def test_example_of_what_is_no_text_is_shown_as_bytes() -> None:
+    code, out = run("show", "/sys/firmware/devicetree/base/hidma-mgmt@f9984000/reg")
+    assert code == 0
+    assert "hexdump -C /sys/firmware/devicetree/base/" in out
+    assert re.search(r"^\t\t00000000  [0-9a-f ]{48}  \|.{1,16}\|$", out, re.MULTILINE), out
+    assert all(char.isprintable() or char in "\n\t" for char in out)
+    path = "/sys/firmware/devicetree/base/model"
+    assert tree.shown(path, "ab\0")[1] == ["00000000  61 62 00" + " " * 42 + "|ab.|"]
+    assert tree.shown(path, "one\ntwo\n") == (f"cat {path}", ["one", "two"])
 
 
 def test_list_and_search_and_json() -> None:

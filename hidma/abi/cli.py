@@ -71,9 +71,9 @@ def show(path: str, as_json: bool) -> None:
         return
     for number, doc in enumerate(docs):
         click.echo(("\n" if number else "") + render(doc), nl=False)
-        for where, text in tree.examples(doc):
-            click.echo(f"Example:\t{where}")
-            click.echo("".join(f"\t\t{line}\n" for line in text.splitlines()[:12]), nl=False)
+        for command, lines in tree.examples(doc):
+            click.echo(f"Example:\t# {command}")
+            click.echo("".join(f"\t\t{line}\n" for line in lines), nl=False)
 
 
 @abi.command()

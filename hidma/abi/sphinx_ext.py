@@ -84,9 +84,9 @@ def lines_of(doc: AbiDoc, role: str = "") -> list[str]:
         else:
             out.append(f":{name}: {text if name in ('Mode', 'Driver') else escape(text)}")
     out.append("")
-    for path, text in tree.examples(doc):
-        out += ["Right after boot::", "", f"    # cat {path}"]
-        out += [f"    {line}".rstrip() for line in text.rstrip("\0\n").splitlines()[:12]] + [""]
+    for command, lines in tree.examples(doc):
+        out += ["Right after boot::", "", f"    # {command}"]
+        out += [f"    {line}".rstrip() for line in lines] + [""]
     return out
 
 

@@ -27,6 +27,8 @@ OUTPUT = (
     ("sysfs-core-hidma", "core", "/sys/"),
     ("procfs-hidma", "core", "/proc/"),
 )
+#: Lines of a text, rows of bytes, that an example shows at most.
+LINES, ROWS = 12, 4
 #: What /proc/version says in a mounted tree.
 OURS = "(hidma)"
 
@@ -195,10 +197,25 @@ def stale(out: Path) -> list[str]:
     return lines
 
 
-def examples(doc: AbiDoc) -> list[tuple[str, str]]:
-    """(path, text) of the first file with this entry, of a HIDMA device if there is one, as read right after boot."""
+def examples(doc: AbiDoc) -> list[tuple[str, list[str]]]:
+    """(command, lines) that show the first file with this entry, of a HIDMA device if there is one, right after boot: its
+    text, or the first bytes of what is none."""
     found = [(file.path, file.text) for file in files() if file.doc is doc and file.text]
-    return [one for one in found if "hidma" in one[0]][:1] or found[:1]
+    chosen = [one for one in found if "hidma" in one[0]][:1] or found[:1]
+    return [shown(path, text) for path, text in chosen]
+
+
+def shown(path: str, text: str) -> tuple[str, list[str]]:
+    """How a person looks at a file, and what is seen then."""
+    if all(char.isprintable() or char in "\n\t" for char in text) and text.isascii():
+        return f"cat {path}", text.splitlines()[:LINES]
+    lines = []
+    for at in range(0, min(len(text), 16 * ROWS), 16):
+        part = text[at : at + 16].encode("latin-1")
+        halves = "  ".join(part[i : i + 8].hex(" ") for i in (0, 8) if part[i:])
+        seen = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in part)
+        lines.append(f"{at:08x}  {halves:<48}  |{seen}|")
+    return f"hexdump -C {path} | head -n {ROWS}", lines
 
 
 def find(path_or_word: str) -> list[AbiDoc]:
