@@ -725,10 +725,10 @@ def test_terminal_gives_commands_what_is_typed_line_by_line(tmp_path: Path) -> N
     terminal.until("[two three]\r\n")
     terminal.until("/ # ")
     for text in ("some", "more"):  # more than once: an end of file is of one command only
-        terminal.type("cat\n")
+        terminal.type("cat -E\n")
         terminal.until("\n")
         terminal.type(f"{text}\n")
-        terminal.until(f"{text}\r\n{text}\r\n")
+        terminal.until(f"{text}$\r\n")  # not what the terminal itself echoes, or does not
         terminal.type("\x04")
         terminal.until("/ # ")
     terminal.type("ls /sys/module/hidma\t\t")
