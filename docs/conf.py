@@ -29,6 +29,7 @@ extensions = [
     "hidma_rows",
     "hidma_run",
 ]
+abi_row_role = "row"
 templates_path: list[str] = []
 exclude_patterns = ["_build", "_drawings", "_ext", "examples"]
 root_doc = "index"

@@ -288,6 +288,7 @@ class Mount:
         self.where = where
         self.others = others
         self.arguments = arguments
+        self.directory = os.getcwd()  # libfuse goes to /
         self.mounted = False
         self.status = 0
         self.quiet: Quiet | None = None
@@ -333,7 +334,7 @@ class Mount:
     def program(self) -> None:
         """Run the program, then end the mount. In a thread of its own: it touches nothing of the machine."""
         try:
-            self.status = subprocess.run(self.arguments).returncode
+            self.status = subprocess.run(self.arguments, cwd=self.directory).returncode
         except OSError as error:
             print(f"hidma: {self.arguments[0]} cannot be run: {error.strerror}", file=sys.stderr)
             self.status = 127 if error.errno == errno.ENOENT else 126

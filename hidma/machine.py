@@ -697,8 +697,8 @@ class Machine:
     def rmmod(self, name: str) -> None:
         """Unload a module.
 
-        :raises OSError: ENOENT (not loaded), EAGAIN (somebody or another module holds it), EBUSY (a channel is in use; V14's
-            management driver has no exit)
+        :raises OSError: ENOENT (not loaded), EBUSY (somebody or another module holds it, a channel is in use, or it has no exit:
+            V14's management driver)
         """
         if name == "hidma" and self.dma.requested:
             held = ", ".join(channel.name for channel in self.dma.requested)
@@ -710,8 +710,8 @@ class Machine:
         if rc == -ENOENT:
             raise OSError(ENOENT, f"module {name!r} is not loaded")
         if rc == -EAGAIN:
-            why = f"{', '.join(needed)} needs it" if needed else "a device of VFIO holds it"
-            raise os_error(rc, f"module {name} is in use: {why}")
+            why = f"{', '.join(needed)} needs it" if needed else "somebody holds it"
+            raise OSError(EBUSY, f"module {name} is in use: {why}")
         if rc < 0:
             raise os_error(rc, f"module {name} could not be unloaded")
 

@@ -9,6 +9,7 @@ descriptors stay free, since V14 frees a descriptor only after its callback (row
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ from hidma.machine import Machine
 SPARE = 2
 UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 SETTING = re.compile(r"t=(\d+(?:\.\d+)?)(ns|us|ms|s)\s+chan(\d+)\s+(weight|priority)\s+(\S+)")
+MEASUREMENTS = 100_000
+LABEL = 130  # as wide as the label of a write may be, in the units of the drawing
 COLOURS = ("#0b5c8a", "#c25a00", "#2e7d32", "#8e24aa", "#b71c1c", "#5d4037", "#00838f", "#9e9d24")
 
 
@@ -172,6 +175,10 @@ def measure(
     :param length: bytes of a copy
     :raises QosError: a channel that is not there or busy, a time after the end
     """
+    if total / interval > MEASUREMENTS:
+        raise QosError(
+            f"{total / 1e6:g}ms are {total // interval} intervals of {interval / 1e6:g}ms; {MEASUREMENTS} can be measured"
+        )
     hw = machine.cores[0].channels
     for setting in settings:
         if setting.time >= total:
@@ -241,25 +248,30 @@ def svg(result: Result, width: int = 900, height: int = 420) -> str:
         'role="img" aria-label="Bandwidth of each channel over time">',
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
     ]
-    for n in range(5):
-        rate = peak * n / 4
+    for rate in rounded(peak):
         out.append(f'<line x1="{left}" x2="{width - right}" y1="{y(rate):.1f}" y2="{y(rate):.1f}" stroke="#dddddd"/>')
+        out.append(f'<text x="{left - 8}" y="{y(rate) + 4:.1f}" text-anchor="end" fill="#333333">{rate:g} GB/s</text>')
+    for moment in rounded(end / 1e6):
         out.append(
-            f'<text x="{left - 8}" y="{y(rate) + 4:.1f}" text-anchor="end" fill="#333333">{rate:.1f} GB/s</text>'
+            f'<text x="{x(moment * 1e6):.1f}" y="{height - bottom + 18}" text-anchor="middle" fill="#333333">'
+            f"{moment:g} ms</text>"
         )
-        out.append(
-            f'<text x="{x(end * n / 4):.1f}" y="{height - bottom + 18}" text-anchor="middle" fill="#333333">'
-            f"{end * n / 4 / 1e6:g} ms</text>"
-        )
-    for number, (setting, rc) in enumerate(result.settings):
+    lines: list[float] = []
+    for setting, rc in result.settings:
         at = x(setting.time)
+        # below the labels that reach here
+        lines = [other for other in lines if at - other < LABEL]
+        down = len(lines)
+        lines.append(at)
         out.append(
             f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{top}" y2="{height - bottom}" stroke="#777777" stroke-dasharray="4 3"/>'
         )
         mark = "" if rc == "ok" else f" ({rc})"
+        late = at > width - right - LABEL
+        place, anchor = (at - 4, "end") if late else (at + 4, "start")
         out.append(
-            f'<text x="{at + 4:.1f}" y="{top + 12 + 14 * (number % 3)}" fill="#444444">chan{setting.channel} {setting.what} '
-            f"{setting.value}{mark}</text>"
+            f'<text x="{place:.1f}" y="{top + 12 + 14 * down}" text-anchor="{anchor}" fill="#444444">'
+            f"chan{setting.channel} {setting.what} {setting.value}{mark}</text>"
         )
     for n, c in enumerate(result.channels):
         points = " ".join(f"{x(t):.1f},{y(r):.1f}" for t, r in rates[c])
@@ -270,19 +282,31 @@ def svg(result: Result, width: int = 900, height: int = 420) -> str:
     return "\n".join(out) + "\n"
 
 
+def rounded(end: float) -> list[float]:
+    """Round numbers from 0 to ``end``, four to ten of them."""
+    size = 10.0 ** math.floor(math.log10(end))
+    step = next(size * part for part in (0.1, 0.2, 0.25, 0.5, 1.0, 2.0) if end / (size * part) <= 8)
+    return [float(f"{n * step:.6g}") for n in range(int(end / step + 1e-9) + 1)]
+
+
 def table(result: Result) -> list[str]:
     """A line for each time between two changes: the share of each channel."""
     lines = ["      from         to" + "".join(f"{f'chan{c}':>9}" for c in result.channels) + "      GB/s"]
+
+    def writes(moment: int) -> list[str]:
+        return [
+            f"  t={s.time / 1e6:g}ms chan{s.channel} {s.what} {s.value}: {rc}"
+            for s, rc in result.settings
+            if s.time == moment
+        ]
+
+    lines += writes(0)
     for start, end in result.phases():
         rows = [i for i, t in enumerate(result.times) if start < t <= end]
         total = sum(result.moved[c][i] for c in result.channels for i in rows)
         shares = "".join(f"{100 * result.share(c, start, end):8.2f}%" for c in result.channels)
         lines.append(f"{start / 1e6:8.3f}ms {end / 1e6:8.3f}ms{shares}{total / max(1, end - start):10.2f}")
-        lines += [
-            f"  t={s.time / 1e6:g}ms chan{s.channel} {s.what} {s.value}: {rc}"
-            for s, rc in result.settings
-            if s.time == end
-        ]
+        lines += writes(end)
     return lines
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -12,11 +13,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from hidma import channel, dbg, firmware, mgmt_sys
 from hidma.abi import tree
 from hidma.abi.cli import abi
 from hidma.abi.entries import matches, read_file, render, validate, warning, whats
 from hidma.linux import base
 from hidma.linux.abi_doc import AbiDoc
+from hidma.linux.seq_file import FileOperations
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTING = ROOT / "docs" / "abi" / "testing"
@@ -36,6 +39,20 @@ def test_the_tree_is_more_than_the_drivers_files() -> None:
     drivers = {doc.driver for doc in tree.declared()}
     assert drivers == {"hidma-mgmt", "hidma", "core"}
     assert len(tree.files()) > 200
+
+
+def test_no_documentation_is_declared_that_is_of_no_file() -> None:
+    def docs_in(value: object) -> list[AbiDoc]:
+        if isinstance(value, AbiDoc):
+            return [value]
+        if isinstance(value, dict):
+            return [doc for inner in value.values() for doc in docs_in(inner)]
+        return docs_in(getattr(value, "doc", None)) if isinstance(value, FileOperations) else []
+
+    there = set(tree.declared())
+    found = [doc for module in (mgmt_sys, channel, dbg, base) for value in vars(module).values() for doc in docs_in(value)]
+    assert len(found) > 40
+    assert [doc.what for doc in found if doc not in there] == []
 
 
 def test_a_file_without_documentation_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,13 +83,61 @@ def test_a_directory_with_the_files_of_one_kind_of_firmware_lacks_nothing(board:
         if file.board == board:
             path = tmp_path / file.path.lstrip("/")
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("hidma" if file.path == "/proc/version" else "")
+            path.write_text(file.text if file.path == "/proc/version" else "")
             path.chmod(file.mode)
     assert tree.undefined(tmp_path) == []
     victim = next(path for path in tmp_path.rglob("chid"))
     victim.rename(victim.with_name("stray"))
     assert [line.rpartition(" (")[0] for line in tree.undefined(tmp_path)] == [
         f"/{victim.with_name('stray').relative_to(tmp_path)}"]
+
+
+def test_boards_are_all_that_are_bundled_with_acpi_or_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tree.BOARDS == firmware.BOARDS
+    names = {doc.what: [what for what in doc.what if tree.needs_acpi(what)] for doc in tree.declared()}
+    wanted = {what for paths in names.values() for what in paths}
+    if not any(tree.needs_acpi(file.path) for file in tree.files()):
+        # as soon as one file of a board with ACPI is there, every entry of that kind has to have one
+        top = "/sys/devices/platform/QCOM8060:00"
+        one = tree.TreeFile("acpi", f"{top}/max_rd_xactions", 0o666, None, "")
+        rows = (*tree.files(), one)
+        monkeypatch.setattr(tree, "files", lambda: rows)
+        there = {what for what in wanted if what.endswith(":*/max_rd_xactions")}
+        assert set(tree.undefined()) == {f"the entry {what} has no file" for what in wanted - there}
+
+
+def copied(top: Path, *gone: str) -> Path:
+    """The /sys of the bundled board, as files that anybody can look at; without those whose path ends like ``gone``."""
+    for file in tree.files():
+        if file.board == "host" and file.path.startswith("/sys/") and not file.path.endswith(gone or "?"):
+            path = top / file.path[1:]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+            path.chmod(file.mode)
+    return top
+
+
+def test_a_sys_of_another_kernel_is_held_against_the_drivers_entries(tmp_path: Path) -> None:
+    top = copied(tmp_path / "one")
+    assert run("undefined", str(top)) == (0, "")
+    assert run("undefined", str(top / "sys")) == (0, "")
+    top = copied(tmp_path / "two", "/chid", "/power/async")
+    path = top / "sys/devices/platform/f9984000.hidma-mgmt"
+    (path / "chanops/chan0/colour").touch()
+    (path / "max_rd_xactions").chmod(0o644)
+    code, out = run("undefined", str(top))
+    assert code == 1
+    assert set(out.splitlines()) == {
+        f"/sys/devices/platform/f9984000.hidma-mgmt/chanops/chan0/colour ({top}) has no entry",
+        f"/sys/devices/platform/f9984000.hidma-mgmt/max_rd_xactions ({top}) has mode 0644, its entry says 0666",
+        "the entry /sys/devices/platform/*.hidma-mgmt/hidma.*/chid has no file",
+        "the entry /sys/devices/platform/*.hidma/chid has no file",
+    }
+
+
+def test_a_sys_without_hidma_gets_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "devices").mkdir()
+    assert run("undefined", str(tmp_path)) == (1, f"{tmp_path} has no HIDMA device and no HIDMA driver\n")
 
 
 def test_generated_files_say_what_the_attributes_say() -> None:
@@ -195,10 +260,21 @@ def test_show_gives_every_field_and_an_example_with_real_output() -> None:
         "Accepts: 0 to 15",
         "EINVAL",
         "ERANGE",
-        "Example:\t/sys/devices/platform/f9984000.hidma-mgmt/chanops/chan0/weight",
+        "Example:\t# cat /sys/devices/platform/f9984000.hidma-mgmt/chanops/chan0/weight",
     ):
         assert part in out, part
     assert out.rstrip().endswith("1")
+
+
+def test_example_of_what_is_no_text_is_shown_as_bytes() -> None:
+    code, out = run("show", "/sys/firmware/devicetree/base/hidma-mgmt@f9984000/reg")
+    assert code == 0
+    assert "hexdump -C /sys/firmware/devicetree/base/" in out
+    assert re.search(r"^\t\t00000000  [0-9a-f ]{48}  \|.{1,16}\|$", out, re.MULTILINE), out
+    assert all(char.isprintable() or char in "\n\t" for char in out)
+    path = "/sys/firmware/devicetree/base/model"
+    assert tree.shown(path, "ab\0")[1] == ["00000000  61 62 00" + " " * 42 + "|ab.|"]
+    assert tree.shown(path, "one\ntwo\n") == (f"cat {path}", ["one", "two"])
 
 
 def test_list_and_search_and_json() -> None:
@@ -216,6 +292,12 @@ def test_bad_input_gets_a_sentence_and_exit_2(args: tuple[str, ...]) -> None:
     code, out = run(*args)
     assert code == 2
     assert "Error: " in out and "Traceback" not in out
+
+
+def test_without_a_command_it_shows_its_commands() -> None:
+    code, out = run()
+    assert code == 0
+    assert out.startswith("Usage: ") and "\n  undefined  Show files without an entry" in out
 
 
 def test_show_of_nothing_says_so() -> None:

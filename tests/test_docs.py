@@ -5,6 +5,7 @@ server, and works in a browser.
 
 from __future__ import annotations
 
+import html
 import importlib.util
 import os
 import re
@@ -24,6 +25,8 @@ from urllib.parse import quote, unquote, urlsplit
 import pytest
 
 from hidma import firmware
+from hidma.abi import sphinx_ext, tree
+from hidma.abi.entries import warning, whats
 from hidma.hw import faults, registers
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,8 +39,10 @@ pytestmark = [
     pytest.mark.skipif(not (DOCS / "conf.py").is_file(), reason="the tests run outside of a checkout"),
 ]
 
-NEEDED = ["index", "quickstart", "architecture", "dependencies", "registers", "faults", "firmware", "conformance",
-          "virtualization", "reset-plugins"]
+NEEDED = [
+    "index", "quickstart", "dmatest", "shell", "mount", "qos", "abi", "quirks", "architecture", "dependencies", "registers",
+    "faults", "firmware", "conformance", "virtualization", "reset-plugins",
+]
 
 
 def sphinx(source: Path, out: Path) -> subprocess.CompletedProcess[str]:
@@ -247,6 +252,35 @@ def test_the_fate_of_vfio_platform_is_told(site: Site) -> None:
     assert "vfio-platform was later marked deprecated in the kernel" in site.text("architecture")
 
 
+def test_each_file_of_the_tree_is_on_the_abi_page_with_every_field(site: Site) -> None:
+    page = site.pages["abi.html"]
+    quirks = site.pages["quirks.html"].ids
+    for doc in tree.declared():
+        assert sphinx_ext.label(doc) in page.ids
+        assert f"#{sphinx_ext.label(doc)}" in page.links
+        for path in whats(doc):
+            assert f'<span class="pre">{html.escape(path)}</span>' in page.html, path
+        for text in (f"Mode: 0{doc.mode:o}", doc.date, doc.kernel_version, doc.contact.strip('"'), doc.users, doc.values):
+            assert " ".join(text.split()) in page.text, (doc.what, text)
+        for name, reason in doc.errors:
+            assert f"{name}: {reason}" in page.text
+        for row in re.findall(r"row (\d+)", doc.description):
+            assert f"quirk-{row}" in quirks
+            assert f"quirks.html#quirk-{row}" in page.links, (doc.what, row)
+    for path in ("chanops/chan0/weight", "hidma.0/chid", "hidma.0/power/control"):
+        assert f"# cat /sys/devices/platform/f9984000.hidma-mgmt/{path}" in page.text
+    assert page.text.count("No kernel makes a device of the name") == sum(bool(warning(d)) for d in tree.declared())
+
+
+def test_the_shares_of_the_channels_are_plotted(site: Site) -> None:
+    page = site.pages["qos.html"]
+    assert page.html.count('<polyline fill="none" stroke="#') == 2
+    assert "chan1 priority 1" in page.text
+    shares = re.findall(r"ms (\d+\.\d+)% (\d+\.\d+)%", page.text)
+    assert float(shares[0][0]) / float(shares[0][1]) == pytest.approx(3, rel=0.02)
+    assert float(shares[1][1]) > 99
+
+
 def test_examples_were_run(site: Site) -> None:
     text = site.text("quickstart")
     line = r"dmatest: dma\dchan0-copy0: summary 100 tests, 0 failures [\d.]+ iops \d+ KB/s \(0\)"
@@ -363,6 +397,9 @@ def test_a_reason_without_a_requirement_fails_the_build(copy: Path) -> None:
         (".. run-hidma:: boards\n   :status: 1", "hidma boards ended with 0, not 1"),
         (".. word-layout:: XRE", "word-layout draws TRE or EVRE, not XRE"),
         (":doc:`nosuch`", "unknown document: 'nosuch'"),
+        (":abi:`/sys/nothing/here`", "no entry of the ABI means /sys/nothing/here"),
+        (".. abi:: nobody", "no driver and no file of the tree is called 'nobody'"),
+        (".. abi-index:: colour", "an index is by path or by driver, not by 'colour'"),
         (":py:func:`hidma.boof`", "py:func reference target not found: hidma.boof"),
     ],
 )
@@ -370,6 +407,20 @@ def test_an_example_or_a_name_that_is_wrong_fails_the_build(copy: Path, example:
     done = build_one(copy, example)
     assert done.returncode != 0
     assert complaint in done.stderr
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/sys/devices/platform/f9984000.hidma-mgmt/chanops/chan3/weight", "/sys/devices/platform/*/chanops/chan*/weight",
+     "/sys/devices/platform/hidma-mgmt*/chanops/chan*/weight",
+     "the weight </sys/devices/platform/*.hidma-mgmt/chanops/chan0/weight>"],
+)
+def test_a_reference_to_a_file_finds_its_entry_with_wildcards_on_either_side(copy: Path, path: str) -> None:
+    entry = "/sys/devices/platform/*.hidma-mgmt/chanops/chan*/weight"
+    done = build_one(copy, f".. abi:: {entry}\n\nSee :abi:`{path}`.")
+    assert done.returncode == 0, done.stderr
+    page = Page(copy / "out" / "html" / "index.html")
+    assert "#abi-sys-devices-platform-hidma-mgmt-chanops-chan-weight" in page.links
 
 
 def test_a_page_that_is_not_there_is_passed_over(copy: Path) -> None:
@@ -487,7 +538,8 @@ def test_a_page_opens_in_a_browser_without_a_message(open_page: Opener, name: st
 @pytest.mark.parametrize(
     ("words", "page"),
     [("doorbell", "registers.html"), ("hidma_ll_queue_request", "reference/ll.html"), ("irq-late", "faults.html"),
-     ("greenlet", "dependencies.html"), ("binding-example", "firmware.html")],
+     ("greenlet", "dependencies.html"), ("binding-example", "firmware.html"), ("autosuspend_delay_ms", "abi.html"),
+     ("fusermount3", "mount.html"), ("bandwidth arbiter", "qos.html")],
 )
 def test_search_finds_a_word_on_its_page(open_page: Opener, words: str, page: str) -> None:
     document = open_page(f"search.html?q={quote(words)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import signal
 import stat
@@ -17,6 +18,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+import hidma
+from hidma.shell.interp import Exit, Shell
+from hidma.shell.io import Buffer, Input, Io
 
 PLATFORM = "sys/devices/platform"
 MGMT = f"{PLATFORM}/f9984000.hidma-mgmt"
@@ -108,6 +113,55 @@ def own(tmp_path: Path) -> Iterator[Mounted]:
         yield mount
     finally:
         mount.end()
+
+
+AS_IN_BASH = Path(__file__).resolve().parent / "data" / "shell" / "as_in_bash.txt"
+
+
+def other_words() -> str:
+    """Why bash and its companions cannot be compared with word for word; '' when they can: texts change with versions."""
+    for program, first, last in (("bash", (5, 0), (6,)), ("ls", (9, 0), (10,)), ("grep", (3, 5), (4,)), ("find", (4, 8), (5,))):
+        said = subprocess.run([program, "--version"], capture_output=True, text=True).stdout if shutil.which(program) else ""
+        found = re.search(r"\d+(?:\.\d+)+", said)
+        version = tuple(int(part) for part in found[0].split(".")) if found else ()
+        if not first <= version < last:
+            return f"{program} is {found[0] if found else 'not GNU'}: from {'.'.join(map(str, first))} on its texts are known"
+    return ""
+
+
+class TestBash:
+    """bash, coreutils and grep on the mounted tree, against the shell of hidma on the same files."""
+
+    pytestmark = needs_fuse
+
+    @pytest.mark.skipif(bool(other_words()), reason=other_words())
+    def test_the_shell_says_what_bash_says_of_the_same_files(self, own: Mounted) -> None:
+        lines = [line for line in AS_IN_BASH.read_text().splitlines() if not line.startswith("#")]
+        assert len(lines) > 150
+        differ = []
+        environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": "/"}
+        with hidma.boot() as machine:
+            for line in lines:
+                bash = subprocess.run(
+                    ["bash", "--norc", "-c", line],
+                    cwd=own.where,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    text=True,
+                    timeout=60,
+                )
+                out, err = Buffer(), Buffer()
+                shell = Shell(machine)
+                try:
+                    status = shell.execute(line, Io(Input(), out, err))
+                except Exit as end:
+                    status = end.status
+                theirs = (bash.returncode, bash.stdout, re.sub(r"^bash: line \d+: ", "bash: ", bash.stderr, flags=re.M))
+                ours = (status, out.data.decode(), err.data.decode())
+                if theirs != ours:
+                    differ.append(f"{line}\n  bash  {theirs}\n  shell {ours}")
+        assert not differ, "\n".join(differ)
 
 
 class TestFiles:
@@ -260,6 +314,13 @@ class TestFiles:
             path.write_text("2")
         assert error.value.errno == errno.EINVAL
 
+    def test_documentation_is_complete_for_a_mounted_tree(self, shared: Mounted) -> None:
+        for where in (shared.where, shared / "sys"):
+            done = subprocess.run(
+                [sys.executable, "-m", "hidma", "abi", "undefined", str(where)], capture_output=True, text=True, timeout=60
+            )
+            assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+
     def test_archive_of_the_tree_holds_what_the_files_say(self, shared: Mounted, tmp_path: Path) -> None:
         done = shared.bash(
             f"cp -rL --no-preserve=mode {MGMT}/chanops {tmp_path}/copy && cat {tmp_path}/copy/chan0/weight"
@@ -349,13 +410,15 @@ class TestEnds:
                 "--",
                 "sh",
                 "-c",
-                f"ls {tmp_path}/sys/class/dma; exit 7",
+                f"ls {tmp_path}/sys/class/dma; pwd; exit 7",
             ],
             capture_output=True,
             text=True,
             timeout=60,
+            cwd="/usr",
+            env={**os.environ, "PYTHONPATH": str(Path(hidma.__file__).parent.parent)},
         )
-        assert (done.stdout, done.stderr, done.returncode) == ("dma0chan0\n", "", 7)
+        assert (done.stdout, done.stderr, done.returncode) == ("dma0chan0\n/usr\n", "", 7)
         assert not mounted_at(tmp_path)
 
     def test_mount_of_a_killed_process_is_explained(self, tmp_path: Path) -> None:

@@ -82,6 +82,18 @@ def test_plot_and_table_and_json(tmp_path: Path) -> None:
     assert code == 0 and data["channels"] == [0, 1] and len(data["times_ns"]) == 10
 
 
+def test_a_write_at_the_beginning_is_in_the_table_and_a_late_one_inside_the_drawing(tmp_path: Path) -> None:
+    plot = tmp_path / "out.svg"
+    code, out = run("--time", "1ms", "--set", "t=0ms chan0 weight 3", "--set", "t=990us chan1 priority 1", "--plot", str(plot))
+    assert code == 0
+    assert out.splitlines()[1] == "  t=0ms chan0 weight 3: ok"
+    root = ET.fromstring(plot.read_text())
+    labels = {"".join(t.itertext()): t.attrib for t in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert labels["chan0 weight 3"]["text-anchor"] == "start"
+    assert labels["chan1 priority 1"]["text-anchor"] == "end"
+    assert {"0 ms", "0.2 ms", "1 ms", "0 GB/s", "2 GB/s"} <= set(labels)
+
+
 def test_a_refused_write_is_shown_and_counts() -> None:
     code, out = run("--time", "1ms", "--set", "t=500us chan0 weight 16")
     assert code == 1 and "chan0 weight 16: EINVAL" in out
@@ -100,6 +112,7 @@ def test_same_seed_same_figures() -> None:
         (("--channels", "a"), "is no list of channels; write 0,1,2"),
         (("--channels", "1,1"), "names a channel twice"),
         (("--time", "soon"), "is no time; write 500us, 2ms or 1s"),
+        (("--time", "99999999s"), "are 999999990000 intervals of 0.1ms; 100000 can be measured"),
         (("--board", "guest", "--channels", "0"), "this board has no management device"),
     ],
 )

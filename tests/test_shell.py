@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -19,7 +20,7 @@ import hidma
 from hidma.shell import app
 from hidma.shell.app import Prompt, completions, interrupts, unfinished
 from hidma.shell.interp import Exit, Shell
-from hidma.shell.io import Buffer, Input, Io
+from hidma.shell.io import Buffer, Input, Io, given
 
 MGMT = "/sys/devices/platform/f9984000.hidma-mgmt"
 DRIVERS = "/sys/bus/platform/drivers"
@@ -30,7 +31,7 @@ class Result:
 
     def __init__(self, commands: str, machine: hidma.Machine, root: bool = True, stdin: bytes = b"") -> None:
         out, err = Buffer(), Buffer()
-        source = Input(lambda: stdin)
+        source = given(stdin)
         self.shell = Shell(machine, root, source)
         try:
             self.status = self.shell.execute(commands, Io(source, out, err))
@@ -106,6 +107,32 @@ def hidma_shell(*args: str, stdin: str = "") -> subprocess.CompletedProcess[str]
         ("seq 3; seq 2 3; seq 4 -2 0", "1\n2\n3\n2\n3\n4\n2\n0\n"),
         ("set -e; false || true; if false; then :; fi; false; echo never", ""),
         ("exit 3; echo never", ""),
+        (
+            "[[ -d / && ! -f / ]] && echo both; [[ abc == a* ]] && echo glob; [[ abc == 'a*' ]] || echo text",
+            "both\nglob\ntext\n",
+        ),
+        (
+            "x='a  b'; [[ $x == 'a  b' && $x =~ ^a ]] && echo whole; [[ 2 -lt 10 && b > a ]] && echo order",
+            "whole\norder\n",
+        ),
+        ("case abc in x|y) echo 1;; a?c) echo 2;; *) echo 3;; esac; case x in (y) ;; esac; echo $?", "2\n0\n"),
+        ("f() { echo $1 $#; return 3; echo never; }; f 1 2; echo $?", "1 2\n3\n"),
+        ("function g { local x=5; echo $x; }; x=1; g; echo $x; set -- a b; shift; echo $1", "5\n1\nb\n"),
+        ("for ((i=0; i<5; i+=2)); do [ $i = 2 ] && continue; echo $i; done; eval 'echo $((i*2))'", "0\n4\n12\n"),
+        (
+            "((x=4)); ((x++)); ((x+=2)); echo $x $((x==7)) $((x--)) $((++x)); let 'y = x * 2'; echo $y; ((0)); echo $?",
+            "7 1 7 7\n14\n1\n",
+        ),
+        ("y=abc; echo ${y:1:1} ${y:1} ${y/b/X} ${y^^} ${y^}; Z=AB; echo ${Z,,} ${Z,}", "b bc aXc ABC Abc\nab aB\n"),
+        ("set -o pipefail; false | true; echo $?; set +o pipefail; false | true; echo $?", "1\n0\n"),
+        (
+            "printf 'a\\0b' | tr '\\0' ' '; echo; echo hello | tr a-y b-z; echo aabb | tr -s ab; echo Hi | tr '[:lower:]' X",
+            "a b\nifmmp\nab\nHX\n",
+        ),
+        (
+            "echo a b c | xargs -n2 echo x; echo a b | xargs -I{} echo [{}]; printf 'a b\\0c' | xargs -0 echo",
+            "x a b\nx c\n[a b]\na b c\n",
+        ),
     ],
 )
 def test_language_is_as_in_bash(commands: str, out: str, shared: hidma.Machine) -> None:
@@ -139,7 +166,9 @@ def test_mistakes_get_bashs_words_and_status(commands: str, err: str, status: in
 
 
 def test_break_outside_a_loop_and_unset_variables_harm_nothing(shared: hidma.Machine) -> None:
-    result = Result("break\necho on; unset HOME USER PS1; cd; pwd; echo ~ $HOME; printf %99999999999999999999d 1", shared)
+    result = Result(
+        "break\necho on; unset HOME USER PS1; cd; pwd; echo ~ $HOME; printf %99999999999999999999d 1", shared
+    )
     assert result.out == "on\n/\n/\n"
     assert result.err.startswith("bash: break and continue: only meaningful in a loop\nprintf: ")
 
@@ -182,9 +211,16 @@ def test_weight_written_by_echo_is_read_by_cat(own: hidma.Machine) -> None:
         ("head nothing", "head: cannot open 'nothing' for reading: No such file or directory\n"),
         ("find nothing", "find: ‘nothing’: No such file or directory\n"),
         ("rm weight", "rm: cannot remove 'weight': Operation not permitted\n"),
-        ("mkdir x", "mkdir: cannot create directory 'x': Operation not permitted\n"),
+        ("mkdir x", "mkdir: cannot create directory ‘x’: Operation not permitted\n"),
+        ("rmdir ../chan0", "rmdir: failed to remove '../chan0': Operation not permitted\n"),
+        ("rm ../chan0", "rm: cannot remove '../chan0': Is a directory\n"),
+        ("mv weight x", "mv: cannot move 'weight' to 'x': Operation not permitted\n"),
+        ("ln -s weight x", "ln: failed to create symbolic link 'x': Operation not permitted\n"),
+        ("chmod 600 weight", "chmod: changing permissions of 'weight': Operation not permitted\n"),
+        ("chown 1 weight", "chown: changing ownership of 'weight': Operation not permitted\n"),
+        ("cp /proc/version weight", "cp: error writing 'weight': Invalid argument\n"),
         ("touch x", "touch: cannot touch 'x': Permission denied\n"),
-        ("readlink -z", "readlink: invalid option -- 'z'\n"),
+        ("readlink -z", "readlink: invalid option -- 'z'\nTry 'readlink --help' for more information.\n"),
     ],
 )
 def test_failures_get_the_words_of_the_program_and_change_nothing(
@@ -199,7 +235,7 @@ def test_ls_of_what_is_not_there_has_status_2(shared: hidma.Machine) -> None:
     result = Result("ls /nothing /sys/module/hidma", shared)
     assert result.err == "ls: cannot access '/nothing': No such file or directory\n"
     assert result.status == 2
-    assert result.out.startswith("/sys/module/hidma:\ndrivers\n")
+    assert result.out.startswith("/sys/module/hidma:\ncoresize\ndrivers\n")
 
 
 def test_errors_go_where_they_are_sent(shared: hidma.Machine) -> None:
@@ -207,7 +243,7 @@ def test_errors_go_where_they_are_sent(shared: hidma.Machine) -> None:
     assert (result.out, result.err) == ("1\n", "")
 
 
-def test_echo_writes_once_and_printf_writes_what_it_is_told(own: hidma.Machine) -> None:
+def test_bash_writes_line_by_line_and_others_what_they_have(own: hidma.Machine) -> None:
     seen = []
     shell = Result("true", own).shell
     sink = Buffer()
@@ -216,9 +252,10 @@ def test_echo_writes_once_and_printf_writes_what_it_is_told(own: hidma.Machine) 
     node.store = lambda data: seen.append(data) or len(data)
     shell.vfs.root.entries = lambda: {**entries(), "dev": node}
     shell.execute(
-        "echo -e 'a\\nb' > /dev; printf '15' > /dev; printf '1\\0002' > /dev; echo -n > /dev", Io(Input(), sink, sink)
+        "echo -e 'a\\nb' > /dev; printf '15' > /dev; printf '1\\0002' > /dev; echo -n > /dev; printf 'a\\nb\\n' | cat > /dev",
+        Io(Input(), sink, sink),
     )
-    assert seen == [b"a\nb\n", b"15", b"1\x002"]
+    assert seen == [b"a\n", b"b\n", b"15", b"1\x002", b"a\nb\n"]
 
 
 def test_ls_long_shows_type_mode_owner_size_and_target(shared: hidma.Machine) -> None:
@@ -236,6 +273,11 @@ def test_ls_sorts_hides_dots_and_goes_down(shared: hidma.Machine) -> None:
     result = Result("ls -R /sys/class", shared)
     assert result.out.startswith("/sys/class:\ndma\n\n/sys/class/dma:\ndma0chan0\n")
     assert Result("ls /sys/class/dma/", shared).out == "".join(f"dma{n}chan0\n" for n in range(6))
+
+
+def test_null_is_a_device(shared: hidma.Machine) -> None:
+    result = Result("ls -l /dev/null | cut -c1-27; stat -c %F /dev/null; [ -c /dev/null ] && find /dev -type c", shared)
+    assert result.out.splitlines() == ["crw-rw-rw- 1 root root 1, 3", "character special file", "/dev/null"]
 
 
 def test_patterns_match_what_is_there(shared: hidma.Machine) -> None:
@@ -281,6 +323,61 @@ def test_filters_work_on_what_comes_through_a_pipe(shared: hidma.Machine) -> Non
     assert Result(f"{text} | grep -n b | cut -d: -f1", shared).out == "1\n3\n"
     assert Result(f"{text} | wc", shared).out == "      5       5      11\n"
     assert Result(f"{text} | cat -n | head -1", shared).out == "     1\tb\n"
+
+
+def test_slash_behind_a_link_means_the_directory(shared: hidma.Machine) -> None:
+    result = Result(
+        "cd /sys/class/dma; ls dma0chan0/; ls -ld dma0chan0/; stat -c %F dma0chan0/ dma0chan0; cd dma0chan0/", shared
+    )
+    assert result.err == ""
+    lines = result.out.splitlines()
+    assert lines[:3] == ["bytes_transferred", "device", "in_use"]
+    assert lines[-3].startswith("drwxr-xr-x ")
+    assert lines[-2:] == ["directory", "symbolic link"]
+
+
+def test_bytes_are_shown_as_hexdump_and_xxd_show_them(shared: hidma.Machine) -> None:
+    text = "printf 'qcom,hidma-1.0\\0\\001\\377'"
+    assert Result(f"{text} | hexdump -C", shared).out == (
+        "00000000  71 63 6f 6d 2c 68 69 64  6d 61 2d 31 2e 30 00 01  |qcom,hidma-1.0..|\n"
+        "00000010  ff                                                |.|\n00000011\n"
+    )
+    assert Result(f"{text} | xxd", shared).out == (
+        "00000000: 7163 6f6d 2c68 6964 6d61 2d31 2e30 0001  qcom,hidma-1.0..\n"
+        "00000010: ff                                       .\n"
+    )
+
+
+def test_a_module_whose_channel_is_in_use_stays(own: hidma.Machine) -> None:
+    result = Result(
+        "modprobe dmatest iterations=0; cd /sys/module/dmatest/parameters; echo dma1chan0 > channel; echo 1 > run; "
+        "lsmod | grep hidma; cat /sys/module/hidma/refcnt; grep ^hidma /proc/modules; rmmod hidma; modprobe -r hidma; "
+        "echo 0 > run; cat /sys/module/hidma/refcnt; rmmod hidma && echo gone",
+        own,
+    )
+    assert result.err == "rmmod: ERROR: Module hidma is in use\nmodprobe: FATAL: Module hidma is in use.\n"
+    assert result.out.splitlines() == [
+        "hidma                  16384  1",
+        "hidma_mgmt             16384  0",
+        "1",
+        "hidma 16384 1 - Live 0x0000000000000000",
+        "hidma_mgmt 16384 0 [permanent], Live 0x0000000000000000",
+        "0",
+        "gone",
+    ]
+
+
+def test_proc_files_are_laid_out_as_the_kernel_does_it(shared: hidma.Machine) -> None:
+    lines = Result("dmatest iterations=1 channel=dma0chan0 > /dev/null; cat /proc/interrupts", shared).out.splitlines()
+    assert lines[0] == " " * 11 + "".join(f"CPU{n}       " for n in range(8))
+    line = re.fullmatch(r"421:((?: +\d+){8})       GIC 421 Level     qcom-hidma", lines[1])
+    assert line is not None, lines[1]
+    assert len(line[1]) == 8 * 11 and sum(map(int, line[1].split())) > 0
+    lines = Result("cat /proc/iomem", shared).out.splitlines()
+    assert lines[:2] == ["5c050000-5c050fff : hidma.0", "  5c050000-5c050fff : hidma.0"]
+    assert "80000000-8fffffff : System RAM" in lines
+    assert "f9984000-f9998fff : /hidma-mgmt@f9984000" in lines
+    assert len(lines) == 2 * 2 * 6 + 2
 
 
 def test_links_are_followed_and_resolved(shared: hidma.Machine) -> None:
@@ -447,6 +544,7 @@ def test_program_runs_minus_c_and_ends_with_the_status_of_the_last_command() -> 
     assert (done.stdout, done.stderr, done.returncode) == ("15\n", "", 0)
     assert hidma_shell("-c", "true; ls /nothing").returncode == 2
     assert hidma_shell("-c", "exit 7; true").returncode == 7
+    assert hidma_shell("-c", 'echo "$0 $# $1"', "name", "one two").stdout == "name 1 one two\n"
 
 
 def test_program_reads_a_script_from_standard_input() -> None:
@@ -493,6 +591,10 @@ def test_completion_offers_commands_modules_parameters_and_paths(shared: hidma.M
     assert completions(shell, "modprobe hidma", 9, "hidma") == ["hidma ", "hidma_mgmt "]
     assert completions(shell, "modprobe hidma nr", 15, "nr") == ["nr_desc_prm="]
     assert completions(shell, "dmatest iter", 8, "iter") == ["iterations="]
+    assert completions(shell, "dmatest channel=dma4", 16, "dma4") == ["dma4chan0 "]
+    assert completions(shell, "cd /sys/module/hidma/", 3, "/sys/module/hidma/") == [
+        f"/sys/module/hidma/{name}/" for name in ("drivers", "holders", "parameters")
+    ]
     assert "while " in completions(shell, "true; wh", 6, "wh")
     shell.cwd = "/sys/class"
     assert completions(shell, "cd d", 3, "d") == ["dma/"]
@@ -612,6 +714,26 @@ def test_terminal_takes_ctrl_c_whatever_the_shell_was_started_with(tmp_path: Pat
     terminal.type("echo $?\n")
     terminal.until("130\r\n")
     terminal.type("exit 0\n")
+
+
+def test_terminal_gives_commands_what_is_typed_line_by_line(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    terminal.until("/ # ")
+    terminal.type("read x y; echo [$y]\n")
+    terminal.until("\n")
+    terminal.type("one two three\n")
+    terminal.until("[two three]\r\n")
+    terminal.until("/ # ")
+    for text in ("some", "more"):  # more than once: an end of file is of one command only
+        terminal.type("cat -E\n")
+        terminal.until("\n")
+        terminal.type(f"{text}\n")
+        terminal.until(f"{text}$\r\n")  # not what the terminal itself echoes, or does not
+        terminal.type("\x04")
+        terminal.until("/ # ")
+    terminal.type("ls /sys/module/hidma\t\t")
+    terminal.until("hidma/  hidma_mgmt/\r\n")
+    terminal.type("\nexit\n")
     assert terminal.end() == 0
 
 
@@ -646,7 +768,7 @@ def test_channel_goes_to_vfio_by_hand(own: hidma.Machine) -> None:
         own,
     )
     assert result.out == "../../../../bus/platform/drivers/vfio-platform\nhidma.1\n"
-    assert result.err == "rmmod: ERROR: could not remove module vfio_platform_base: Resource temporarily unavailable\n"
+    assert result.err == "rmmod: ERROR: Module vfio_platform_base is in use\n"
 
 
 def test_completion_knows_reset_plugins(own: hidma.Machine) -> None:

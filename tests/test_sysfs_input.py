@@ -8,9 +8,11 @@ from __future__ import annotations
 import pytest
 
 import hidma
+from hidma.linux import sched
 from hidma.linux.base import mount_root
-from hidma.linux.errno import EACCES, EINVAL, EIO, ENODEV, ERANGE
+from hidma.linux.errno import EACCES, EINVAL, EIO, ENODEV, ENOENT, ERANGE
 from hidma.linux.fs import O_RDWR, O_WRONLY, Dir, File, OpenFile, Vfs
+from hidma.linux.kthread import kthread_run
 
 MGMT = "/sys/devices/platform/f9984000.hidma-mgmt"
 MGMT_BASE = 0xF9984000
@@ -177,6 +179,16 @@ def test_root_cannot_open_a_sysfs_file_for_what_its_mode_has_no_bit_for() -> Non
         assert vfs.write("/sys/kernel/debug/hidma.0/stats", b"x") == -EINVAL
 
 
+def test_reader_gets_a_page_less_one_byte_at_most() -> None:
+    with hidma.boot() as machine, machine.running() as kernel:
+        vfs = mount_root(kernel)
+        assert vfs.write(f"{MGMT}/driver_override", b"x" * 4094) == 4094
+        assert vfs.read(f"{MGMT}/driver_override") == b"x" * 4094 + b"\n"
+        assert vfs.write(f"{MGMT}/driver_override", b"y" * 4095) == 4095
+        assert vfs.read(f"{MGMT}/driver_override") == b"y" * 4095
+        assert "fill_read_buffer: driver_override_show returned bad count" in machine.dmesg()
+
+
 def opened(vfs: Vfs, *paths: str) -> list[OpenFile]:
     files = [vfs.open(path) for path in paths]
     assert all(isinstance(file, OpenFile) for file in files), files
@@ -283,3 +295,65 @@ def test_no_input_crashes_any_file_of_the_tree() -> None:
             text = vfs.read(path)
             assert isinstance(text, bytes) or text in (-EACCES, -EIO, -ENODEV), f"{path} {text}"
         assert kernel.dead is None
+
+
+def test_two_shells_write_and_unbind_at_the_same_time_and_lose_nothing() -> None:
+    with hidma.boot(seed=5) as machine, machine.running() as kernel:
+        vfs = mount_root(kernel)
+        block = machine.bus.find(MGMT_BASE)
+        running = {"writer", "reader", "binder"}
+        refused: list[tuple[str, int]] = []
+        seen: list[bytes | int] = []
+        cpus: set[int] = set()
+
+        def write(path: str, data: bytes) -> None:
+            rc = vfs.write(path, data)
+            if rc != len(data):
+                refused.append((path, rc))
+
+        def writer(_: object) -> int:
+            for n in range(300):
+                cpus.add(sched.running_cpu().number)
+                write(f"{MGMT}/chanops/chan{n % 6}/weight", b"%d\n" % (n % 15 + 1))
+                assert block.peek(0x300 + 4 * (n % 6)) >> 8 & 0x7F == n % 15 + 1
+                write(f"{MGMT}/hidma.2/power/control", b"on" if n % 2 else b"auto")
+                sched.schedule_timeout(1000)
+            running.discard("writer")
+            return 0
+
+        def reader(_: object) -> int:
+            while "binder" in running:
+                cpus.add(sched.running_cpu().number)
+                seen.append(vfs.read("/sys/kernel/debug/hidma.2/chan0/stats"))
+                seen.append(vfs.read("/sys/class/dma/dma2chan0/in_use"))
+                sched.schedule_timeout(100_000)
+            running.discard("reader")
+            return 0
+
+        def binder(_: object) -> int:
+            for n in range(60):
+                cpus.add(sched.running_cpu().number)
+                write(f"{DRIVERS}/hidma/{'bind' if n % 2 else 'unbind'}", b"hidma.2\n")
+                sched.schedule_timeout(3000)
+            running.discard("binder")
+            return 0
+
+        for function in (writer, reader, binder):
+            kthread_run(function, None, function.__name__)
+        for _ in range(1000):
+            if not running:
+                break
+            sched.schedule_timeout(1_000_000)
+        assert not running
+        assert len(cpus) == 3
+        assert refused == []
+        assert kernel.dead is None
+        text = [one for one in seen if isinstance(one, bytes)]
+        assert {one for one in seen if isinstance(one, int)} <= {-ENODEV, -ENOENT}
+        assert b"0\n" in text and any(one.startswith(b"paused=0\n") for one in text)
+        assert vfs.readlink(f"{MGMT}/hidma.2/driver") == "../../../../bus/platform/drivers/hidma"
+        channel = machine.dma.request_channel("dma2chan0")
+        source, dest = machine.alloc(4096), machine.alloc(4096)
+        source[:] = bytes(range(256)) * 16
+        channel.memcpy(dest, source, 4096).wait()
+        assert dest[:] == source[:]

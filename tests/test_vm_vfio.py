@@ -162,7 +162,7 @@ def test_iommu_module_is_needed_and_held() -> None:
             refused(errno.ENODEV, container.set_iommu)
             machine.modprobe("vfio_iommu_type1")
             container.set_iommu()
-            refused(errno.EAGAIN, lambda: machine.rmmod("vfio_iommu_type1"))
+            refused(errno.EBUSY, lambda: machine.rmmod("vfio_iommu_type1"))
         machine.rmmod("vfio_iommu_type1")
 
 

@@ -92,12 +92,17 @@ class RunPython(SphinxDirective):
 class RunHidma(SphinxDirective):
     """Run ``hidma ARGUMENTS`` and show it as ``$ tools/hidma ARGUMENTS``.
 
-    ``:status:`` the exit status that it must have, 0 unless said; ``:head:`` show so many lines.
+    ``:status:`` the exit status that it must have, 0 unless said; ``:head:`` show so many lines; ``:drawing:`` show the
+    SVG that it has written under this name as well.
     """
 
     required_arguments = 1
     final_argument_whitespace = True
-    option_spec = {"status": directives.nonnegative_int, "head": directives.positive_int}
+    option_spec = {
+        "status": directives.nonnegative_int,
+        "head": directives.positive_int,
+        "drawing": directives.unchanged_required,
+    }
 
     def run(self) -> list[nodes.Node]:
         command = self.arguments[0]
@@ -124,7 +129,13 @@ class RunHidma(SphinxDirective):
         head = self.options.get("head")
         if head is not None and len(lines) > head:
             lines = [*lines[:head], "..."]
-        return [block("\n".join([prompt, *lines]), "none", "output")]
+        shown: list[nodes.Node] = [block("\n".join([prompt, *lines]), "none", "output")]
+        if "drawing" in self.options:
+            path = Path(page_of(self.env).directory.name, self.options["drawing"])
+            if not path.is_file():
+                raise self.error(f"hidma {command} has not written {self.options['drawing']}")
+            shown.append(nodes.raw("", f'<div class="plot">{path.read_text(encoding="utf-8")}</div>', format="html"))
+        return shown
 
 
 class File(SphinxDirective):

@@ -32,9 +32,12 @@ def as_dict(doc: AbiDoc) -> dict[str, Any]:
     }
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def abi() -> None:
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.pass_context
+def abi(ctx: click.Context) -> None:
     """Documentation of the files of the tree, checked against it."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 @abi.command("list")
@@ -68,9 +71,9 @@ def show(path: str, as_json: bool) -> None:
         return
     for number, doc in enumerate(docs):
         click.echo(("\n" if number else "") + render(doc), nl=False)
-        for where, text in tree.examples(doc):
-            click.echo(f"Example:\t{where}")
-            click.echo("".join(f"\t\t{line}\n" for line in text.splitlines()[:12]), nl=False)
+        for command, lines in tree.examples(doc):
+            click.echo(f"Example:\t# {command}")
+            click.echo("".join(f"\t\t{line}\n" for line in lines), nl=False)
 
 
 @abi.command()

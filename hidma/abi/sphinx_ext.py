@@ -3,7 +3,8 @@
 
 ``.. abi:: hidma-mgmt`` renders every entry of a driver (``core``, ``hidma``, ``hidma-mgmt``) or with a path; ``.. abi-index::
 path`` (or ``driver``) lists all of them; ``:abi:`/sys/devices/platform/*/power/control``` links to the entry that means
-the path, wildcards on either side. Examples are what reading the file gives on a machine booted while the pages are built.
+the path, wildcards on either side. The setting ``abi_row_role`` names the role that links to a row of V14's oddities.
+Examples are what reading the file gives on a machine booted while the pages are built.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def fields(doc: AbiDoc) -> list[tuple[str, str]]:
     for name, value in (
         (NAMES["date"], doc.date),
         (NAMES["kernelversion"], doc.kernel_version),
-        (NAMES["contact"], doc.contact),
+        (NAMES["contact"], doc.contact.strip('"')),
         (NAMES["users"], doc.users),
     ):
         if value:
@@ -56,9 +57,26 @@ def escape(text: str) -> str:
     return re.sub(r"([*_`|\\])", r"\\\1", text)
 
 
-def lines_of(doc: AbiDoc) -> list[str]:
-    """An entry as reStructuredText."""
+def prose(text: str, role: str) -> str:
+    """A paragraph, in which a row of V14's oddities is a link when there is a role for it."""
+    out = escape(" ".join(text.split()))
+    if not role:
+        return out
+    # the role says "row" itself
+    return re.sub(r"\brows? ([0-9]+(?:, [0-9]+)*)", lambda rows: re.sub("[0-9]+", rf":{role}:`\g<0>`", rows[1]), out)
+
+
+def lines_of(doc: AbiDoc, role: str = "") -> list[str]:
+    """An entry as reStructuredText.
+
+    :param role: the role that links to a row of V14's oddities; empty when there is none
+    """
     out = [f".. _{label(doc)}:", "", f".. rubric:: {escape(doc.what[0])}", ""]
+    for paragraph in doc.description.split("\n\n"):
+        out += [prose(paragraph, role), ""]
+    note = warning(doc)
+    if note:
+        out += [".. warning::", "", f"   {prose(note, role)}", ""]
     for name, text in fields(doc):
         first, *rest = text.split("\n")
         if text.startswith("| "):
@@ -66,14 +84,9 @@ def lines_of(doc: AbiDoc) -> list[str]:
         else:
             out.append(f":{name}: {text if name in ('Mode', 'Driver') else escape(text)}")
     out.append("")
-    for paragraph in doc.description.split("\n\n"):
-        out += [escape(" ".join(paragraph.split())), ""]
-    note = warning(doc)
-    if note:
-        out += [".. warning::", "", f"   {escape(note)}", ""]
-    for path, text in tree.examples(doc):
-        out += ["Example, right after boot::", "", f"    # cat {path}"]
-        out += [f"    {line}".rstrip() for line in text.rstrip("\0\n").splitlines()[:12]] + [""]
+    for command, lines in tree.examples(doc):
+        out += ["Right after boot::", "", f"    # {command}"]
+        out += [f"    {line}".rstrip() for line in lines] + [""]
     return out
 
 
@@ -90,11 +103,11 @@ class AbiDirective(SphinxDirective):
             raise self.error(f"no driver and no file of the tree is called {wanted!r}")
         text = StringList()
         for doc in docs:
-            for line in lines_of(doc):
+            for line in lines_of(doc, self.config.abi_row_role):
                 text.append(line, f"<entry {doc.what[0]}>")
-        holder = nodes.container()
+        holder = nodes.container(classes=["abi"])
         self.state.nested_parse(text, self.content_offset, holder)
-        return list(holder.children)
+        return [holder]
 
 
 class AbiIndex(SphinxDirective):
@@ -156,4 +169,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("abi", AbiDirective)
     app.add_directive("abi-index", AbiIndex)
     app.add_role("abi", AbiRole())
+    app.add_config_value("abi_row_role", "", "env", str)
     return {"version": hidma.__version__, "parallel_read_safe": True, "parallel_write_safe": True}

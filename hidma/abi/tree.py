@@ -10,13 +10,14 @@ from functools import cache
 from pathlib import Path
 
 import hidma
+from hidma import firmware
 from hidma.abi.entries import matches, read_file, render, whats
 from hidma.linux.abi_doc import AbiDoc
 from hidma.linux.base import mount_root
 from hidma.linux.fs import Dir, File, Vfs
 
-#: The boards whose trees are looked at together.
-BOARDS = ("host", "guest", "acpi", "acpi-guest")
+#: The boards whose trees are looked at together: all that are bundled, with device tree or with ACPI.
+BOARDS = firmware.BOARDS
 #: The files in the kernel's format: name, and the drivers whose entries are in it.
 OUTPUT = (
     ("sysfs-platform-hidma-mgmt", "hidma-mgmt", "/sys/"),
@@ -26,7 +27,10 @@ OUTPUT = (
     ("sysfs-core-hidma", "core", "/sys/"),
     ("procfs-hidma", "core", "/proc/"),
 )
-HEADER = ""
+#: Lines of a text, rows of bytes, that an example shows at most.
+LINES, ROWS = 12, 4
+#: What /proc/version says in a mounted tree.
+OURS = "(hidma)"
 
 
 @dataclass(frozen=True)
@@ -92,18 +96,23 @@ def undefined(root: Path | None = None) -> list[str]:
     """Files without an entry and entries without a file, one sentence each.
 
     :param root: a mounted tree, or a /sys: looked at in place of the boards' own trees. Of a /sys that is not ours only
-        what belongs to HIDMA devices and drivers is looked at.
+        what belongs to HIDMA devices and drivers is looked at, and only the drivers' own entries have to have a file.
     """
     docs = declared()
     if root is None:
         there = [(f.path, f.mode, f.board) for f in files()]
     else:
         there = [(path, mode, str(root)) for path, mode in real_files(root)]
+        if not there:
+            return [f"{root} has no HIDMA device and no HIDMA driver"]
+        # a guest has no management device: of a driver that is not there nothing is missing
+        present = {doc.driver for doc in docs for path, _, _ in there if any(matches(what, path) for what in doc.what)}
+        docs = tuple(doc for doc in docs if doc.driver in (present if is_ours(root) else present - {"core"}))
     acpi = any(needs_acpi(path) for path, _, _ in there)
     tree = any(needs_tree(path) for path, _, _ in there)
     out = []
     for path, mode, where in there:
-        own = [doc for doc in docs if any(matches(what, path) for what in doc.what)]
+        own = [doc for doc in declared() if any(matches(what, path) for what in doc.what)]
         if not own:
             out.append(f"{path} ({where}) has no entry")
         elif all(doc.mode != mode for doc in own):
@@ -124,12 +133,22 @@ def undefined(root: Path | None = None) -> list[str]:
     return out
 
 
+def top_of(root: Path) -> Path:
+    """The directory that stands for /sys."""
+    return root / "sys" if (root / "sys").is_dir() else root.absolute()
+
+
+def is_ours(root: Path) -> bool:
+    """Whether a directory that stands for / or /sys is one that ``hidma mount`` made."""
+    version = top_of(root).parent / "proc" / "version"
+    return version.is_file() and OURS in version.read_text(encoding="utf-8", errors="replace")
+
+
 def real_files(root: Path) -> Iterator[tuple[str, int]]:
     """Path in the tree, and mode, of the files below a directory that stands for / or /sys."""
-    top = root / "sys" if (root / "sys").is_dir() else root
-    version = root / "proc" / "version"
-    ours = version.is_file() and "hidma" in version.read_text()
-    for base, prefix in ((top, "/sys"), *(((root / "proc", "/proc"),) if ours else ())):
+    top = top_of(root)
+    ours = is_ours(root)
+    for base, prefix in ((top, "/sys"), *(((top.parent / "proc", "/proc"),) if ours else ())):
         for here, dirs, names in os.walk(base):
             dirs.sort()
             for name in sorted(names):
@@ -178,12 +197,25 @@ def stale(out: Path) -> list[str]:
     return lines
 
 
-def examples(doc: AbiDoc) -> list[tuple[str, str]]:
-    """(path, text) of the first file with this entry, as read right after boot."""
-    for file in files():
-        if file.doc is doc and file.text:
-            return [(file.path, file.text)]
-    return []
+def examples(doc: AbiDoc) -> list[tuple[str, list[str]]]:
+    """(command, lines) that show the first file with this entry, of a HIDMA device if there is one, right after boot: its
+    text, or the first bytes of what is none."""
+    found = [(file.path, file.text) for file in files() if file.doc is doc and file.text]
+    chosen = [one for one in found if "hidma" in one[0]][:1] or found[:1]
+    return [shown(path, text) for path, text in chosen]
+
+
+def shown(path: str, text: str) -> tuple[str, list[str]]:
+    """How a person looks at a file, and what is seen then."""
+    if all(char.isprintable() or char in "\n\t" for char in text) and text.isascii():
+        return f"cat {path}", text.splitlines()[:LINES]
+    lines = []
+    for at in range(0, min(len(text), 16 * ROWS), 16):
+        part = text[at : at + 16].encode("latin-1")
+        halves = "  ".join(part[i : i + 8].hex(" ") for i in (0, 8) if part[i:])
+        seen = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in part)
+        lines.append(f"{at:08x}  {halves:<48}  |{seen}|")
+    return f"hexdump -C {path} | head -n {ROWS}", lines
 
 
 def find(path_or_word: str) -> list[AbiDoc]:

@@ -21,16 +21,17 @@ from hidma.linux.dmaengine import DmaChan
 from hidma.linux.errno import EINVAL, EIO, ENODEV
 from hidma.linux.fs import Dir, File, Inode, Link, Vfs, text_file
 from hidma.linux.iommu import IommuGroup, group_of, groups
+from hidma.linux.ioport import IORESOURCE_MEM
 from hidma.linux.kobject import Kobject
 from hidma.linux.kstrtox import kstrtoul
 from hidma.linux.list import list_for_each_entry
-from hidma.linux.module import Module, ModuleParam, modules, references, users
+from hidma.linux.module import MODULE_SIZE, Module, ModuleParam, module_refcount, modules, users
 from hidma.linux.of import DeviceNode, of_compatible
 from hidma.linux.platform_device import platform_bus, to_platform_device
 from hidma.linux.pm_runtime import pm_runtime_allow, pm_runtime_forbid, power_times, runtime_status
 from hidma.linux.printk import dev_err
 from hidma.linux.seq_file import seq_read
-from hidma.linux.sysfs import BoundAttribute
+from hidma.linux.sysfs import BoundAttribute, one_page
 
 if TYPE_CHECKING:
     from hidma.linux.device import BusType, Device, DeviceDriver
@@ -215,7 +216,13 @@ AUTOPROBE = doc(
 BUS_UEVENT = doc(BUSES, "uevent", 0o200, "Sends an event of the bus.", "as for a device")
 MODULE_DOCS = {
     "initstate": doc(("/sys/module/*",), "initstate", 0o444, "live, once the module is loaded."),
-    "refcnt": doc(("/sys/module/*",), "refcnt", 0o444, "How many hold the module."),
+    "refcnt": doc(
+        ("/sys/module/*",),
+        "refcnt",
+        0o444,
+        "How many hold the module: a client of a DMA channel holds that of its driver, which cannot be unloaded meanwhile.",
+    ),
+    "coresize": doc(("/sys/module/*",), "coresize", 0o444, "Bytes of the module: four pages, whatever it is."),
     "taint": doc(
         ("/sys/module/*",), "taint", 0o444, "Letters for what the module taints the kernel with: none for these."
     ),
@@ -243,7 +250,8 @@ PROC_DOCS = {
         ("/proc",),
         "modules",
         0o444,
-        "The loaded modules, the last one first. Sizes and addresses are 0: nothing is loaded to an address here.",
+        "The loaded modules, the last one first: name, size, how many use it, who, state and address. Nothing is loaded "
+        "to an address here: sizes are four pages each, addresses 0.",
     ),
     "uptime": doc(
         ("/proc",), "uptime", 0o444, "Seconds of virtual time since boot, and the same for all CPUs together."
@@ -407,7 +415,7 @@ def attribute(
     def text() -> bytes | int:
         assert show is not None
         value = show()
-        return value if isinstance(value, int) else value.encode("latin-1")
+        return value if isinstance(value, int) else one_page(value.encode("latin-1"), f"{entry.what[0].rpartition('/')[2]}_show")
 
     file = File(entry.mode, text if show is not None else None, store, doc=entry)
     file.alive = lambda: kobj.alive
@@ -674,7 +682,7 @@ def param_file(kobj: Kobject, state: Any, param: ModuleParam) -> File:
 
 def use_count(kernel: Any, module: Module) -> int:
     """How many hold ``module``: other modules that need it, and whoever took a reference."""
-    return references(kernel).get(module.name, 1) - 1 + len(users(kernel, module.name))
+    return module_refcount(kernel, module.name) + len(users(kernel, module.name))
 
 
 def module_dir(kernel: Any, module: Module) -> Dir:
@@ -690,6 +698,7 @@ def module_dir(kernel: Any, module: Module) -> Dir:
     def entries() -> dict[str, Inode]:
         drivers = [d for d in bus.drivers if d.owner == module.name]
         found: dict[str, Inode] = {
+            "coresize": attribute(kobj, MODULE_DOCS["coresize"], lambda: f"{MODULE_SIZE}\n"),
             "holders": Dir(lambda: {user: Link(f"../../{user}") for user in sorted(users(kernel, module.name))}),
             "initstate": attribute(kobj, MODULE_DOCS["initstate"], lambda: "live\n"),
             "refcnt": attribute(kobj, MODULE_DOCS["refcnt"], lambda: f"{use_count(kernel, module)}\n"),
@@ -786,29 +795,42 @@ def tables_dir(tables: list[tuple[str, bytes]]) -> Dir:
 
 def interrupts_text(kernel: Any) -> str:
     """``/proc/interrupts``."""
-    out = ["           " + "".join(f"{f'CPU{c.number}':<11}" for c in kernel.cpus).rstrip() + "\n"]
+    out = [" " * 11 + "".join(f"CPU{c.number:<8}" for c in kernel.cpus) + "\n"]
     for irq, desc in sorted(kernel.gic.descs.items()):
         if desc.actions:
             counts = "".join(f"{desc.counts.get(c.number, 0):>10} " for c in kernel.cpus)
             names = ", ".join(a.name for a in desc.actions)
-            out.append(f"{irq:>3}: {counts}    GIC {irq:>3} Level     {names}\n")
+            out.append(f"{irq:>3}: {counts} {'GIC':>8} {irq:>3} {'Level':<8}  {names}\n")
     return "".join(out)
 
 
 def iomem_text(kernel: Any) -> str:
-    """``/proc/iomem``."""
+    """``/proc/iomem``: what a driver has claimed stands below the resource of its device. platform_device_add() enters
+    those; for a device that comes from a node of the tree nobody does."""
     memory = kernel.bus.memory
-    rows = [(memory.base, memory.base + memory.size - 1, "System RAM"), *kernel.mem_regions]
-    return "".join(f"{start:08x}-{end:08x} : {name}\n" for start, end, name in sorted(rows))
+    tops = [(memory.base, memory.base + memory.size - 1, "System RAM")]
+    for dev in platform_bus(kernel).devices:
+        if not isinstance(dev.of_node, DeviceNode):
+            resources = to_platform_device(dev).resource
+            tops += [(r.start, r.end, r.name or dev.name) for r in resources if r.flags & IORESOURCE_MEM]
+    rows = [(start, -end, 0, name) for start, end, name in tops]
+    for start, end, name in kernel.mem_regions:
+        inside = any(first <= start and end <= last for first, last, _ in tops)
+        rows.append((start, -end, int(inside), name))
+    return "".join(f"{'  ' * depth}{start:08x}-{-end:08x} : {name}\n" for start, end, depth, name in sorted(rows))
 
 
 def modules_text(kernel: Any) -> str:
-    """``/proc/modules``: size and address are not ours to know: 0."""
-    lines = []
-    for m in reversed(modules(kernel)):
-        needed_by = users(kernel, m.name)
-        lines.append(f"{m.name} 0 {use_count(kernel, m)} {','.join(needed_by) + ',' if needed_by else '-'} Live 0x{0:016x}\n")
-    return "".join(lines)
+    """``/proc/modules``: the address is not ours to know: 0. Who has no exit function is permanent."""
+    loaded = modules(kernel)
+
+    def line(module: Module) -> str:
+        holders = users(kernel, module.name)
+        used = use_count(kernel, module)
+        names = "".join(f"{name}," for name in holders) + ("[permanent]," if module.exit is None else "")
+        return f"{module.name} {MODULE_SIZE} {used} {names or '-'} Live 0x{0:016x}\n"
+
+    return "".join(line(m) for m in reversed(loaded))
 
 
 def uptime_text(kernel: Any) -> str:

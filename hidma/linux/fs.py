@@ -130,7 +130,7 @@ class Vfs:
         """(0, path without links, inode), or (negative errno, '', None).
 
         :param path: absolute
-        :param follow: whether a link at the end is followed
+        :param follow: whether a link at the end is followed; a slash behind it asks for it too
         :param root: whether root asks: others search only the directories whose mode lets them
         """
         if not path.startswith("/"):
@@ -157,7 +157,7 @@ class Vfs:
             found = node.entries().get(name)
             if found is None:
                 return -ENOENT, "", None
-            if isinstance(found, Link) and (todo or follow):
+            if isinstance(found, Link) and (todo or follow or path.endswith("/")):
                 links += 1
                 if links > LINKS_MAX:
                     return -ELOOP, "", None

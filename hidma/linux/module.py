@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 from hidma.linux import sched
 from hidma.linux.errno import EAGAIN, EBUSY, EEXIST, EINVAL, ENOENT, ENOSPC
 from hidma.linux.kstrtox import kstrtoint, kstrtouint, kstrtoul, strtobool
+from hidma.linux.list import list_for_each_entry
 
 if TYPE_CHECKING:
     from hidma.linux.kernel import Kernel
 
 PARAM_LENGTH = 1024
+MODULE_SIZE = 16384
+"""Bytes of a module: nothing is loaded to an address here, so each has four pages."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ def unload_module(kernel: Kernel, name: str) -> int:
         return -EAGAIN
     if module.exit is None:
         return -EBUSY
-    if module_refcount(module):
+    if module_refcount(kernel, name):
         return -EAGAIN
     going_modules(kernel).add(name)
     module.exit()
@@ -194,6 +197,15 @@ def module_put(module: Module | None) -> None:
         kernel.trace.emit(("module", "put", module.name, 1))
 
 
-def module_refcount(module: Module) -> int:
-    """How many hold ``module``, -1 when one let go too often (V14: row 50)."""
-    return references(sched.running_cpu().kernel).get(module.name, 1) - 1
+def module_refcount(kernel: Kernel, name: str) -> int:
+    """How many hold module ``name`` (``module_refcount()``), -1 when one let go too often (V14: row 50).
+
+    Clients of DMA channels are counted where they are: dma_chan_get() holds the module of the channel's driver for each.
+    """
+    clients = sum(
+        chan.client_count
+        for device in getattr(kernel.module("dmaengine"), "dma_device_list", ())
+        if device.dev.driver is not None and device.dev.driver.owner == name
+        for chan in list_for_each_entry(device.channels)
+    )
+    return references(kernel).get(name, 1) - 1 + clients

@@ -111,7 +111,7 @@ class BoundAttribute:
             return -5
         buf = bytearray(PAGE_SIZE)
         rc: int = self.attr.show(self.target, self.attr, buf)
-        return rc if rc < 0 else bytes(buf[:rc])
+        return rc if rc < 0 else one_page(bytes(buf[:rc]), self.attr.show.__name__)
 
     def store(self, data: bytes) -> int:
         """What writing ``data`` gives: the number of bytes taken, or a negative errno."""
@@ -121,6 +121,15 @@ class BoundAttribute:
             return -5
         rc: int = self.attr.store(self.target, self.attr, data, len(data))
         return rc
+
+
+def one_page(text: bytes, name: str) -> bytes:
+    """What of ``text`` a reader gets: a page less one byte at most, with a message when the function ``name`` printed more
+    (``sysfs_kf_seq_show()``)."""
+    if len(text) < PAGE_SIZE:
+        return text
+    sched.running_cpu().kernel.printk(3, f"fill_read_buffer: {name} returned bad count")
+    return text[: PAGE_SIZE - 1]
 
 
 def sysfs_create_file(kobj: Kobject, attr: KobjAttribute) -> int:

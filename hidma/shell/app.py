@@ -4,27 +4,31 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType, ModuleType
-from typing import BinaryIO
 
 import click
 
 import hidma
 from hidma.linux.fs import Dir
 from hidma.machine import KernelOops, Machine
-from hidma.shell.commands import COMMANDS, LOADABLE, reset_plugins
+from hidma.shell.commands import COMMANDS, LOADABLE
+from hidma.shell.files import columns
 from hidma.shell.interp import INTERRUPTED, Exit, Shell
 from hidma.shell.io import Input, Io, Stream
 from hidma.shell.parser import RESERVED, Incomplete, Parser, ShellSyntaxError
+from hidma.shell.system import reset_plugins
 
 FAILED = 1
 UNUSABLE = 2
 HISTORY_LINES = 1000
+HEAR = 0.1  # seconds until Ctrl-C is heard while a command reads
+PIECE = 65536
 DELIMITERS = " \t\n;&|<>()\"'=$"
 
 
@@ -51,7 +55,10 @@ def completions(shell: Shell, line: str, begin: int, text: str) -> list[str]:
     if text.startswith("$") or line[:begin].endswith("$"):
         return sorted(name for name in shell.variables if name.startswith(text.lstrip("$")))
     if first and "/" not in text:
-        return sorted(name + " " for name in {*COMMANDS, *RESERVED} if name.startswith(text))
+        return sorted(name + " " for name in {*COMMANDS, *RESERVED, *shell.functions} if name.startswith(text))
+    if line[:begin].endswith("channel="):
+        channels = shell.listdir("/sys/class/dma")
+        return sorted(f"{name} " for name in channels if name.startswith(text)) if isinstance(channels, list) else []
     words = before.replace("|", ";").split(";")[-1].split()
     if words and words[0] in ("modprobe", "rmmod", "modinfo") and len(words) == 1:
         plugins = [] if words[0] == "rmmod" else [plugin.name for plugin in reset_plugins()]
@@ -67,8 +74,16 @@ def completions(shell: Shell, line: str, begin: int, text: str) -> list[str]:
     for name in sorted(names) if isinstance(names, list) else ():
         if name.startswith(start):
             path = above + slash + name
-            found.append(path + ("/" if isinstance(shell.lookup(path)[2], Dir) else " "))
+            directory = isinstance(shell.lookup(path)[2], Dir)
+            if directory or words[:1] != ["cd"]:
+                found.append(path + ("/" if directory else " "))
     return found
+
+
+def last_part(path: str) -> str:
+    """What a list of completions shows of a path."""
+    name = path.rstrip("/ ").rpartition("/")[2]
+    return name + "/" if path.endswith("/") else name
 
 
 class Prompt:
@@ -92,6 +107,8 @@ class Prompt:
         self.readline.set_completer(self.complete)
         editline = "libedit" in (self.readline.__doc__ or "")
         self.readline.parse_and_bind("bind ^I rl_complete" if editline else "tab: complete")
+        with suppress(AttributeError):
+            self.readline.set_completion_display_matches_hook(self.show_matches)
         with suppress(OSError):
             self.readline.read_history_file(history_file())
         self.readline.set_history_length(HISTORY_LINES)
@@ -110,6 +127,14 @@ class Prompt:
             found = completions(self.shell, self.readline.get_line_buffer(), self.readline.get_begidx(), text)
             return found[state] if state < len(found) else None
         return None
+
+    def show_matches(self, typed: str, found: list[str], longest: int) -> None:
+        """What a second Tab shows: names without the directories that all of them are in."""
+        assert self.readline is not None
+        lines = columns([last_part(path) for path in found], self.shell.width())
+        self.io.out.write("".join(f"\n{line}" for line in lines).encode() + b"\n")
+        self.io.out.write((self.text("PS1") + self.readline.get_line_buffer()).encode())
+        self.io.out.flush()
 
     def text(self, name: str) -> str:
         """A prompt."""
@@ -199,9 +224,16 @@ def oops_lines(machine: Machine) -> str:
     return "".join(f"{line}\n" for line in log[begin:])
 
 
-def whole(stream: BinaryIO) -> bytes:
-    """All of a stream."""
-    return stream.read()
+def typed(shell: Shell) -> bytes:
+    """The next piece of what comes through standard input: a line, at a terminal. Empty at the end, when there is none,
+    and after Ctrl-C."""
+    try:
+        while not shell.interrupted:
+            if select.select([0], [], [], HEAR)[0]:
+                return os.read(0, PIECE)
+    except (OSError, ValueError):
+        pass  # closed, or no input at all
+    return b""
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "allow_interspersed_args": False})
@@ -264,7 +296,7 @@ def command(
         return FAILED
     with machine:
         if commands is not None:
-            return session(machine, not user, commands, ["bash", *script])
+            return session(machine, not user, commands, list(script) or ["bash"])
         if text is not None:
             return session(machine, not user, text, list(script))
         if sys.stdin.isatty():
@@ -283,7 +315,7 @@ def session(machine: Machine, root: bool, text: str | None, arguments: list[str]
     :returns: the exit status
     """
     sys.stdout.flush()
-    stdin = Input() if scripted else Input(lambda: whole(sys.stdin.buffer))
+    stdin = Input() if scripted else Input(lambda: typed(shell))
     io = Io(stdin, Stream(sys.stdout.buffer), Stream(sys.stderr.buffer))
     try:
         shell = Shell(machine, root, stdin)

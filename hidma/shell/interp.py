@@ -16,11 +16,16 @@ from hidma.linux.base import mount_root
 from hidma.linux.errno import EISDIR, ENOENT, strerror
 from hidma.linux.fs import O_APPEND, O_CREAT, O_RDONLY, O_TRUNC, O_WRONLY, Dir, File, Inode, OpenFile, Vfs
 from hidma.machine import Machine
-from hidma.shell.io import Buffer, FileSink, Input, Io, Sink, WriteError
+from hidma.shell.io import Buffer, FileSink, Input, Io, Sink, WriteError, given
 from hidma.shell.parser import (
     Arithmetic,
+    Calculation,
+    Case,
     Command,
+    Conditional,
+    Count,
     For,
+    Function,
     Group,
     If,
     Parser,
@@ -36,12 +41,14 @@ from hidma.shell.parser import (
     Word,
 )
 
+S_IFCHR = 0o020000
 T = TypeVar("T")
 Builtin = Callable[["Shell", list[str], Io], int]
 
 SYNTAX = 2
 NOT_FOUND = 127
 INTERRUPTED = 130
+DEEPEST = 50  # functions that call each other
 #: What bash runs itself: its name stands before the error.
 OF_BASH = frozenset({"echo", "printf", "pwd", "cd", "history", "help", "set", "export", "type"})
 MATHS: dict[type, Callable[[int, int], int]] = {
@@ -56,6 +63,12 @@ MATHS: dict[type, Callable[[int, int], int]] = {
     ast.Div: lambda a, b: int(abs(a) // abs(b)) * (1 if (a < 0) == (b < 0) else -1),
     ast.Mod: lambda a, b: abs(a) % abs(b) * (1 if a >= 0 else -1),
 }
+#: before, name, operator and right side, or after
+ASSIGNMENT = re.compile(
+    r"\s*(?:(\+\+|--)(?=\w)|(?=\w+\s*(?:[-+*/%&|^]|<<|>>)?=[^=])|(?=\w+\s*(?:\+\+|--)))"
+    r"([A-Za-z_]\w*)\s*(?:((?:[-+*/%&|^]|<<|>>)?=)(?!=)(.*)|(\+\+|--))?\s*",
+    re.DOTALL,
+)
 COMPARISONS: dict[type, Callable[[int, int], bool]] = {
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
@@ -83,18 +96,22 @@ class Loop(Exception):
         self.again = again
 
 
+class Return(Exception):
+    """``return``."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__()
+        self.status = status
+
+
 class Failure(Exception):
     """A command that cannot be begun: the message for stderr."""
-
-
-def given(data: bytes) -> Input:
-    """An input that is there already."""
-    return Input(lambda: data)
 
 
 def null_device() -> File:
     """``/dev/null``."""
     file = File(0o666, lambda: b"", len, 0)
+    file.mode = S_IFCHR | 0o666
     file.strict = False
     return file
 
@@ -118,6 +135,8 @@ class Shell:
         with machine.running() as kernel:
             self.vfs = self.tree(mount_root(kernel))
         self.commands: dict[str, Builtin] = COMMANDS
+        self.functions: dict[str, Command] = {}
+        self.locals: list[dict[str, str | None]] = []
         self.cwd = "/"
         self.oldpwd = ""
         self.variables = {
@@ -131,6 +150,8 @@ class Shell:
         self.arguments: list[str] = ["bash"]
         self.status = 0
         self.errexit = False
+        self.nounset = False
+        self.pipefail = False
         self.conditions = 0
         self.interrupted = False
         self.history: list[str] = []
@@ -210,6 +231,9 @@ class Shell:
         else:
             value = self.variables.get(name)
         op = part.operator
+        if value is None and self.nounset and op[-1:] not in ("-", "=", "+", "?"):
+            self.err.write(f"bash: {name}: unbound variable\n".encode())
+            raise Exit(NOT_FOUND)
         missing = value is None or (op.startswith(":") and value == "")
         if op == "length":
             return [str(len(value or ""))]
@@ -226,14 +250,37 @@ class Shell:
             return [trim(value or "", self.text(part.word), False, op == "%%")]
         if op[:1] == "#":
             return [trim(value or "", self.text(part.word), True, op == "##")]
+        if op:
+            return [self.changed(value or "", op, self.text(part.word))]
         return [value or ""]
+
+    def changed(self, value: str, op: str, word: str) -> str:
+        """``${x:offset:length}``, ``${x/pattern/text}``, ``${x^^}`` and their like."""
+        if op == ":":
+            offset, _, length = word.partition(":")
+            begin = self.arithmetic(offset)
+            begin = max(begin + len(value), 0) if begin < 0 else begin
+            return value[begin:][: self.arithmetic(length)] if length else value[begin:]
+        if op[0] in "^,":
+            part = value if len(op) == 2 else value[:1]
+            return (part.upper() if op[0] == "^" else part.lower()) + value[len(part) :]
+        pattern, _, text = word.partition("/")
+        source = re.sub(r"\\[Zz]$", "", fnmatch.translate(pattern))
+        return (
+            re.sub(source, lambda _: text, value, count=0 if op == "//" else 1, flags=re.DOTALL) if pattern else value
+        )
 
     def substitute(self, body: Sequence) -> str:
         """What commands print, without newlines at the end."""
         buffer = Buffer()
         saved = self.save()
         try:
-            self.run(body, Io(self.stdin, buffer, self.err))
+            if (name := only_reads(body)) is not None:
+                io = self.redirected([name], Io(self.stdin, buffer, self.err))
+                buffer.write(io.stdin.rest())
+                self.status = 0
+            else:
+                self.run(body, Io(self.stdin, buffer, self.err))
         except Exit as end:
             self.status = end.status
         self.restore(saved)
@@ -241,7 +288,11 @@ class Shell:
 
     def arithmetic(self, text: str) -> int:
         """``$((text))``."""
-        source = re.sub(r"\b0([0-7]+)\b", r"0o\1", text.strip() or "0")
+        assignment = ASSIGNMENT.fullmatch(text)
+        if assignment is not None:
+            return self.assign(*assignment.groups())
+        source = re.sub(r"\$?\b([A-Za-z_]\w*)\b", r"\1", text.strip() or "0")
+        source = re.sub(r"\b0([0-7]+)\b", r"0o\1", source)
         source = re.sub(r"&&", " and ", re.sub(r"\|\|", " or ", re.sub(r"!(?!=)", " not ", source)))
 
         def value(node: Any) -> int:
@@ -268,6 +319,17 @@ class Shell:
         except (SyntaxError, KeyError, ValueError, OverflowError, RecursionError, MemoryError):
             raise Failure(f"bash: {text.strip()}: syntax error in expression") from None
 
+    def assign(self, before: str | None, name: str, op: str | None, right: str | None, after: str | None) -> int:
+        """``x=1``, ``x+=2``, ``x++``, ``--x``."""
+        old = self.arithmetic(self.variables.get(name, "0"))
+        if op:
+            new = self.arithmetic(right or "")
+            new = new if op == "=" else self.arithmetic(f"({old}){op[:-1]}({new})")
+        else:
+            new = old + (1 if (before or after or "")[0] == "+" else -1)
+        self.variables[name] = str(new)
+        return old if after else new
+
     def value(self, part: Any) -> list[str]:
         """What one part of a word becomes."""
         if isinstance(part, Text):
@@ -291,7 +353,11 @@ class Shell:
 
     def tilde(self, text: str) -> str:
         """``~`` at the beginning."""
-        return self.variables.get("HOME", "/").rstrip("/") + text[1:] or "/" if text == "~" or text.startswith("~/") else text
+        return (
+            self.variables.get("HOME", "/").rstrip("/") + text[1:] or "/"
+            if text == "~" or text.startswith("~/")
+            else text
+        )
 
     def fields(self, word: Word) -> list[str]:
         """The words that a word becomes: braces, variables, splitting, file names."""
@@ -430,6 +496,7 @@ class Shell:
         """Run commands one after the other, each on what the one before wrote."""
         began = self.machine.now
         stdin = io.stdin
+        failed = 0
         for number, command in enumerate(pipeline.commands):
             last = number == len(pipeline.commands) - 1
             buffer = Buffer()
@@ -443,8 +510,10 @@ class Shell:
             finally:
                 if saved is not None:
                     self.restore(saved)
-            data = bytes(buffer.data)
-            stdin = given(data)
+            stdin = given(bytes(buffer.data))
+            failed = self.status or failed
+        if self.pipefail:
+            self.status = failed
         if pipeline.negated:
             self.status = int(self.status == 0)
         if pipeline.timed:
@@ -502,11 +571,134 @@ class Shell:
             io.complain(str(failure))
             self.status = 1
             return 1
+        if isinstance(command, Function):
+            self.functions[command.name] = command.body
+            self.status = 0
+            return 0
         if isinstance(command, If):
             return self.choose(command, io)
         if isinstance(command, Group):
             return self.group(command, io)
-        return self.loop(command, io)
+        if isinstance(command, For | While):
+            return self.loop(command, io)
+        try:
+            if isinstance(command, Case):
+                return self.case(command, io)
+            if isinstance(command, Count):
+                return self.count(command, io)
+            if isinstance(command, Calculation):
+                self.status = int(self.arithmetic(self.text(command.expression.word)) == 0)
+            else:
+                self.status = int(not self.conditional(list(command.words)))
+        except Failure as failure:
+            io.complain(str(failure))
+            self.status = 2 if isinstance(command, Conditional) else 1
+        return self.status
+
+    def count(self, command: Count, io: Io) -> int:
+        """``for ((;;))``."""
+        parts = self.text(command.expression.word).split(";")
+        if len(parts) != 3:
+            raise Failure("bash: syntax error: arithmetic expression required")
+        begin, condition, step = parts
+        last = 0
+        if begin.strip():
+            self.arithmetic(begin)
+        while not self.interrupted and (not condition.strip() or self.arithmetic(condition)):
+            try:
+                last = self.run(command.body, io)
+            except Loop as jump:
+                jump.levels -= 1
+                if jump.levels > 0:
+                    raise
+                last = 0
+                if not jump.again:
+                    break
+            if step.strip():
+                self.arithmetic(step)
+        self.status = INTERRUPTED if self.interrupted else last
+        return self.status
+
+    def case(self, command: Case, io: Io) -> int:
+        """``case``."""
+        subject = self.text(command.subject)
+        self.status = 0
+        for patterns, body in command.branches:
+            if any(fnmatch.fnmatchcase(subject, self.pattern(word)) for word in patterns):
+                return self.run(body, io) if body.lists else 0
+        return 0
+
+    def pattern(self, word: Word) -> str:
+        """A word as a pattern: what stood in quotes means itself."""
+        out = ""
+        for part in word:
+            text = " ".join(self.value(part))
+            out += re.sub(r"([*?[])", r"[\1]", text) if part.quoted else text.replace("[^", "[!")
+        return out
+
+    def conditional(self, words: list[Word | str]) -> bool:
+        """What ``[[ ]]`` says."""
+
+        def either() -> bool:
+            found = both()
+            while words[:1] == ["||"]:
+                del words[0]
+                found = both() or found
+            return found
+
+        def both() -> bool:
+            found = one()
+            while words[:1] == ["&&"]:
+                del words[0]
+                found = one() and found
+            return found
+
+        def one() -> bool:
+            if not words:
+                raise Failure("bash: syntax error in conditional expression")
+            first = words.pop(0)
+            if first == "!":
+                return not one()
+            if first == "(":
+                found = either()
+                if words[:1] != [")"]:
+                    raise Failure("bash: syntax error in conditional expression: `)' expected")
+                del words[0]
+                return found
+            if isinstance(first, str):
+                raise Failure(f"bash: syntax error near `{first}'")
+            left = self.text(first)
+            following = words[0] if words else None
+            if isinstance(following, str) and following in ("==", "=", "!=", "=~", "<", ">"):
+                del words[0]
+                right = words.pop(0) if words else None
+                if right is None or isinstance(right, str):
+                    raise Failure("bash: unexpected argument to conditional binary operator")
+                if following == "=~":
+                    return self.matches(left, right)
+                if following in "<>":
+                    return left < self.text(right) if following == "<" else left > self.text(right)
+                return fnmatch.fnmatchcase(left, self.pattern(right)) == (following != "!=")
+            rest = [left]
+            while words and len(rest) < 3 and not isinstance(following := words[0], str):
+                rest.append(self.text(following))
+                del words[0]
+            return self.commands["test"](self, ["[[", *rest], Io(Input(), Buffer(), self.err)) == 0
+
+        found = either()
+        if words:
+            raise Failure("bash: syntax error in conditional expression")
+        return found
+
+    def matches(self, left: str, right: Word) -> bool:
+        """``=~``; what matched is in BASH_REMATCH."""
+        source = "".join(re.escape(t) if p.quoted else t for p in right for t in [" ".join(self.value(p))])
+        try:
+            found = re.search(source, left)
+        except re.error:
+            raise Failure("bash: syntax error in conditional expression: no regular expression") from None
+        self.variables["BASH_REMATCH"] = found[0] if found else ""
+        return found is not None
 
     def choose(self, command: If, io: Io) -> int:
         """``if``."""
@@ -580,33 +772,61 @@ class Shell:
             return self.status
         before = dict(self.variables) if assignments else None
         self.variables.update(assignments)
-        function = self.commands.get(words[0])
-        if function is None:
-            self.status = NOT_FOUND
-            if "/" in words[0]:
-                rc, _, node = self.lookup(words[0])
-                why = strerror(rc) if rc else "Is a directory" if isinstance(node, Dir) else "Permission denied"
-                self.status = NOT_FOUND if rc else 126
-                io.complain(f"bash: {words[0]}: {why}")
-            else:
-                io.complain(f"bash: {words[0]}: command not found")
-        else:
-            self.status = self.invoke(function, words, io)
+        self.status = self.invoke_words(words, io)
         if before is not None:
             self.variables = before
         return self.status
 
+    def invoke_words(self, words: list[str], io: Io) -> int:
+        """Run the command that is called ``words[0]``: its exit status."""
+        if words[0] in self.functions:
+            return self.called(words, io)
+        function = self.commands.get(words[0])
+        if function is not None:
+            return self.invoke(function, words, io)
+        if "/" not in words[0]:
+            io.complain(f"bash: {words[0]}: command not found")
+            return NOT_FOUND
+        rc, _, node = self.lookup(words[0])
+        why = strerror(rc) if rc else "Is a directory" if isinstance(node, Dir) else "Permission denied"
+        io.complain(f"bash: {words[0]}: {why}")
+        return NOT_FOUND if rc else 126
+
+    def called(self, words: list[str], io: Io) -> int:
+        """Run a function of the script."""
+        if len(self.locals) >= DEEPEST:
+            io.complain(f"bash: {words[0]}: maximum function nesting level exceeded ({DEEPEST})")
+            return 1
+        before, self.arguments = self.arguments, [self.arguments[0], *words[1:]]
+        self.locals.append({})
+        try:
+            self.command(self.functions[words[0]], io)
+            status = self.status
+        except Return as end:
+            status = end.status
+        finally:
+            self.arguments = before
+            for name, value in self.locals.pop().items():
+                if value is None:
+                    self.variables.pop(name, None)
+                else:
+                    self.variables[name] = value
+        return status
+
     def invoke(self, function: Builtin, words: list[str], io: Io) -> int:
         """Run a built-in, and let what it wrote arrive."""
+        of_bash = words[0] in OF_BASH
+        if isinstance(io.out, FileSink):
+            io.out.lines = of_bash
         try:
             status = function(self, words, io)
             io.out.flush()
         except WriteError as error:
-            name = f"bash: {words[0]}" if words[0] in OF_BASH else words[0]
+            name = f"bash: {words[0]}" if of_bash else words[0]
             io.complain(f"{name}: write error: {strerror(error.rc)}")
             status = 1
         self.settle()
-        return status
+        return INTERRUPTED if self.interrupted else status
 
     def settle(self) -> None:
         """What waits on this CPU happens between two commands."""
@@ -619,6 +839,17 @@ class Shell:
         while not self.interrupted and (left := end - self.machine.now) > 0:
             self.machine.run(min(left, 1_000_000_000))
         return INTERRUPTED if self.interrupted else 0
+
+
+def only_reads(body: Sequence) -> Redirect | None:
+    """The redirection of ``$(< file)``, which stands for the text of the file."""
+    if len(body.lists) != 1 or len(body.lists[0]) != 1:
+        return None
+    commands = body.lists[0][0][1].commands
+    first = commands[0]
+    if len(commands) != 1 or not isinstance(first, Simple) or first.words or first.assignments:
+        return None
+    return first.redirects[0] if len(first.redirects) == 1 and first.redirects[0].op == "<" else None
 
 
 def trim(value: str, pattern: str, front: bool, longest: bool) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
+from hidma.linux.errno import EIO
 from hidma.linux.fs import OpenFile
 
 
@@ -61,7 +62,8 @@ class Stream:
 
 
 class FileSink:
-    """An open file of the machine. What a command prints goes there in one write(), as long as the file takes it all.
+    """An open file of the machine. What a command prints goes there in one write(), as long as the file takes it all;
+    what bash itself prints goes there line by line, since that is how its output is buffered.
 
     :param file: opened for writing
     :param call: runs something in the kernel
@@ -71,47 +73,64 @@ class FileSink:
         self.file = file
         self.call = call
         self.data = b""
+        self.lines = False
 
     def write(self, data: bytes) -> None:
         self.data += data
 
     def flush(self) -> None:
+        """Write everything; a line that is refused does not keep the next ones back.
+
+        :raises WriteError: the first errno
+        """
         data, self.data = self.data, b""
-        while data:
-            part = data
-            rc = self.call(lambda: self.file.write(part))  # noqa: B023  (called at once)
-            if rc <= 0:
-                raise WriteError(rc or -5)
-            data = data[rc:]
+        failed = 0
+        for piece in data.splitlines(keepends=True) if self.lines and b"\r" not in data else [data]:
+            while piece:
+                rc = self.call(lambda: self.file.write(piece))  # noqa: B023  (called at once)
+                if rc <= 0:
+                    failed = failed or rc or -EIO
+                    break
+                piece = piece[rc:]
+        if failed:
+            raise WriteError(failed)
 
 
 class Input:
     """What a command reads.
 
-    :param source: called once, for everything, when somebody begins to read
+    :param source: gives the next piece, and nothing at the end; asked when somebody reads on
     """
 
     def __init__(self, source: Callable[[], bytes] = lambda: b"") -> None:
-        self.source: Callable[[], bytes] | None = source
+        self.source = source
         self.data = b""
 
     def rest(self) -> bytes:
-        """All that nobody has read yet."""
-        self._fill()
+        """All that nobody has read yet, up to the end."""
+        while piece := self.source():
+            self.data += piece
         data, self.data = self.data, b""
         return data
 
+    def piece(self) -> bytes:
+        """What is there, at least something; empty at the end. Of a terminal, a line."""
+        data, self.data = self.data, b""
+        return data or self.source()
+
     def line(self) -> bytes:
         """The next line with its end; empty when there is none."""
-        self._fill()
+        while b"\n" not in self.data and (piece := self.source()):
+            self.data += piece
         end = self.data.find(b"\n") + 1 or len(self.data)
         line, self.data = self.data[:end], self.data[end:]
         return line
 
-    def _fill(self) -> None:
-        if self.source is not None:
-            source, self.source = self.source, None
-            self.data = source()
+
+def given(data: bytes) -> Input:
+    """An input that is there already."""
+    pieces = [data]
+    return Input(lambda: pieces.pop() if pieces else b"")
 
 
 @dataclass

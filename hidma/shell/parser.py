@@ -2,7 +2,7 @@
 """The grammar: text in, a tree of commands out. ``shlex`` cannot serve here: it drops the quotes before anybody could
 ask whether a ``*`` or a ``$`` stood in them.
 
-There are no functions, ``case``, here-documents, arrays, ``[[``, and nothing runs in the background.
+There are no here-documents and no arrays, and nothing runs in the background.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ META = " \t\n;&|<>()"
 OPERATORS = ("&&", "||", ";;", ">>", ">&", "<<<", "<<", "<&", "&>", "<", ">", "|", "&", ";", "(", ")", "\n")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=")
-CLOSERS = frozenset({"then", "elif", "else", "fi", "do", "done", "}"})
-RESERVED = CLOSERS | {"if", "for", "while", "until", "{", "!", "time", "in"}
+FUNCTION = re.compile(r"(?:function[ \t]+([\w.-]+)(?:[ \t]*\([ \t]*\))?|([A-Za-z_][\w.-]*)[ \t]*\([ \t]*\))")
+CLOSERS = frozenset({"then", "elif", "else", "fi", "do", "done", "}", "esac"})
+RESERVED = CLOSERS | {"if", "for", "while", "until", "case", "function", "[[", "]]", "{", "!", "time", "in"}
 ESCAPES = {
     "n": "\n",
     "t": "\t",
@@ -32,7 +33,6 @@ ESCAPES = {
     "'": "'",
     '"': '"',
 }
-UNSUPPORTED = {"case": "case is not there", "function": "functions are not there", "[[": "[[ is not there, use ["}
 
 
 class ShellSyntaxError(Exception):
@@ -129,6 +129,49 @@ class If:
 
 
 @dataclass
+class Case:
+    """``case``: a word, and patterns with their commands."""
+
+    subject: Word
+    branches: list[tuple[list[Word], Sequence]] = field(default_factory=list)
+    redirects: list[Redirect] = field(default_factory=list)
+
+
+@dataclass
+class Conditional:
+    """``[[ ]]``: its words; an operator is a str."""
+
+    words: list[Word | str] = field(default_factory=list)
+    redirects: list[Redirect] = field(default_factory=list)
+
+
+@dataclass
+class Calculation:
+    """``((expression))``."""
+
+    expression: Arithmetic
+    redirects: list[Redirect] = field(default_factory=list)
+
+
+@dataclass
+class Count:
+    """``for ((begin; condition; step)); do body; done``."""
+
+    expression: Arithmetic
+    body: Sequence
+    redirects: list[Redirect] = field(default_factory=list)
+
+
+@dataclass
+class Function:
+    """``name() command``."""
+
+    name: str
+    body: Command
+    redirects: list[Redirect] = field(default_factory=list)
+
+
+@dataclass
 class Group:
     """``{ ...; }``, or ``( ... )``, which keeps its changes to itself."""
 
@@ -137,7 +180,7 @@ class Group:
     redirects: list[Redirect] = field(default_factory=list)
 
 
-Command: TypeAlias = "Simple | For | While | If | Group"
+Command: TypeAlias = "Simple | For | While | If | Group | Case | Conditional | Calculation | Count | Function"
 
 
 @dataclass
@@ -261,7 +304,7 @@ class Parser:
         lists: list[list[tuple[str, Pipeline]]] = []
         while True:
             self.newlines()
-            if self.ended() or self.operator() == ")" or self.plain() in CLOSERS:
+            if self.ended() or self.operator() in (")", ";;") or self.plain() in CLOSERS:
                 return Sequence(lists)
             lists.append(self.and_or())
             if not self.take(";") and not self.take("\n"):
@@ -305,9 +348,14 @@ class Parser:
             self.unexpected()
         word = self.plain()
         found: Command
-        if word in UNSUPPORTED:
-            raise ShellSyntaxError(f"syntax error: {UNSUPPORTED[word]}")
-        if self.take("("):
+        definition = FUNCTION.match(self.text, self.at)
+        if definition is not None and (definition[1] or definition[2]) not in RESERVED:
+            self.at = definition.end()
+            self.newlines()
+            return Function(definition[1] or definition[2], self.command())
+        if self.text.startswith("((", self.at):
+            found = Calculation(self.arithmetic(False))
+        elif self.take("("):
             found = Group(self.body(), True)
             self.newlines()
             if not self.take(")"):
@@ -323,6 +371,10 @@ class Parser:
             found = self.loop()
         elif self.reserved("if"):
             found = self.branches()
+        elif self.reserved("case"):
+            found = self.case()
+        elif self.reserved("[["):
+            found = self.conditional()
         elif word in CLOSERS:
             self.unexpected()
         else:
@@ -338,8 +390,13 @@ class Parser:
         self.expect("done")
         return body
 
-    def loop(self) -> For:
+    def loop(self) -> For | Count:
         """What comes after ``for``."""
+        self.blanks()
+        if self.text.startswith("((", self.at):
+            expression = self.arithmetic(False)
+            self.take(";")
+            return Count(expression, self.do())
         name = self.plain()
         if not NAME.fullmatch(name):
             if self.ended():
@@ -368,6 +425,58 @@ class Parser:
             otherwise = self.body() if self.reserved("else") else None
             self.expect("fi")
             return If(found, otherwise)
+
+    def case(self) -> Case:
+        """What comes after ``case``."""
+        if self.ended() or self.operator():
+            self.unexpected()
+        found = Case(self.word())
+        self.expect("in")
+        self.newlines()
+        while not self.reserved("esac"):
+            self.take("(")
+            patterns: list[Word] = []
+            while not patterns or self.take("|"):
+                if self.ended() or self.operator():
+                    self.unexpected()
+                patterns.append(self.word())
+            if not self.take(")"):
+                self.unexpected()
+            found.branches.append((patterns, self.sequence()))
+            self.newlines()
+            if not self.take(";;"):
+                self.expect("esac")
+                break
+            self.newlines()
+        return found
+
+    def conditional(self) -> Conditional:
+        """What comes after ``[[``: its words, in which ``&&`` and the like are operators."""
+        found = Conditional()
+        while True:
+            if self.take("\n"):
+                continue
+            if self.ended():
+                raise Incomplete("syntax error: unexpected end of file")
+            if self.reserved("]]"):
+                if not found.words:
+                    raise ShellSyntaxError("syntax error near unexpected token `]]'")
+                return found
+            op = self.operator()
+            if op not in ("", "&&", "||", "(", ")", "<", ">") and (not found.words or found.words[-1] != "=~"):
+                self.unexpected()
+            if found.words and found.words[-1] == "=~":
+                found.words.append(self.word(" \t\n"))
+            elif op:
+                self.take(op)
+                found.words.append(op)
+            else:
+                plain = self.plain()
+                if plain in ("!", "=~", "==", "=", "!="):
+                    self.at += len(plain)
+                    found.words.append(plain)
+                else:
+                    found.words.append(self.word())
 
     def simple(self) -> Simple:
         """Assignments, words and redirections in any order that is allowed."""
@@ -409,12 +518,15 @@ class Parser:
 
     # --- words ----------------------------------------------------------------------------------------------------
 
-    def word(self) -> Word:
-        """The word that comes next."""
+    def word(self, ends: str = META) -> Word:
+        """The word that comes next.
+
+        :param ends: the characters that end it
+        """
         self.blanks()
         parts: list[Part] = []
         plain = ""
-        while self.at < len(self.text) and self.text[self.at] not in META:
+        while self.at < len(self.text) and self.text[self.at] not in ends:
             char = self.text[self.at]
             if char not in "'\"\\$`":
                 plain += char
@@ -537,7 +649,9 @@ class Parser:
         length = re.fullmatch(r"#([A-Za-z_][A-Za-z0-9_]*)", inside)
         if length:
             return Variable(length[1], quoted, "length")
-        match = re.fullmatch(r"([A-Za-z_][A-Za-z0-9_]*|[0-9?#@*])(?:(:?[-=+?]|##?|%%?)(.*))?", inside, re.DOTALL)
+        match = re.fullmatch(
+            r"([A-Za-z_][A-Za-z0-9_]*|[0-9?#@*])(?:(:?[-=+?]|##?|%%?|//?|\^\^?|,,?|:)(.*))?", inside, re.DOTALL
+        )
         if match is None:
             raise ShellSyntaxError(f"${{{inside}}}: bad substitution")
         word = tuple(Parser(match[3] + '"').double()) if match[3] else ()
