@@ -31,7 +31,7 @@ OLDEST = (5, 0)
 PR_SET_PDEATHSIG = 1
 PR_SET_TIMERSLACK = 29
 REPLY_SECONDS = 10.0
-GIC = re.compile(r"arm[-_]gic|arm-gicv3|arm_gic")
+GIC = "child<arm_gic>"
 INSTALL = "install it (Debian: apt-get install qemu-system-arm)"
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -170,10 +170,10 @@ class Emulator:
         options[options.index("-machine") + 1] += ",memory-backend=ram"
         handed = [ram, *files.values(), console_end.fileno(), qtest_end.fileno(), monitor_end.fileno()]
         command = [
-            path, *options, "-nodefaults", "-no-user-config", "-nic", "none", "-display", "none", "-no-reboot", "-S",
+            path, *options, "-no-reboot", "-S",
             "-object", f"memory-backend-file,id=ram,size={size},mem-path=/dev/fd/{ram},share=on",
             "-chardev", f"socket,id=console,fd={console_end.fileno()}", "-serial", "chardev:console",
-            "-chardev", f"socket,id=lines,fd={qtest_end.fileno()}", "-qtest", "chardev:lines", "-qtest-log", "none",
+            "-chardev", f"socket,id=qtest,fd={qtest_end.fileno()}", "-qtest", "chardev:qtest", "-qtest-log", "none",
             "-chardev", f"socket,id=monitor,fd={monitor_end.fileno()}", "-mon", "chardev=monitor,mode=control",
         ]
         for option, fd in files.items():
@@ -210,7 +210,7 @@ class Emulator:
         self.ask("qmp_capabilities")
         for place in ("/machine/unattached", "/machine"):
             for child in self.ask("qom-list", path=place) or ():
-                if GIC.search(child["type"]) and child["type"].startswith("child<"):
+                if child["type"] == GIC:
                     self.gic = f"{place}/{child['name']}"
                     return
         raise QemuError(f"{self.path} has no interrupt controller where it is expected; this QEMU is too different")
@@ -336,5 +336,5 @@ def machine_options(cpus: int, memory: int) -> list[str]:
     :param memory: bytes of RAM
     """
     return ["-machine", "virt,gic-version=2", "-accel", "tcg", "-cpu", "cortex-a57", "-smp", str(cpus),
-            "-m", str(memory >> 20)]
+            "-m", str(memory >> 20), "-nodefaults", "-no-user-config", "-nic", "none", "-display", "none"]
 
