@@ -8,6 +8,7 @@ whatever ends it.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import json
 import mmap
 import os
@@ -31,6 +32,7 @@ OLDEST = (5, 0)
 PR_SET_PDEATHSIG = 1
 PR_SET_TIMERSLACK = 29
 REPLY_SECONDS = 10.0
+CONSOLE_BYTES = 1 << 20
 GIC = "child<arm_gic>"
 INSTALL = "install it (Debian: apt-get install qemu-system-arm)"
 
@@ -160,19 +162,18 @@ class Emulator:
         self.dead = False
         self.gic = ""
         self.complaints = b""
-        console, console_end = self._pair()
+        self.unread = bytearray()
         qtest, qtest_end = self._pair()
         monitor, monitor_end = self._pair()
-        self.console = console
         self.qtest = qtest
         self.monitor = monitor
         options = list(machine)
         options[options.index("-machine") + 1] += ",memory-backend=ram"
-        handed = [ram, *files.values(), console_end.fileno(), qtest_end.fileno(), monitor_end.fileno()]
+        handed = [ram, *files.values(), qtest_end.fileno(), monitor_end.fileno()]
         command = [
             path, *options, "-no-reboot", "-S",
             "-object", f"memory-backend-file,id=ram,size={size},mem-path=/dev/fd/{ram},share=on",
-            "-chardev", f"socket,id=console,fd={console_end.fileno()}", "-serial", "chardev:console",
+            "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
             "-chardev", f"socket,id=qtest,fd={qtest_end.fileno()}", "-qtest", "chardev:qtest", "-qtest-log", "none",
             "-chardev", f"socket,id=monitor,fd={monitor_end.fileno()}", "-mon", "chardev=monitor,mode=control",
         ]
@@ -181,16 +182,21 @@ class Emulator:
         command += ["-append", append]
         try:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=handed,
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, pass_fds=handed,
                 preexec_fn=_die_with_parent(os.getpid()), start_new_session=True)
         except OSError as error:
             self._close_sockets()
             raise QemuError(f"{path} cannot be started: {error.strerror}") from None
-        for end in (console_end, qtest_end, monitor_end):
+        for end in (qtest_end, monitor_end):
             end.close()
-        assert self.process.stdout is not None
-        os.set_blocking(self.process.stdout.fileno(), False)
-        console.setblocking(False)
+        assert self.process.stdin is not None and self.process.stdout is not None and self.process.stderr is not None
+        self.keyboard = self.process.stdin.fileno()
+        self.console = self.process.stdout.fileno()
+        self.errors = self.process.stderr.fileno()
+        for fd in (self.keyboard, self.console, self.errors):
+            os.set_blocking(fd, False)
+        with suppress(OSError):
+            fcntl.fcntl(self.console, fcntl.F_SETPIPE_SZ, CONSOLE_BYTES)
         try:
             self._greet()
         except BaseException:
@@ -262,29 +268,50 @@ class Emulator:
         while self.qtest_waiting > 0:
             if not wait and not select.select([self.qtest], [], [], 0)[0]:
                 return
-            if wait and not select.select([self.qtest], [], [], max(0.0, end - time.monotonic()))[0]:
-                self.dead = True
-                return
+            if wait:
+                left = max(0.0, end - time.monotonic())
+                ready = select.select([self.qtest, self.console], [], [], left)[0]
+                if not ready:
+                    self.dead = True
+                    return
+                if self.console in ready and not self._take():
+                    self.dead = True
+                    return
+                if self.qtest not in ready:
+                    continue
             data = self.qtest.recv(4096)
             if not data:
                 self.dead = True
                 return
             self.qtest_waiting -= data.count(b"\n")
 
+    def _take(self) -> bool:
+        """Take what the guest has printed; False when QEMU's end is closed.
+
+        A guest that prints while nobody reads comes to a stand in the end, with QEMU's big lock held.
+        """
+        try:
+            while data := os.read(self.console, 65536):
+                self.unread += data
+                if len(self.unread) > CONSOLE_BYTES:
+                    return True
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
+
     def read(self) -> bytes:
         """What the guest has printed since the last call."""
-        out = bytearray()
-        with suppress(OSError):
-            while data := self.console.recv(65536):
-                out += data
-                if len(out) > 1 << 20:
-                    break
-        return bytes(out)
+        self._take()
+        data = bytes(self.unread)
+        self.unread.clear()
+        return data
 
     def write(self, data: bytes) -> int:
         """Type ``data`` on the guest's console; how many bytes of it went."""
         try:
-            return self.console.send(data)
+            return os.write(self.keyboard, data)
         except BlockingIOError:
             return 0
         except OSError:
@@ -297,9 +324,8 @@ class Emulator:
 
     def said(self) -> str:
         """What QEMU itself has complained about so far."""
-        assert self.process.stdout is not None
         with suppress(OSError):
-            while data := self.process.stdout.read():
+            while data := os.read(self.errors, 65536):
                 self.complaints += data
         return self.complaints.decode(errors="replace")
 
@@ -319,8 +345,9 @@ class Emulator:
             self.process.kill()
         self.process.wait()
         self.said()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                pipe.close()
         if hasattr(self, "reader"):
             self.reader.close()
         self._close_sockets()
