@@ -66,8 +66,8 @@ cdef class Watcher:
     cdef public long long cost_ns
     cdef public long long active_at
     cdef public long long start
-    @cython.locals(now="long long", seen=int, channel=WatchedChannel)
-    cpdef int look(self) except -1
+    @cython.locals(seen=int, channel=WatchedChannel)
+    cpdef int look(self, long long now) except -1
     @cython.locals(clock=Clock, due="long long", piece="long long")
     cdef int advance(self, long long time) except -1
     @cython.locals(seen="long long", now="long long", end="long long", after="long long", idle="long long",

@@ -50,13 +50,15 @@ from hidma.hw.registers import (
     WRITE_PTR,
 )
 
-# How long after the last thing seen it looks without a pause, and how long with a short one; then the pause is IDLE_NS, or
-# longer where a look is dear: looking takes no more than a SHARE of the time.
+# How long after the last thing seen it looks without a pause, how long with a short one and with a longer one; then the pause
+# is IDLE_NS. Where a look is dear the pauses are longer: looking takes no more than one part in SHARE of the time.
 SPIN_NS = 40000
 NEAR_NS = 3000000
+FAR_NS = 50000000
 PAUSE_NS = 15000
-IDLE_NS = 250000
-SHARE = 25
+WAIT_NS = 100000
+IDLE_NS = 500000
+SHARE = 30
 # The longest piece of hardware time between two looks, when the model is behind real time.
 PIECE_NS = 200000
 # An event that came while a clearing of EOB was on its way is announced again when it still waits after this time.
@@ -310,9 +312,11 @@ class Watcher:
         self.active_at = monotonic_ns()
         self.start = self.active_at - self.clock.now
 
-    def look(self) -> int:
-        """Look at every page once, then let the hardware do what has fallen due; how many things were seen."""
-        now = monotonic_ns()
+    def look(self, now: int) -> int:
+        """Look at every page once, then let the hardware do what has fallen due; how many things were seen.
+
+        :param now: real time, ns; ``start`` is the real time at which the hardware's clock stood at 0
+        """
         self.looks += 1
         seen = self.management.look()
         for channel in self.channels:
@@ -342,16 +346,16 @@ class Watcher:
         now = monotonic_ns()
         end = now + ns
         while now < end:
-            seen += self.look()
+            seen += self.look(now)
             after = monotonic_ns()
             idle = after - self.active_at
             self.cost_ns += (after - now - self.cost_ns) >> 3 if idle > SPIN_NS else 0
             if idle > SPIN_NS:
                 pause = PAUSE_NS
                 if idle > NEAR_NS:
-                    pause = SHARE * self.cost_ns
-                    if pause < IDLE_NS:
-                        pause = IDLE_NS
+                    pause = WAIT_NS if idle < FAR_NS else IDLE_NS
+                    if pause < SHARE * self.cost_ns:
+                        pause = SHARE * self.cost_ns
                 self.sleep(after, end, pause)
                 after = monotonic_ns()
             now = after

@@ -23,6 +23,8 @@ from hidma.qemu.packages import Parts, kernel_version
 
 TOLD = re.compile(r"hidma-guest: (\w+)=(.*?)\s*$")
 SLICE_NS = 4_000_000
+IDLE_SLICE_NS = 20_000_000
+QUIET_S = 0.5
 CONSOLE_KEPT = 400
 SHOWN = 12
 MIB = 1 << 20
@@ -161,9 +163,9 @@ class Session:
                 return
             self._check_time()
 
-    def step(self, ns: int = SLICE_NS) -> None:
+    def step(self) -> None:
         """Watch for a moment, then take what the guest has printed."""
-        self.model.watcher.run(ns)
+        self.model.watcher.run(IDLE_SLICE_NS if time.monotonic() - self.heard > QUIET_S else SLICE_NS)
         data = self.emulator.read()
         if data:
             self._heard(data)
