@@ -206,7 +206,7 @@ def run_guest(mode: str, given: dict[str, Any], mib: int = 0) -> int:
         return complain(error)
     if given["as_json"]:
         click.echo(json.dumps(summary, indent=2))
-    else:
+    elif "release" in session.told.values:
         click.echo("".join(f"{line}\n" for line in described(summary)), nl=False)
     if ended is not None:
         if not silent:

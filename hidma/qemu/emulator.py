@@ -134,13 +134,19 @@ def dump_dtb(path: str, machine: Sequence[str]) -> bytes:
         raise QemuError(f"{path} does not write the device tree of its machine within a minute") from None
     except OSError as error:
         raise QemuError(f"no place for QEMU's device tree in {tempfile.gettempdir()}: {error.strerror}") from None
-    raise QemuError(f"{path} does not write the device tree of its machine: {last_line(done.stderr)}")
+    raise QemuError(f"{path} does not write the device tree of its machine: it {ending(done.returncode)}, "
+                    f"{last_line(done.stderr)}")
+
+
+def ending(code: int) -> str:
+    """How a program ended, for a sentence about it."""
+    return f"ended with status {code}" if code >= 0 else f"was ended by signal {-code} ({signal.Signals(-code).name})"
 
 
 def last_line(text: str) -> str:
     """The last line of what a program complained about."""
     lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "it says nothing"
+    return lines[-1].strip() if lines else "and says nothing"
 
 
 class Emulator:
@@ -270,14 +276,14 @@ class Emulator:
                 return
             if wait:
                 left = max(0.0, end - time.monotonic())
-                ready = select.select([self.qtest, self.console], [], [], left)[0]
+                ready = select.select([self.qtest.fileno(), self.console], [], [], left)[0]
                 if not ready:
                     self.dead = True
                     return
                 if self.console in ready and not self._take():
                     self.dead = True
                     return
-                if self.qtest not in ready:
+                if self.qtest.fileno() not in ready:
                     continue
             data = self.qtest.recv(4096)
             if not data:
@@ -334,10 +340,8 @@ class Emulator:
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(2)
         code = self.process.poll()
-        how = "does not answer" if code is None else f"ended with status {code}" if code >= 0 else (
-            f"was ended by signal {-code} ({signal.Signals(-code).name})")
         said = self.said().strip()
-        return f"QEMU {how}" + (f": {last_line(said)}" if said else "")
+        return f"QEMU {'does not answer' if code is None else ending(code)}" + (f" ({last_line(said)})" if said else "")
 
     def close(self) -> None:
         """End QEMU, if it has not ended, and give everything back."""

@@ -81,7 +81,8 @@ def check_release(data: bytes, path: Path, kernel: str) -> None:
     for magic in module_info(data, "vermagic")[:1]:
         release = magic.split()[0]
         if kernel and release != kernel:
-            raise QemuError(f"{path} was built for Linux {release}, the kernel is {kernel}; modules and kernel must be of one build")
+            raise QemuError(f"{path} was built for Linux {release}, the kernel is {kernel}; "
+                            "modules and kernel must be of one build")
 
 
 def build(plan: Plan, parts: Parts, kernel: str) -> bytes:

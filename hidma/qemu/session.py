@@ -6,6 +6,7 @@ Everything runs in one thread: the watcher for a few milliseconds, then a look a
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections import deque
@@ -107,9 +108,9 @@ class Session:
             raise QemuError(f"--memory {memory} is too little: {plan.mib} MiB in {plan.arrays} arrays take {needed} MiB of RAM")
         layout = board.Layout(memory * MIB, options.channels, options.desc_count)
         machine = emulator.machine_options(options.cpus, layout.memory)
-        dtb = board.blob(emulator.dump_dtb(path, machine), layout)
         fd, ram = emulator.shared_memory(layout.memory)
         self._keep(fd)
+        dtb = board.blob(emulator.dump_dtb(path, machine), layout)
         files = {"-kernel": emulator.file_of(image, "kernel")}
         self._keep(files["-kernel"])
         files["-initrd"] = emulator.file_of(archive, "initrd")
@@ -134,8 +135,6 @@ class Session:
         self.emulator.start()
 
     def _keep(self, fd: int) -> None:
-        import os
-
         self._stack.callback(os.close, fd)
 
     def __enter__(self) -> Session:
