@@ -62,7 +62,7 @@ SHARE = 30
 # The longest piece of hardware time between two looks, when the model is behind real time.
 PIECE_NS = 200000
 # An event that came while a clearing of EOB was on its way is announced again when it still waits after this time.
-GRACE_NS = 60000
+GRACE_NS = 500000
 # Registers of a channel that software writes and that nothing follows from at once: seen for the trace.
 QUIET_TRCA = (RING_LOW, RING_HIGH, RING_LEN)
 QUIET_EVCA = (RING_LOW, RING_HIGH, RING_LEN)

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -27,6 +29,10 @@ FAILED = 1
 UNUSABLE = 2
 MAX_MIB = 1024
 MAX_CPUS = 8
+COMPARED = 5
+COMPARED_BYTES = 16384
+COMPARE_DMATEST = (f"iterations={COMPARED}", "run=1", "norandom=1", "timeout=2000", f"test_buf_size={COMPARED_BYTES}")
+TOLD_CLIENT = re.compile(r"dmatest: .*(result #|summary)")
 
 Decorator = Callable[[Any], Any]
 
@@ -274,6 +280,71 @@ def raid(mib: int, **given: Any) -> int:
 def probe(**given: Any) -> int:
     """Bind the driver, run --client if one is given, take the devices away and give them back, remove the driver."""
     return run_guest("probe", given)
+
+
+@qemu.command()
+@click.option("--fault-at", default="read-burst:40", show_default=True, metavar="TEXT", help="The error of the second run.")
+@click.option("--keep", metavar="DIR", help="Keep the guest's traces and consoles there.")
+@guest_options
+@bounded_options
+def compare(fault_at: str, keep: str | None, **given: Any) -> int:
+    """V14's port and the guest's own driver side by side: probe, transfers, an error, removal.
+
+    The guest's transfers are those of --client (dmatest.ko, whose parameters are chosen unless they are given), or of the array
+    when there is none; the port makes as many of the same length, one after the other.
+    """
+    from hidma.qemu import sidebyside
+
+    if given["fault"] or given["trace"]:
+        raise click.UsageError("compare has its own error (--fault-at) and its own traces (--keep).")
+    if given["channels"] != 1:
+        raise click.UsageError("compare looks at one channel.")
+    if given["client"] and "," not in given["client"]:
+        given["client"] += "".join(f",{parameter}" for parameter in COMPARE_DMATEST)
+    plan = plan_of("compare", given, 1)
+    transfers, length = (COMPARED, COMPARED_BYTES) if plan.client else (256, 4096)
+    release = ""
+    runs: list[list[dict[str, Any]]] = []
+    told: list[str] = []
+    try:
+        with ending_well(), tempfile.TemporaryDirectory(prefix="hidma-qemu-") as scratch:
+            where = Path(keep or scratch)
+            where.mkdir(parents=True, exist_ok=True)
+            parts = parts_of(given)
+            for name, fault in (("clean", ()), ("broken", (fault_at,))):
+                options = option_set({**given, "fault": fault})
+                options.timeout, options.stall = given["timeout"], given["stall"]
+                console = bytearray()
+                trace = where / f"{name}.jsonl"
+                say(f"the guest's driver, {'with ' + fault_at if fault else 'without an error'}")
+                with trace_file(str(trace)) as options.trace, Session(plan, parts, options, console.extend) as session:
+                    try:
+                        session.run()
+                    except QemuError as error:
+                        if not fault:
+                            raise
+                        told.append(error.sentence)  # a kernel that does not survive the error is what is to be seen
+                    release = session.told.last("release") or session.kernel
+                    problems = session.problems() if not fault else []
+                    told += [line.partition("] ")[2] for line in session.lines if fault and TOLD_CLIENT.search(line)][:3]
+                if keep:
+                    (where / f"{name}.txt").write_bytes(console.replace(b"\r\n", b"\n"))
+                runs.append(sidebyside.read(str(trace)))
+                if problems:
+                    for sentence in problems:
+                        say(sentence)
+                    return FAILED
+    except QemuError as error:
+        return complain(error)
+    except OSError as error:
+        return complain(QemuError(f"{error.filename or keep}: {error.strerror}; --keep takes a directory that can be written"))
+    port = sidebyside.port_run(transfers, length, given["desc_count"], fault_at)
+    both = [port, sidebyside.Run(f"Linux {release}", runs[0], runs[1], told)]
+    if given["as_json"]:
+        click.echo(json.dumps({run.name: sidebyside.digest(run) for run in both}, indent=2))
+    else:
+        click.echo("\n".join(sidebyside.table(both)))
+    return 0
 
 
 @qemu.command()

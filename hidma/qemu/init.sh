@@ -109,11 +109,20 @@ raid() {
     tell "interrupts=$(interrupts)"
 }
 
+unload() { # what holds the channels
+    if [ -n "$CLIENT" ]; then
+        rmmod "$CLIENT" || tell "failed=rmmod $CLIENT"
+    fi
+    for m in raid456 async_raid6_recov async_pq async_xor async_memcpy async_tx; do
+        [ ! -d "/sys/module/$m/holders" ] || rmmod $m || tell "failed=rmmod $m"
+    done
+}
+
 remove() { # take the devices from the driver, give them back, take the driver away
     for d in $bound; do
         echo "$d" >/sys/bus/platform/drivers/hidma/unbind && tell "unbound=$d"
     done
-    for d in $bound; do
+    for d in $1; do
         if echo "$d" >/sys/bus/platform/drivers/hidma/bind; then tell "rebound=$d"; else tell "notrebound=$d"; fi
     done
     rmmod hdma && tell "removed=hdma"
@@ -126,9 +135,14 @@ raid)
     ;;
 probe)
     client
-    [ -z "$CLIENT" ] || rmmod "$CLIENT" || tell "failed=rmmod $CLIENT"
+    unload
     tell "interrupts=$(interrupts)"
-    remove
+    remove "$bound"
+    ;;
+compare)
+    if [ -n "$CLIENT" ]; then client; else raid; fi
+    unload
+    remove ""
     ;;
 shell)
     client

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def _padded(data: bytes) -> bytes:
 class Plan:
     """What the guest is to do.
 
-    :ivar mode: ``raid``, ``probe`` or ``shell``
+    :ivar mode: ``raid``, ``probe``, ``compare`` or ``shell``
     :ivar mib: MiB that the array copies
     :ivar arrays: how many arrays, each on a CPU of its own
     :ivar drivers: modules in place of the stock ones
@@ -50,7 +50,11 @@ class Plan:
     drivers: Sequence[Path] = ()
     client: Path | None = None
     parameters: Sequence[str] = ()
-    loaded: list[str] = field(default_factory=list)
+
+    @property
+    def copies(self) -> bool:
+        """Whether it builds the array."""
+        return self.mode == "raid" or (self.mode == "compare" and self.client is None)
 
 
 def replacements(drivers: Sequence[Path]) -> dict[str, Path]:
@@ -93,7 +97,7 @@ def build(plan: Plan, parts: Parts, kernel: str) -> bytes:
     """
     modules = Modules(parts.modules)
     replaced = replacements(plan.drivers)
-    wanted = [*DRIVERS, *(RAID if plan.mode == "raid" else ())]
+    wanted = [*DRIVERS, *(RAID if plan.copies else ())]
     order: list[tuple[str, Path]] = []
     later: list[tuple[str, Path]] = []
     for name, path in modules.order(wanted, replaced):
