@@ -17,7 +17,12 @@ from hidma.hw.faults import RESET_STUCK_TRCA
 from hidma.hw.management import ManagementBlock
 from hidma.hw.realtime import exchange, fence, monotonic_ns, sleep_ns
 from hidma.hw.registers import (
+    CAUSE_DATA_READ,
+    CAUSE_DATA_WRITE,
     CAUSE_EOB,
+    CAUSE_EVENT_WRITE,
+    CAUSE_INVALID_TRE,
+    CAUSE_TRE_READ,
     CFG,
     CHIDX,
     CHRESET_TIMEOUT,
@@ -66,6 +71,7 @@ GRACE_NS = 500000
 # Registers of a channel that software writes and that nothing follows from at once: seen for the trace.
 QUIET_TRCA = (RING_LOW, RING_HIGH, RING_LEN)
 QUIET_EVCA = (RING_LOW, RING_HIGH, RING_LEN)
+ERRORS = CAUSE_EVENT_WRITE | CAUSE_TRE_READ | CAUSE_DATA_READ | CAUSE_DATA_WRITE | CAUSE_INVALID_TRE
 
 
 class WatchedChannel:
@@ -191,11 +197,17 @@ class WatchedChannel:
         return 1
 
     def clear(self, causes: int, now: int) -> int:
-        """Software clears ``causes``: the line goes down before the page says so, or the interrupt would be taken again."""
+        """Software clears ``causes``: the line goes down before the page says so, or the interrupt would be taken again.
+
+        Not so for an error: a handler that reports it for as long as it sees it must not see it for longer than it takes.
+        """
         channel = self.channel
         self.clears += 1
         self.tell(self.evca, IRQ_CLR, causes)
         channel.status &= causes ^ 0xFFFFFFFF
+        if causes & ERRORS:
+            self.ew[IRQ_STAT >> 2] = channel.status
+            fence()
         channel.drive()
         fence()
         self.ew[IRQ_STAT >> 2] = channel.status
