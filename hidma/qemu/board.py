@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hidma import firmware
-from hidma.firmware import Node, Tree, text, u32, u64
+from hidma.firmware import Tree, text, u32, u64
 from hidma.hw.registers import MAX_CHANNELS, PAGE
 from hidma.qemu.errors import QemuError
 
@@ -28,11 +28,13 @@ class Layout:
     :param memory: bytes of RAM, the registers included
     :param channels: how many channels the core has, 1..64
     :param desc_count: descriptors of a channel
+    :param nested: whether the channel nodes stand below the management node, as a host's do, and not at the root
     """
 
     memory: int
     channels: int
     desc_count: int
+    nested: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.channels <= MAX_CHANNELS:
@@ -63,8 +65,8 @@ def _interrupt(spi: int) -> bytes:
 def add_hardware(tree: Tree, layout: Layout) -> None:
     """Put the core into the device tree of the machine: a reserved window, a management node, channel nodes at the root.
 
-    The channels stand at the root, as a hypervisor shows them to a guest: Linux 6.1 creates no device for a node below the
-    management node (DELTA row 27).
+    The channels stand at the root, as a hypervisor shows them to a guest, unless ``layout.nested``: Linux 6.1 creates no device
+    for a node below the management node (row 27 of the quirks).
     """
     root = tree.root
     cells = (root.number("#address-cells"), root.number("#size-cells"))
@@ -75,7 +77,7 @@ def add_hardware(tree: Tree, layout: Layout) -> None:
     if reserved is None:
         reserved = root.add("reserved-memory", {"#address-cells": u32(2), "#size-cells": u32(2), "ranges": b""})
     reserved.add(f"hidma@{layout.window:x}", {"reg": u64(layout.window, WINDOW), "no-map": b""})
-    root.add(f"hidma-mgmt@{layout.window:x}", {
+    management = root.add(f"hidma-mgmt@{layout.window:x}", {
         "compatible": text("qcom,hidma-mgmt-1.0"),
         "reg": u64(layout.window, PAGE),
         "interrupts": _interrupt(SPI_MANAGEMENT),
@@ -86,8 +88,12 @@ def add_hardware(tree: Tree, layout: Layout) -> None:
         "max-read-transactions": u32(31),
         "channel-reset-timeout-cycles": u32(0x500),
     })
+    above = root
+    if layout.nested:
+        management.properties |= {"#address-cells": u32(2), "#size-cells": u32(2), "ranges": b""}
+        above = management
     for channel in range(layout.channels):
-        root.add(f"dma-controller@{layout.trca(channel):x}", {
+        above.add(f"dma-controller@{layout.trca(channel):x}", {
             "compatible": text("qcom,hidma-1.0"),
             "reg": u64(layout.trca(channel), PAGE, layout.evca(channel), PAGE),
             "interrupts": _interrupt(layout.spi(channel)),
@@ -105,8 +111,3 @@ def blob(virt: bytes, layout: Layout) -> bytes:
     add_hardware(tree, layout)
     return firmware.dump(tree)
 
-
-def channel_name(node: Node) -> str:
-    """The name of the platform device that Linux makes of a channel node."""
-    base, _, unit = node.name.partition("@")
-    return f"{unit}.{base}"

@@ -85,6 +85,7 @@ def guest_options(command: Any) -> Any:
         click.option("--memory", type=click.IntRange(256, 65536), metavar="MIB", help="RAM of the guest  [default: enough]"),
         click.option("--desc-count", default=64, show_default=True, type=click.IntRange(4, 8192),
                      help="Descriptors of a channel, the property of its node."),
+        click.option("--nested", is_flag=True, help="Channel nodes below the management node, as on a host."),
         click.option("--kernel", metavar="FILE", help="An arm64 Image in place of the fetched kernel."),
         click.option("--modules", metavar="DIR", help="Its /lib/modules/VERSION; without it all is built in."),
         click.option("--busybox", metavar="FILE", help="A static arm64 busybox in place of the fetched one."),
@@ -132,7 +133,7 @@ def option_set(given: dict[str, Any]) -> Options:
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     timing = Timing(bytes_per_ns=given["bandwidth"] / 1000) if given["bandwidth"] else None
-    return Options(channels=given["channels"], cpus=given["cpus"], memory=given["memory"], desc_count=given["desc_count"],
+    return Options(channels=given["channels"], cpus=given["cpus"], memory=given["memory"], desc_count=given["desc_count"], nested=given["nested"],
                    append=given["append"], qemu=given["qemu"], timing=timing, faults=faults)
 
 

@@ -28,6 +28,7 @@ IDLE_SLICE_NS = 20_000_000
 QUIET_S = 0.5
 CONSOLE_KEPT = 400
 SHOWN = 12
+PANIC_SHOWN = 40
 MIB = 1 << 20
 KERNEL_RESERVE = 256
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -48,6 +49,7 @@ class Options:
     cpus: int = 1
     memory: int | None = None
     desc_count: int = 64
+    nested: bool = False
     append: str = ""
     qemu: str | None = None
     timeout: float | None = 120.0
@@ -106,7 +108,7 @@ class Session:
         memory = options.memory or max(512, -(-needed // 128) * 128)
         if memory < needed:
             raise QemuError(f"--memory {memory} is too little: {plan.mib} MiB in {plan.arrays} arrays take {needed} MiB of RAM")
-        layout = board.Layout(memory * MIB, options.channels, options.desc_count)
+        layout = board.Layout(memory * MIB, options.channels, options.desc_count, options.nested)
         machine = emulator.machine_options(options.cpus, layout.memory)
         fd, ram = emulator.shared_memory(layout.memory)
         self._keep(fd)
@@ -208,13 +210,13 @@ class Session:
         if re.search(r"\] (Internal error:|kernel BUG at|Unable to handle kernel|------------\[ cut here)", line):
             self.oopses.append(line.partition("] ")[2])
 
-    def tail(self, count: int = SHOWN) -> list[str]:
+    def tail(self, count: int) -> list[str]:
         """The last lines of the console."""
         lines = [*self.lines, self.partial] if self.partial.strip() else list(self.lines)
         return [line for line in lines if line.strip()][-count:]
 
     def _error(self, sentence: str) -> QemuError:
-        return QemuError(sentence, self.tail())
+        return QemuError(sentence, self.tail(PANIC_SHOWN if self.panicked else SHOWN))
 
     def _check_end(self) -> None:
         if self.panicked:
