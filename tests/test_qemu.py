@@ -220,28 +220,36 @@ def test_qemu_does_not_outlive_the_command(number: signal.Signals) -> None:
         process.wait()
 
 
-@needs_guest
-def test_a_guest_that_takes_too_long_is_ended_with_its_last_lines() -> None:
-    done = hidma("raid", "--quiet", "--timeout", "1")
-    assert done.returncode == 2
-    assert done.stdout == ""
-    lines = done.stderr.splitlines()
-    assert lines[0] == "--- the last lines of the guest's console ---"
-    assert lines[-1].startswith("hidma: the guest has not come up")
-    assert lines[-1].endswith("after 1 s (--timeout), and it was ended")
+def kernel_that_says(text: str) -> bytes:
+    """An arm64 image that writes ``text`` to the console and goes round in a circle."""
+    code = [0xD2A12001]  # movz x1, 0x0900, lsl 16: the UART
+    for char in text.encode():
+        code += [0x52800000 | char << 5, 0xB9000020]  # movz w0, char; str w0, [x1]
+    code.append(0x14000000)  # b .
+    head = struct.pack("<IIQQQ24x4sI", 0x14000010, 0, 0x80000, 0x10000, 0, b"ARM\x64", 0)
+    return head + struct.pack(f"<{len(code)}I", *code)
 
 
 @needs_guest
-def test_a_kernel_that_says_nothing_is_given_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("says", "options", "said"),
+    [
+        ("hello\n", ["--timeout", "3"], "--- the last lines of the guest's console ---\nhello\n---\nhidma: the guest has not come "
+         "up after 3 s (--timeout), and it was ended\n"),
+        ("", ["--stall", "2"], "hidma: the guest has not come up: nothing on its console and nothing on the registers for 2 s "
+         "(--stall), and it was ended\n"),
+        ("[ 1.0] Kernel panic - not syncing: no such day\n", [], "--- the last lines of the guest's console ---\n[ 1.0] Kernel panic "
+         "- not syncing: no such day\n---\nhidma: the guest's kernel panicked: no such day\n"),
+    ],
+)
+def test_a_guest_that_never_comes_up_is_ended_with_its_last_lines(tmp_path: Path, says: str, options: list[str],
+                                                                 said: str) -> None:
     parts = packages.cached()
     assert parts is not None
     image = tmp_path / "Image"
-    branch_to_itself = struct.pack("<I", 0x14000000)
-    image.write_bytes(branch_to_itself * 14 + b"ARM\x64" + branch_to_itself * 1024)
-    done = hidma("probe", "--quiet", "--kernel", str(image), "--busybox", str(parts.busybox), "--stall", "2")
-    assert done.returncode == 2
-    assert done.stderr == ("hidma: the guest has not come up: its console is empty: nothing on its console and nothing on the "
-                           "registers for 2 s (--stall), and it was ended\n")
+    image.write_bytes(kernel_that_says(says))
+    done = hidma("probe", "--quiet", "--kernel", str(image), "--busybox", str(parts.busybox), *options)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
 
 
 @needs_guest

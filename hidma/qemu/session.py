@@ -26,6 +26,7 @@ TOLD = re.compile(r"hidma-guest: (\w+)=(.*?)\s*$")
 SLICE_NS = 4_000_000
 IDLE_SLICE_NS = 20_000_000
 QUIET_S = 0.5
+PANIC_S = 2.0
 CONSOLE_KEPT = 400
 SHOWN = 12
 PANIC_SHOWN = 40
@@ -91,6 +92,7 @@ class Session:
         self.summaries: list[tuple[str, int, int]] = []
         self.oopses: list[str] = []
         self.panicked = ""
+        self.panicked_at = 0.0
         self.moved_before = 0
         self.copy_descriptors = 0
         self._stack = ExitStack()
@@ -205,8 +207,9 @@ class Session:
         found = SUMMARY.search(line)
         if found:
             self.summaries.append((found[1], int(found[2]), int(found[3])))
-        if PANIC in line:
+        if PANIC in line and not self.panicked:
             self.panicked = line[line.index(PANIC) :]
+            self.panicked_at = time.monotonic()
         if re.search(r"\] (Internal error:|kernel BUG at|Unable to handle kernel|------------\[ cut here)", line):
             self.oopses.append(line.partition("] ")[2])
 
@@ -228,6 +231,8 @@ class Session:
     def _check_time(self) -> None:
         now = time.monotonic()
         options = self.options
+        if self.panicked and now - self.panicked_at > PANIC_S:
+            self._check_end()  # with panic=0 it stays
         if options.timeout is not None and now - self.began > options.timeout:
             raise self._error(f"{self._stage()} after {options.timeout:g} s (--timeout), and it was ended")
         if options.stall is not None:
@@ -239,8 +244,6 @@ class Session:
     def _stage(self) -> str:
         """How far the guest has come, as the beginning of a sentence."""
         told = self.told
-        if not self.lines and not self.partial:
-            return "the guest has not come up: its console is empty"
         if "release" not in told.values:
             return "the guest has not come up"
         if "bound" not in told.values:
