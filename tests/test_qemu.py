@@ -238,8 +238,8 @@ def kernel_that_says(text: str) -> bytes:
          "up after 3 s (--timeout), and it was ended\n"),
         ("", ["--stall", "2"], "hidma: the guest has not come up: nothing on its console and nothing on the registers for 2 s "
          "(--stall), and it was ended\n"),
-        ("[ 1.0] Kernel panic - not syncing: no such day\n", [], "--- the last lines of the guest's console ---\n[ 1.0] Kernel panic "
-         "- not syncing: no such day\n---\nhidma: the guest's kernel panicked: no such day\n"),
+        ("[ 1.0] Kernel panic - not syncing: no such day\n", [], "--- the last lines of the guest's console ---\n[ 1.0] Kernel "
+         "panic - not syncing: no such day\n---\nhidma: the guest's kernel panicked: no such day\n"),
     ],
 )
 def test_a_guest_that_never_comes_up_is_ended_with_its_last_lines(tmp_path: Path, says: str, options: list[str],

@@ -133,8 +133,8 @@ def option_set(given: dict[str, Any]) -> Options:
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     timing = Timing(bytes_per_ns=given["bandwidth"] / 1000) if given["bandwidth"] else None
-    return Options(channels=given["channels"], cpus=given["cpus"], memory=given["memory"], desc_count=given["desc_count"], nested=given["nested"],
-                   append=given["append"], qemu=given["qemu"], timing=timing, faults=faults)
+    return Options(channels=given["channels"], cpus=given["cpus"], memory=given["memory"], desc_count=given["desc_count"],
+                   nested=given["nested"], append=given["append"], qemu=given["qemu"], timing=timing, faults=faults)
 
 
 def plan_of(mode: str, given: dict[str, Any], mib: int = 0) -> Plan:
