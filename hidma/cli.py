@@ -701,6 +701,7 @@ PROGRAMS = (
     ("dtc", "boards as .dts"),
     ("iasl", "boards as .asl"),
     ("gcc", "compiling the hot modules"),
+    ("qemu-system-aarch64", "guests with a real kernel"),
 )
 
 

@@ -115,6 +115,13 @@ def test_two_channels_have_an_array_each() -> None:
 
 
 @needs_guest
+def test_the_sources_run_a_guest_as_well() -> None:
+    done = hidma("raid", "--mib", "1", "--quiet", env={**os.environ, "HIDMA_INTERPRETED": "1"})
+    assert done.returncode == 0, done.stderr
+    assert "chan0: 256 descriptors, 1048576 bytes" in done.stdout
+
+
+@needs_guest
 def test_a_driver_of_ones_own_is_probed_and_removed_and_a_stuck_reset_is_survived(tmp_path: Path) -> None:
     """A copy of the stock module stands for a build of the user's."""
     parts = packages.cached()
