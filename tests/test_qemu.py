@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import select
 import shutil
 import signal
 import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -166,6 +169,46 @@ def test_the_console_takes_what_is_typed_and_a_weight_reaches_the_hardware() -> 
     assert "\n9\n" in done.stdout
     assert "0.1." in done.stdout
     assert "weight 9, priority 0" in done.stdout
+
+
+@needs_guest
+def test_a_terminal_is_the_guests_console_until_the_key_that_ends_it() -> None:
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-m", "hidma", "qemu", "shell"])
+    try:
+        before = termios.tcgetattr(terminal)
+        said = b""
+
+        def until(text: bytes, again: bytes = b"") -> None:
+            """Read up to ``text``; type ``again`` every second meanwhile."""
+            nonlocal said
+            end = time.monotonic() + 60
+            while text not in said:
+                assert time.monotonic() < end, said
+                if select.select([terminal], [], [], 1.0)[0]:
+                    said += os.read(terminal, 4096)
+                else:
+                    os.write(terminal, again)
+            said = said.partition(text)[2]
+
+        until(b"/ # ")
+        os.write(terminal, b"sleep 100\r")
+        until(b"100")
+        until(b"/ # ", b"\x03")  # Ctrl-C is the guest's
+        os.write(terminal, b"echo $((6 * 7))\r")
+        until(b"\n42")
+        assert termios.tcgetattr(terminal)[3] != before[3]
+        os.write(terminal, b"\x1d")
+        until(b"commands:")
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert termios.tcgetattr(terminal)[3] == before[3]
+        pid = 0
+    finally:
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        os.close(terminal)
 
 
 @needs_guest
