@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hidma import firmware
-from hidma.firmware import Tree, text, u32, u64
+from hidma.firmware import Tree, fdt, text, u32, u64
 from hidma.hw.registers import MAX_CHANNELS, PAGE
 from hidma.qemu.errors import QemuError
 
@@ -107,7 +106,7 @@ def blob(virt: bytes, layout: Layout) -> bytes:
 
     :param virt: what ``-machine virt,dumpdtb=`` wrote
     """
-    tree = firmware.parse(virt, "the device tree of QEMU")
+    tree = fdt.parse(virt, "the device tree of QEMU")
     add_hardware(tree, layout)
-    return firmware.dump(tree)
+    return fdt.dump(tree)
 
