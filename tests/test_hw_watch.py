@@ -561,7 +561,7 @@ def test_another_process_is_answered_and_an_idle_one_costs_little() -> None:
         pytest.fail("the client ended before its time")
     assert status == 0
     latencies = sorted(memoryview(took).cast("Q"))
-    assert latencies[10] < IDLE_NS, list(latencies)  # the others may have waited for a CPU
+    assert latencies[5] < IDLE_NS, list(latencies)  # the others may have waited for a CPU
     assert guest.core.channels[0].irqs <= 200
     guest.watcher.run(100_000_000)
     before = time.process_time()
