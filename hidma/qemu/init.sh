@@ -20,6 +20,11 @@ tell "release=$(uname -r)"
 for m in $DRIVERS; do
     insmod "/modules/$m.ko" || tell "failed=insmod $m"
 done
+for again in $RETRY; do
+    for d in /sys/bus/platform/devices/*.dma-controller; do
+        [ ! -e "$d" ] || [ -e "$d/driver" ] || ! tell "again=${d##*/}" || echo "${d##*/}" >/sys/bus/platform/drivers/hidma/bind
+    done
+done
 bound=$(devices hidma)
 tell "mgmt=$(devices hidma-mgmt)"
 tell "bound=$bound"

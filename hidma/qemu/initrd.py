@@ -89,10 +89,12 @@ def check_release(data: bytes, path: Path, kernel: str) -> None:
                             "modules and kernel must be of one build")
 
 
-def build(plan: Plan, parts: Parts, kernel: str) -> bytes:
+def build(plan: Plan, parts: Parts, kernel: str, retry: bool = False) -> bytes:
     """The archive.
 
     :param kernel: what the kernel calls itself, to compare with the modules
+    :param retry: whether a device that the driver did not take is offered again: no fault is to be seen, and the machine may
+        have been too busy to answer within the 10 ms that the driver waits
     :raises QemuError: when a module is not there or of another kernel
     """
     modules = Modules(parts.modules)
@@ -130,7 +132,7 @@ def build(plan: Plan, parts: Parts, kernel: str) -> bytes:
         "MODE": plan.mode, "MIB": str(plan.mib), "ARRAYS": str(plan.arrays),
         "DRIVERS": " ".join(name for name, _ in order),
         "MODULES": " ".join(name for name, _ in later if name != client),
-        "CLIENT": client, "PARAMETERS": " ".join(plan.parameters),
+        "RETRY": "1 2 3" if retry else "", "CLIENT": client, "PARAMETERS": " ".join(plan.parameters),
     }
     text = "".join(f"{key}={shlex.quote(value)}\n" for key, value in settings.items())
     out += entry("plan", FILE, text.encode())

@@ -105,7 +105,7 @@ class Session:
     def _prepare(self, plan: initrd.Plan, parts: Parts, options: Options) -> None:
         path = emulator.program(options.qemu)
         image, self.kernel = kernel_version(parts.kernel)
-        archive = initrd.build(plan, parts, self.kernel)
+        archive = initrd.build(plan, parts, self.kernel, retry=options.faults is None)
         needed = KERNEL_RESERVE + 3 * plan.mib * plan.arrays if plan.copies else KERNEL_RESERVE
         memory = options.memory or max(512, -(-needed // 128) * 128)
         if memory < needed:
@@ -134,6 +134,7 @@ class Session:
         self._stack.callback(emulator.sharp_sleep, False)
         self.emulator = emulator.Emulator(path, machine, fd, layout.memory, files, append)
         self._stack.callback(self.emulator.close)
+        self._stack.enter_context(emulator.ahead())
         self.began = time.monotonic()
         self.heard = self.began
         self.emulator.start()
