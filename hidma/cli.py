@@ -59,6 +59,7 @@ COMMANDS: dict[str, Lazy] = {
     "mount": Lazy("hidma.fuse:mount", "Mount the files of a booted board on a directory."),
     "qos": Lazy("hidma.qos:qos", "Show how weight and priority share the bus, while sysfs changes them."),
     "abi": Lazy("hidma.abi.cli:abi", "Look up and check the documentation of every file of the tree."),
+    "portmap": Lazy("hidma.portmap.cli:portmap", "Show where everything of the C files stands in the port."),
     "faults": Lazy("hidma.cli:faults", "Show the faults that can be injected, and how they are written."),
     "info": Lazy("hidma.cli:info", "Show version, mode and what is installed."),
 }
