@@ -31,7 +31,8 @@ KNOWN: dict[str, tuple[int, ...]] = {
     "hidma_ll_pause": (13,), "hidma_ll_disable": (13,),
     "hidma_issue_task": (44,),
     "vfio_platform_qcomhidma.c": (34,), "vfio_platform_qcomhidma_reset": (34,),
-    "vfio_platform_register_reset": (31,), "module_vfio_reset_handler": (31,), "struct vfio_platform_reset_node": (31,), "vfio_platform_reset_node.acpihid": (31,),
+    "vfio_platform_register_reset": (31,), "module_vfio_reset_handler": (31,),
+    "struct vfio_platform_reset_node": (31,), "vfio_platform_reset_node.acpihid": (31,),
     "vfio_platform_lookup_reset": (31,), "vfio_platform_probe_common": (30,),
 }
 
