@@ -310,12 +310,14 @@ class Reader:
                 field = _declarator(child.child_by_field_name("declarator"))
                 if field is not None:
                     fields.append((_text(field), _without_name(child).rstrip("; ").rstrip()))
+                    self.file.places[f"{name}.{_text(field)}"] = _line(field)
         # the grammar has no idea of this macro: it is found in the text, and placed by what stands before it
         for fifo in re.finditer(r"DECLARE_KFIFO_PTR\(\s*(\w+)\s*,\s*([^)]+?)\)", _text(body)):
             before = [n for n, (known, _) in enumerate(fields)
                       if re.search(rf"\b{known}\b[^;]*;", _text(body)[:fifo.start()])]
             fields = [f for f in fields if f[0] not in (fifo[1], "DECLARE_KFIFO_PTR")]
             fields.insert(before[-1] + 1 if before else 0, (fifo[1], f"kfifo of {_type(fifo[2])}"))
+            self.file.places[f"{name}.{fifo[1]}"] = _line(body) + _text(body).count("\n", 0, fifo.start(1))
         self.file.structs[name] = fields
         self.file.places[name] = _line(node)
 
