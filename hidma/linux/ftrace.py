@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``<linux/ftrace.h>``, as far as anybody asks for it: functions of the driver tell that they are entered while ``on`` is
+above 0, and which callback of a client they make. Nobody calls it by hand: the build puts the calls into the compiled
+modules, whoever traces puts them into the others. Off, an entry costs the test of one C int.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hidma.linux import sched
+from hidma.linux.types import CFunction
+
+#: How many listen.
+on = 0
+
+
+def start() -> int:
+    """One more listens."""
+    global on
+    on += 1
+    return 0
+
+
+def stop() -> int:
+    """One listens no more."""
+    global on
+    if on > 0:
+        on -= 1
+    return 0
+
+
+def entered(name: str) -> int:
+    """The function ``name`` is entered on the running CPU."""
+    cpu = sched.this_cpu
+    if cpu is not None and cpu.trace.on:
+        cpu.trace.emit(("function", cpu.number, name))
+    return 0
+
+
+def called(callback: Any) -> int:
+    """The function ``callback`` of a client is about to be called."""
+    cpu = sched.this_cpu
+    if cpu is not None and cpu.trace.on:
+        name = "a compiled function"
+        if type(callback) is not CFunction:
+            name = getattr(callback, "__qualname__", None) or type(callback).__qualname__
+        cpu.trace.emit(("callback", cpu.number, name.replace(".<locals>", "")))
+    return 0
