@@ -59,6 +59,7 @@ COMMANDS: dict[str, Lazy] = {
     "mount": Lazy("hidma.fuse:mount", "Mount the files of a booted board on a directory."),
     "qos": Lazy("hidma.qos:qos", "Show how weight and priority share the bus, while sysfs changes them."),
     "abi": Lazy("hidma.abi.cli:abi", "Look up and check the documentation of every file of the tree."),
+    "trace": Lazy("hidma.trace.cli:trace", "Run something and show what happened: text, Perfetto, waves, a diagram."),
     "portmap": Lazy("hidma.portmap.cli:portmap", "Show where everything of the C files stands in the port."),
     "sidebyside": Lazy("hidma.sidebyside.cli:sidebyside", "Write pages with your C files beside the port."),
     "faults": Lazy("hidma.cli:faults", "Show the faults that can be injected, and how they are written."),
@@ -276,6 +277,7 @@ class TestLedger:
             if callback is not None:
                 callback(param)
 
+        called.__qualname__ = getattr(callback, "__qualname__", called.__qualname__)  # as traces are to call it
         tx.callback = called
 
     def tested(self, thread: DmatestThread) -> None:
