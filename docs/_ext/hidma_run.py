@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Examples that are run while the pages are built: ``run-python`` shows code and what it prints, ``run-hidma`` a
-command and what it prints. An example that does not end as the page says is an error of the build. Both run the Python
-sources, whatever was compiled.
+command and what it prints, ``run-trace`` the diagram of a trace. An example that does not end as the page says is an error
+of the build. All run the Python sources, whatever was compiled.
 
 The snippets of one page share their variables. Time in the machine is virtual, so the same build gives the same text.
 """
@@ -12,11 +12,13 @@ import contextlib
 import importlib.util
 import io
 import os
+import re
 import shlex
 import subprocess
 import sys
 import tempfile
 import traceback
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -109,19 +111,7 @@ class RunHidma(SphinxDirective):
         prompt = f"$ tools/hidma {command}"
         if importlib.util.find_spec("hidma.cli") is None:
             return [block(prompt, "none")]
-        environment = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
-        environment |= {"PYTHONPATH": str(ROOT), "COLUMNS": "96", "NO_COLOR": "1", "TERM": "dumb", "LC_ALL": "C.UTF-8",
-                        "HIDMA_INTERPRETED": "1"}
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "hidma", *shlex.split(command)],
-            cwd=page_of(self.env).directory.name,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=SECONDS,
-        )
+        done = hidma(self.env, shlex.split(command))
         wanted = self.options.get("status", 0)
         if done.returncode != wanted:
             raise self.error(f"hidma {command} ended with {done.returncode}, not {wanted}:\n{done.stdout}")
@@ -136,6 +126,55 @@ class RunHidma(SphinxDirective):
                 raise self.error(f"hidma {command} has not written {self.options['drawing']}")
             shown.append(nodes.raw("", f'<div class="plot">{path.read_text(encoding="utf-8")}</div>', format="html"))
         return shown
+
+
+def hidma(env: BuildEnvironment, arguments: list[str], stderr: int = subprocess.STDOUT) -> Any:
+    """Run ``hidma`` in the directory of the page, with the sources."""
+    environment = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
+    environment |= {"PYTHONPATH": str(ROOT), "COLUMNS": "96", "NO_COLOR": "1", "TERM": "dumb", "LC_ALL": "C.UTF-8",
+                    "HIDMA_INTERPRETED": "1"}
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "hidma", *arguments],
+        cwd=page_of(env).directory.name,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        timeout=SECONDS,
+    )
+
+
+class RunTrace(SphinxDirective):
+    """Run ``hidma trace --format svg ARGUMENTS`` and show the diagram, which scrolls sideways where it is too wide."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    option_spec = {"caption": directives.unchanged}
+
+    def run(self) -> list[nodes.Node]:
+        done = hidma(self.env, ["trace", "--format", "svg", *shlex.split(self.arguments[0])], subprocess.PIPE)
+        if done.returncode != 0 or not done.stdout.startswith("<svg"):
+            raise self.error(f"hidma trace {self.arguments[0]} gave no diagram:\n{done.stderr}")
+        caption = self.options.get("caption", f"tools/hidma trace --format svg {self.arguments[0]}")
+        name = f"trace-{self.env.docname.replace('/', '-')}-{self.env.new_serialno('hidma-trace')}"
+        # the colours of a diagram are its own: names in one do not meet those in another
+        drawing = re.sub(r"<style>(.*?)</style>", lambda m: f"<style>{scoped(m[1], name)}</style>", done.stdout, flags=re.DOTALL)
+        drawing = drawing.replace("<svg ", f'<svg id="{name}" ', 1)
+        html = f'<div class="trace-diagram" tabindex="0">{drawing}</div><p class="trace-caption">{escape(caption)}</p>'
+        return [nodes.raw("", html, format="html")]
+
+
+def scoped(style: str, name: str) -> str:
+    """Rules of a style sheet for what is inside of the element ``name``; Furo turns dark by an attribute of the body."""
+    light, _, dark = style.partition("@media(prefers-color-scheme:dark){")
+
+    def rules(text: str, above: str) -> str:
+        return re.sub(r"(\.[\w-]+)(\{[^}]*\})", lambda m: f"{above}#{name} {m[1]}{m[2]}", text)
+
+    body = dark.strip().removesuffix("}")
+    return (rules(light, "") + rules(body, 'body[data-theme="dark"] ')
+            + "@media(prefers-color-scheme:dark){" + rules(body, 'body:not([data-theme="light"]) ') + "}")
 
 
 class File(SphinxDirective):
@@ -161,6 +200,7 @@ def end_page(app: Sphinx, *_: Any) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("run-python", RunPython)
     app.add_directive("run-hidma", RunHidma)
+    app.add_directive("run-trace", RunTrace)
     app.add_directive("example-file", File)
     app.connect("doctree-read", end_page)
     return {"parallel_read_safe": False, "parallel_write_safe": True}
