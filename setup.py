@@ -476,7 +476,7 @@ def with_entries(text: str) -> str:
     for node in ast.parse(text).body:
         if not isinstance(node, ast.FunctionDef) or not node.name.startswith("hidma_"):
             continue
-        test = f'ftrace.on and ftrace.entered("{node.name}")'.encode()
+        test = f'ftrace.unlikely(ftrace.on) and ftrace.entered("{node.name}")'.encode()
         first = node.body[0]
         match first:
             case ast.Expr(value=ast.Constant(value=str())):  # the docstring
@@ -495,7 +495,7 @@ def with_entries(text: str) -> str:
                 case ast.Expr(value=ast.Call(func=ast.Name(id="call"), args=[callback, _])):
                     name = ast.unparse(callback)
                     if name.endswith("callback"):
-                        report = f"ftrace.on and ftrace.called({name}); ".encode()
+                        report = f"ftrace.unlikely(ftrace.on) and ftrace.called({name}); ".encode()
                         edits.append((call.lineno, call.col_offset, report))
     for line, column, new in sorted(edits, reverse=True):
         old = lines[line - 1]

@@ -60,6 +60,7 @@ COMMANDS: dict[str, Lazy] = {
     "qos": Lazy("hidma.qos:qos", "Show how weight and priority share the bus, while sysfs changes them."),
     "abi": Lazy("hidma.abi.cli:abi", "Look up and check the documentation of every file of the tree."),
     "trace": Lazy("hidma.trace.cli:trace", "Run something and show what happened: text, Perfetto, waves, a diagram."),
+    "step": Lazy("hidma.step.cli:step", "Run something one register access or interrupt at a time, forward and back."),
     "portmap": Lazy("hidma.portmap.cli:portmap", "Show where everything of the C files stands in the port."),
     "sidebyside": Lazy("hidma.sidebyside.cli:sidebyside", "Write pages with your C files beside the port."),
     "faults": Lazy("hidma.cli:faults", "Show the faults that can be injected, and how they are written."),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Examples that are run while the pages are built: ``run-python`` shows code and what it prints, ``run-hidma`` a
-command and what it prints, ``run-trace`` the diagram of a trace. An example that does not end as the page says is an error
+command and what it prints, ``run-trace`` the diagram of a trace, ``step-screen`` the
+screen of the stepper. An example that does not end as the page says is an error
 of the build. All run the Python sources, whatever was compiled.
 
 The snippets of one page share their variables. Time in the machine is virtual, so the same build gives the same text.
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -95,7 +97,7 @@ class RunHidma(SphinxDirective):
     """Run ``hidma ARGUMENTS`` and show it as ``$ tools/hidma ARGUMENTS``.
 
     ``:status:`` the exit status that it must have, 0 unless said; ``:head:`` show so many lines; ``:drawing:`` show the
-    SVG that it has written under this name as well.
+    SVG that it has written under this name as well; ``:input:`` lines for its stdin, with a slash between them.
     """
 
     required_arguments = 1
@@ -104,6 +106,7 @@ class RunHidma(SphinxDirective):
         "status": directives.nonnegative_int,
         "head": directives.positive_int,
         "drawing": directives.unchanged_required,
+        "input": directives.unchanged,
     }
 
     def run(self) -> list[nodes.Node]:
@@ -111,7 +114,10 @@ class RunHidma(SphinxDirective):
         prompt = f"$ tools/hidma {command}"
         if importlib.util.find_spec("hidma.cli") is None:
             return [block(prompt, "none")]
-        done = hidma(self.env, shlex.split(command))
+        typed = [line.strip() for line in self.options.get("input", "").split("/") if line.strip()]
+        done = hidma(self.env, shlex.split(command), typed=typed)
+        if typed:
+            prompt += f"    # then: {', '.join(typed)}"
         wanted = self.options.get("status", 0)
         if done.returncode != wanted:
             raise self.error(f"hidma {command} ended with {done.returncode}, not {wanted}:\n{done.stdout}")
@@ -128,8 +134,8 @@ class RunHidma(SphinxDirective):
         return shown
 
 
-def hidma(env: BuildEnvironment, arguments: list[str], stderr: int = subprocess.STDOUT) -> Any:
-    """Run ``hidma`` in the directory of the page, with the sources."""
+def hidma(env: BuildEnvironment, arguments: list[str], stderr: int = subprocess.STDOUT, typed: Sequence[str] = ()) -> Any:
+    """Run ``hidma`` in the directory of the page, with the sources; ``typed`` are lines for its stdin."""
     environment = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
     environment |= {"PYTHONPATH": str(ROOT), "COLUMNS": "96", "NO_COLOR": "1", "TERM": "dumb", "LC_ALL": "C.UTF-8",
                     "HIDMA_INTERPRETED": "1"}
@@ -137,7 +143,7 @@ def hidma(env: BuildEnvironment, arguments: list[str], stderr: int = subprocess.
         [sys.executable, "-P", "-m", "hidma", *arguments],
         cwd=page_of(env).directory.name,
         env=environment,
-        stdin=subprocess.DEVNULL,
+        input="".join(f"{line}\n" for line in typed),
         stdout=subprocess.PIPE,
         stderr=stderr,
         text=True,
@@ -177,6 +183,48 @@ def scoped(style: str, name: str) -> str:
             + "@media(prefers-color-scheme:dark){" + rules(body, 'body:not([data-theme="light"]) ') + "}")
 
 
+class StepScreen(SphinxDirective):
+    """``step-screen COMMAND, COMMAND... -- WORDS``: the screen of ``hidma step`` after commands of its dialogue, as a picture."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        import asyncio
+
+        from hidma.cli import cli
+        from hidma.step.engine import Session
+        from hidma.step.lines import Locator
+        from hidma.step.screen import Screen
+        from hidma.trace.run import runner
+
+        commands, _, rest = self.arguments[0].partition("--")
+        words = shlex.split(rest)
+        session = Session(lambda: runner(cli, words, words), Locator(words))
+
+        async def picture() -> str:
+            app = Screen(session)
+            async with app.run_test(size=(132, 46)) as pilot:
+                await app.workers.wait_for_complete()
+                for command in commands.split(","):
+                    app.move(lambda command=command: app.dialogue.command(command))
+                    await app.workers.wait_for_complete()
+                    await pilot.pause()
+                return app.export_screenshot(title=f"hidma step -- {rest.strip()}", simplify=True)
+
+        with contextlib.chdir(page_of(self.env).directory.name):
+            try:
+                drawing = asyncio.run(picture())
+            finally:
+                session.close()
+                session.locator.close()
+        # the picture loads a font from elsewhere; any fixed one will do
+        drawing = re.sub(r"@font-face\s*\{.*?\}", "", drawing, flags=re.DOTALL)
+        drawing = re.sub(r"font-family:\s*Fira Code", "font-family: ui-monospace", drawing)
+        drawing = re.sub(r"terminal-\d+-", f"terminal-{self.env.new_serialno('hidma-step')}-", drawing)
+        return [nodes.raw("", f'<div class="trace-diagram" tabindex="0">{drawing}</div>', format="html")]
+
+
 class File(SphinxDirective):
     """``example-file NAME``: show the content and keep it as a file for the examples of the build."""
 
@@ -201,6 +249,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("run-python", RunPython)
     app.add_directive("run-hidma", RunHidma)
     app.add_directive("run-trace", RunTrace)
+    app.add_directive("step-screen", StepScreen)
     app.add_directive("example-file", File)
     app.connect("doctree-read", end_page)
     return {"parallel_read_safe": False, "parallel_write_safe": True}

@@ -4,6 +4,9 @@ from hidma.linux cimport sched
 from hidma.linux.sched cimport Cpu
 from hidma.linux.types cimport CFunction
 
+cdef extern from *:
+    int unlikely(int)
+
 cdef int on
 
 cpdef int start() except -1

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -21,21 +22,26 @@ FORMATS = ("text", "chrome", "vcd", "svg", "json")
 FAILED = 1
 
 
+def time_of(text: str) -> int | None:
+    """A time in ns: ``12021500``, ``12021500ns``, ``12.0215ms``, ``3us``, ``0.5s``; None when it is none."""
+    for unit, factor in (("ns", 1), ("us", 1000), ("ms", 1000000), ("s", 1000000000), ("", 1)):
+        if text.endswith(unit):
+            number = text.removesuffix(unit).strip()
+            if re.fullmatch(r"[0-9]+(\.[0-9]+)?", number, re.ASCII) and len(number) < 30:
+                whole, _, part = number.partition(".")
+                return int(whole) * factor + (int(part) * factor // 10 ** len(part) if part else 0)
+            return None
+    return None
+
+
 def nanoseconds(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
-    """A time: ``12021500``, ``12021500ns``, ``12.0215ms``, ``3us``, ``0.5s``."""
+    """An option that is a time."""
     if value is None:
         return None
-    for unit, factor in (("ns", 1), ("us", 1000), ("ms", 1000000), ("s", 1000000000), ("", 1)):
-        if value.endswith(unit):
-            number = value.removesuffix(unit).strip()
-            try:
-                found = float(number) * factor
-                if found < 0 or found > 1 << 62:
-                    raise ValueError
-                return round(found) if "." in number else int(number) * factor
-            except (ValueError, OverflowError):
-                break
-    raise click.BadParameter(f"{value!r} is no time: 12021500 (ns), 12.0215ms, 3us and 0.5s are.", ctx, param)
+    found = time_of(value)
+    if found is None:
+        raise click.BadParameter(f"{value!r} is no time: 12021500 (ns), 12.0215ms, 3us and 0.5s are.", ctx, param)
+    return found
 
 
 def render(kind: str, machines: Sequence[Sequence[Event]], name: str) -> tuple[str, str]:

@@ -117,10 +117,9 @@ def causes_of(value: int) -> str:
 class Decoder:
     """Makes events of what was recorded; remembers each register as it was last seen."""
 
-    def __init__(self, lines: dict[str, str] | None = None, irqs: dict[int, str] | None = None) -> None:
+    def __init__(self, irqs: dict[int, str] | None = None) -> None:
         self.seen: dict[tuple[str, int], int] = {}
-        self.lines = lines or {}
-        self.irqs = irqs or {}
+        self.irqs = {} if irqs is None else irqs
 
     def decode(self, time: int, cpu: int | None, context: str, raw: tuple[Any, ...]) -> Event | None:
         """The event of one record; None for one that says nothing that another does not say."""

@@ -73,11 +73,19 @@ class Recorder:
     def __init__(self) -> None:
         self.sources: list[Source] = []
         self.before: Callable[[Trace], None] | None = None
+        self.listeners: list[Callable[[Event], None]] = []
         self.entries = Entries()
+
+    def follow(self, listener: Callable[[Event], None]) -> None:
+        """Call ``listener`` with each event as it happens, in place of keeping it."""
+        self.listeners.append(listener)
+        for source in self.sources:
+            source.listeners = self.listeners
 
     def add(self, trace: Trace) -> Source:
         """Record ``trace`` from now on."""
         source = Source(len(self.sources), trace)
+        source.listeners = self.listeners
         self.sources.append(source)
         trace.tap(source)
         return source

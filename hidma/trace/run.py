@@ -113,9 +113,9 @@ def runner(root: click.Group, words: Sequence[str], whole: Sequence[str]) -> Cal
                 return end.code or 0
             click.echo(end.code, err=True)
             return 1
-        except (KeyboardInterrupt, click.ClickException):
+        except click.ClickException:
             raise
-        except BaseException as error:
+        except Exception as error:
             # the script's own mistake, told as Python would
             frames = traceback.extract_tb(error.__traceback__)
             here = os.path.realpath(first)
