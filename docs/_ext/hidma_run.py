@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Examples that are run while the pages are built: ``run-python`` shows code and what it prints, ``run-hidma`` a
 command and what it prints, ``run-trace`` the diagram of a trace, ``step-screen`` the
-screen of the stepper. An example that does not end as the page says is an error
+screen of the stepper, ``explain-writes`` the register writes of a run with a reason for each. An example that does not end as the page says is an error
 of the build. All run the Python sources, whatever was compiled.
 
 The snippets of one page share their variables. Time in the machine is virtual, so the same build gives the same text.
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import json
 import os
 import re
 import shlex
@@ -26,6 +27,7 @@ from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
@@ -183,6 +185,41 @@ def scoped(style: str, name: str) -> str:
             + "@media(prefers-color-scheme:dark){" + rules(body, 'body:not([data-theme="light"]) ') + "}")
 
 
+class ExplainWrites(SphinxDirective):
+    """``explain-writes ARGUMENTS``: run ``hidma trace ARGUMENTS`` and explain each register write of it.
+
+    The content has a line for each write, in order: ``REGISTER = value: why``; a line that begins with a blank goes on
+    with the one before. Anything else than what the run writes is an error.
+    """
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        arguments = ["trace", "--format", "json", "--kind", "write", *shlex.split(self.arguments[0])]
+        done = hidma(self.env, arguments, subprocess.PIPE)
+        if done.returncode != 0:
+            raise self.error(f"hidma trace {self.arguments[0]} failed:\n{done.stderr}")
+        told: list[str] = []
+        for line in self.content:
+            if line[:1] in (" ", "") and told:
+                told[-1] += " " + line.strip()
+            elif line.strip():
+                told.append(line.strip())
+        written = [(e["time"], f"{e['data']['register']} = {e['data']['value']:#x}") for e in json.loads(done.stdout)]
+        explained = [tuple(part.strip() for part in line.partition(": ")[::2]) for line in told]
+        if [what for _, what in written] != [what for what, _ in explained]:
+            wanted = "\n".join(what for _, what in written)
+            raise self.error(f"the run writes these, and the page explains others:\n{wanted}")
+        rows = [".. list-table::", "   :header-rows: 1", "   :widths: 14 32 54", "", "   * - ns", "     - Written", "     - What it does"]
+        for (time, what), (_, why) in zip(written, explained, strict=True):
+            rows += [f"   * - {time}", f"     - ``{what}``", f"     - {why}"]
+        holder = nodes.container()
+        self.state.nested_parse(StringList(rows, self.name), 0, holder)
+        return holder.children
+
+
 class StepScreen(SphinxDirective):
     """``step-screen COMMAND, COMMAND... -- WORDS``: the screen of ``hidma step`` after commands of its dialogue, as a picture."""
 
@@ -249,6 +286,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("run-python", RunPython)
     app.add_directive("run-hidma", RunHidma)
     app.add_directive("run-trace", RunTrace)
+    app.add_directive("explain-writes", ExplainWrites)
     app.add_directive("step-screen", StepScreen)
     app.add_directive("example-file", File)
     app.connect("doctree-read", end_page)
