@@ -23,7 +23,7 @@ from hidma.hw.events import EVENTS
 from hidma.trace import KINDS, Filter, Recorder, formats, svg, vcd
 from hidma.trace.events import HARDWARE, Decoder, Event
 from hidma.trace.functions import Entries, wanted
-from hidma.trace.recorder import FilterError
+from hidma.trace.recorder import FilterError, squeeze
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "data" / "golden"
@@ -274,6 +274,30 @@ def test_filters() -> None:
     assert early + late == events
     after = Filter(after="hidma_tx_submit").apply(events)
     assert after[0].data == {"function": "hidma_tx_submit"} and after[-1] == events[-1]
+
+
+def test_functions_and_registers_beside_kinds() -> None:
+    found = Filter(kinds=("tre",), registers=("TRCA_DOORBELL",)).apply(copies())
+    assert [e.kind for e in found] == ["write", "tre"]
+
+
+def test_repetitions_are_squeezed() -> None:
+    with Recorder() as recorder, hidma.boot() as machine:
+        chan = machine.dma.request_channel()
+        src, dest = machine.alloc(1 << 16), machine.alloc(1 << 16)
+        chan.memcpy(dest, src, 64)
+        chan.memcpy(dest, src, 1 << 16).wait()
+    [events] = recorder.machines()
+    looks = sum(e.data.get("function") == "hidma_handle_tre_completion" for e in events)
+    short = squeeze(events)
+    told = [re.search(r"\(and (\d+) times more, until (\d+) ns\)", e.text) for e in short]
+    more = sum(int(found[1]) for found in told if found is not None)
+    left = sum(e.data.get("function") == "hidma_handle_tre_completion" for e in short)
+    assert more > 30 and left + more == looks and len(short) < len(events) - more
+    assert all(int(found[2]) > e.time for found, e in zip(told, short, strict=True) if found is not None)
+    kept = Counter(e.kind for e in short)
+    assert all(kept[kind] == count for kind, count in Counter(e.kind for e in events).items() if kind not in ("read", "function"))
+    assert squeeze([]) == [] and squeeze(events[:3]) == events[:3]
 
 
 @pytest.mark.parametrize(("wrong", "sentence"), [

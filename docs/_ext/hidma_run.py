@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Examples that are run while the pages are built: ``run-python`` shows code and what it prints, ``run-hidma`` a
-command and what it prints, ``run-trace`` the diagram of a trace, ``step-screen`` the
-screen of the stepper, ``explain-writes`` the register writes of a run with a reason for each. An example that does not end as the page says is an error
-of the build. All run the Python sources, whatever was compiled.
+command and what it prints, ``run-trace`` the diagram of a trace, ``step-screen`` the screen of the stepper,
+``explain-writes`` the register writes of a run with a reason for each. An example that does not end as the page says is an
+error of the build. All run the Python sources, whatever was compiled.
 
 The snippets of one page share their variables. Time in the machine is virtual, so the same build gives the same text.
 """
@@ -212,7 +212,8 @@ class ExplainWrites(SphinxDirective):
         if [what for _, what in written] != [what for what, _ in explained]:
             wanted = "\n".join(what for _, what in written)
             raise self.error(f"the run writes these, and the page explains others:\n{wanted}")
-        rows = [".. list-table::", "   :header-rows: 1", "   :widths: 14 32 54", "", "   * - ns", "     - Written", "     - What it does"]
+        rows = [".. list-table::", "   :header-rows: 1", "   :widths: 14 32 54", ""]
+        rows += ["   * - ns", "     - Written", "     - What it does"]
         for (time, what), (_, why) in zip(written, explained, strict=True):
             rows += [f"   * - {time}", f"     - ``{what}``", f"     - {why}"]
         holder = nodes.container()

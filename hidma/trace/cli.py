@@ -15,7 +15,7 @@ import click
 
 from hidma.trace import formats
 from hidma.trace.events import KINDS, Event
-from hidma.trace.recorder import Filter, FilterError, Recorder
+from hidma.trace.recorder import Filter, FilterError, Recorder, squeeze
 from hidma.trace.run import runner, stdout_to_stderr
 
 FORMATS = ("text", "chrome", "vcd", "svg", "json")
@@ -99,12 +99,13 @@ def show_kinds() -> None:
 @click.option("--until", default="", metavar="FUNCTION", help="End where this function is entered first, after that.")
 @click.option("--from", "start", callback=nanoseconds, metavar="TIME", help="Begin at this time (12.02ms, 300us, ns).")
 @click.option("--to", "end", callback=nanoseconds, metavar="TIME", help="End at this time.")
+@click.option("--squeeze", "squeezed", is_flag=True, help="Show once what is repeated, as by a driver that polls, and how often.")
 @click.option("--kinds", "vocabulary", is_flag=True, is_eager=True, help="Show the kinds of events and what they carry.")
 @click.argument("words", nargs=-1, metavar="COMMAND...", type=click.UNPROCESSED)
 @click.pass_context
 def trace(ctx: click.Context, kind: str, output: str | None, channels: tuple[str, ...], functions: tuple[str, ...],
           registers: tuple[str, ...], kinds: tuple[str, ...], after: str, until: str, start: int | None, end: int | None,
-          vocabulary: bool, words: tuple[str, ...]) -> int:
+          squeezed: bool, vocabulary: bool, words: tuple[str, ...]) -> int:
     """Run something and show what happened, one line an event, in the order of virtual time.
 
     COMMAND is a command of hidma with its options (hidma trace -- dmatest --iterations 1), a Python script with its
@@ -138,6 +139,8 @@ def trace(ctx: click.Context, kind: str, output: str | None, channels: tuple[str
     machines = [found for events in machines if (found := wanted.apply(events))]
     if not machines:
         raise click.ClickException(f"the trace has no event: none of {count} passes the filters")
+    if squeezed:
+        machines = [squeeze(events) for events in machines]
     made, beside = render(kind, machines, "" if output is None else Path(output).name)
     if output is None:
         sys.stdout.write(made)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hidma.hw import trace as hw_trace
@@ -160,8 +160,6 @@ class Filter:
         return any(name == wanted or (wanted.isdigit() and name.endswith(f"chan{wanted}")) for wanted in self.channels)
 
     def _passes(self, event: Event) -> bool:
-        if self.kinds and event.kind not in self.kinds:
-            return False
         if self.start is not None and event.time < self.start or self.end is not None and event.time > self.end:
             return False
         if self.channels and event.channel and not self._channel(event.channel):
@@ -170,8 +168,9 @@ class Filter:
             return _any(event.data["function"], self.functions)
         if self.registers and event.kind in ("read", "write"):
             return _any(event.data["register"], self.registers)
-        # a filter for functions or registers alone wants nothing else
-        return not (self.functions or self.registers) or bool(self.kinds)
+        if self.kinds:
+            return event.kind in self.kinds
+        return not (self.functions or self.registers)
 
     def apply(self, events: Iterable[Event]) -> list[Event]:
         """Those that pass. With ``channels``, what a CPU does in an interrupt of another channel does not."""
@@ -201,6 +200,37 @@ class Filter:
 
 def _any(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatch.fnmatchcase(name.lower(), pattern.lower()) for pattern in patterns)
+
+
+#: Longest group of events that :func:`squeeze` looks for, and how often it must come.
+GROUP = 6
+OFTEN = 3
+
+
+def squeeze(events: Sequence[Event]) -> list[Event]:
+    """Events without repetitions: of a group that comes again and again, as a driver that polls makes them, the first is
+    kept, and its last event says how often it came after that.
+    """
+    keys = [(e.kind, e.cpu, e.context, e.channel, e.text.partition("  (was")[0]) for e in events]
+    found: list[Event] = []
+    at = 0
+    while at < len(events):
+        for length in range(1, GROUP + 1):
+            group = keys[at:at + length]
+            end = at + length
+            while keys[end:end + length] == group:
+                end += length
+            more = (end - at) // length - 1
+            if more >= OFTEN:
+                found += events[at:at + length]
+                last = events[end - 1]
+                found[-1] = replace(found[-1], text=f"{found[-1].text}  (and {more} times more, until {last.time} ns)")
+                at = end
+                break
+        else:
+            found.append(events[at])
+            at += 1
+    return found
 
 
 def place(event: Event) -> str:
