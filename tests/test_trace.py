@@ -287,7 +287,7 @@ def test_repetitions_are_squeezed() -> None:
         src, dest = machine.alloc(1 << 16), machine.alloc(1 << 16)
         chan.memcpy(dest, src, 64)
         chan.memcpy(dest, src, 1 << 16).wait()
-    [events] = recorder.machines()
+    events = Filter(after="hidma_chirq_handler").apply(recorder.machines()[0])
     looks = sum(e.data.get("function") == "hidma_handle_tre_completion" for e in events)
     short = squeeze(events)
     told = [re.search(r"\(and (\d+) times more, until (\d+) ns\)", e.text) for e in short]
