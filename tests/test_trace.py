@@ -381,12 +381,13 @@ def test_svg_is_a_picture_of_the_descriptor() -> None:
     events = Filter(after="hidma_prep_dma_memcpy", until="hidma_free_chan_resources").apply(copies())
     picture = svg.draw([events])
     tree = xml.dom.minidom.parseString(picture)
-    texts = [t.firstChild.data for t in tree.getElementsByTagName("text") if t.firstChild is not None]
+    texts = [t.lastChild.data for t in tree.getElementsByTagName("text") if t.lastChild is not None]
     assert {"CPU 0", "CPU 1", "hidma.chan0", "hidma_tx_submit()", "TRCA_DOORBELL = 0x20"} <= set(texts)
     assert "prefers-color-scheme:dark" in picture and "http" not in picture.replace("http://www.w3.org/2000/svg", "")
     width = float(tree.documentElement.getAttribute("width"))
     for t in tree.getElementsByTagName("text"):
-        assert float(t.getAttribute("x")) + 5 * len(t.firstChild.data) < width  # type: ignore[union-attr]
+        assert float(t.getAttribute("x")) + 7 * len(t.lastChild.data) < width  # type: ignore[union-attr]
+    assert any(t.getElementsByTagName("title") for t in tree.getElementsByTagName("text"))  # a long one, whole
 
 
 def test_svg_refuses_what_nobody_would_look_at() -> None:

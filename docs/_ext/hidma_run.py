@@ -212,10 +212,10 @@ class ExplainWrites(SphinxDirective):
         if [what for _, what in written] != [what for what, _ in explained]:
             wanted = "\n".join(what for _, what in written)
             raise self.error(f"the run writes these, and the page explains others:\n{wanted}")
-        rows = [".. list-table::", "   :header-rows: 1", "   :widths: 14 32 54", ""]
-        rows += ["   * - ns", "     - Written", "     - What it does"]
+        rows = [".. list-table::", "   :header-rows: 1", "   :widths: 36 64", "   :class: writes", ""]
+        rows += ["   * - Written, at", "     - What it does"]
         for (time, what), (_, why) in zip(written, explained, strict=True):
-            rows += [f"   * - {time}", f"     - ``{what}``", f"     - {why}"]
+            rows += [f"   * - ``{what}``", "", f"       {time} ns", f"     - {why}"]
         holder = nodes.container()
         self.state.nested_parse(StringList(rows, self.name), 0, holder)
         return holder.children

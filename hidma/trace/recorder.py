@@ -131,7 +131,7 @@ class Filter:
     :ivar registers: patterns for names of registers, ``TRCA_*``
     :ivar kinds: kinds of events
     :ivar after: the events from the first entry of this function on
-    :ivar until: the events up to the last one in the same time as the first entry of this function after it
+    :ivar until: the events up to the first entry of this function after that
     :ivar start: ns, the first moment
     :ivar end: ns, the last one
     """
@@ -175,7 +175,7 @@ class Filter:
     def apply(self, events: Iterable[Event]) -> list[Event]:
         """Those that pass. With ``channels``, what a CPU does in an interrupt of another channel does not."""
         found: list[Event] = []
-        begun, ended = not self.after, None
+        begun, ended = not self.after, False
         busy: dict[int, str] = {}
         for event in events:
             name = event.data.get("function") if event.kind == "function" else None
@@ -183,10 +183,9 @@ class Filter:
                 begun = True
             if not begun:
                 continue
-            if ended is not None and event.time > ended:
+            if ended:
                 break
-            if self.until and ended is None and name is not None and fnmatch.fnmatchcase(name, self.until):
-                ended = event.time
+            ended = bool(self.until) and name is not None and fnmatch.fnmatchcase(name, self.until)
             if self.channels and event.kind == "interrupt" and event.cpu is not None:
                 busy[event.cpu] = event.channel  # tasklets that run after it are its channel's too
             if self.channels and event.cpu is not None and event.context in CONTEXTS[1:]:

@@ -18,6 +18,7 @@ HEAD = 46
 LEFT = 112
 CHANNEL_WIDTH = 440
 LETTER = 7.3
+LETTERS = 50
 
 STYLE = """
 .paper{fill:#fff}.t{fill:#1c2430;font:12px ui-monospace,monospace}.d{fill:#5b6675;font:11px ui-monospace,monospace}
@@ -60,8 +61,13 @@ class _Diagram:
             at += _width(mine, 150) + 14
         self.width = at + 6
 
+    @classmethod
+    def label(cls, e: Event) -> str:
+        text = cls.whole(e)
+        return text if len(text) <= LETTERS else text[:LETTERS - 3] + "..."
+
     @staticmethod
-    def label(e: Event) -> str:
+    def whole(e: Event) -> str:
         if e.kind in ("read", "write"):
             arrow = "=" if e.kind == "write" else "is"
             told = e.text.partition("  ")[2]
@@ -152,6 +158,8 @@ class _Diagram:
         if x is None:
             return
         label = escape(self.label(e))
+        if self.label(e) != self.whole(e):
+            label = f"<title>{escape(self.whole(e))}</title>{label}"
         css = "err" if e.kind in ("error", "fault", "inject") else "t"
         to = self.x.get(e.channel)
         if e.kind in ("read", "write") and to is not None and to != x:
