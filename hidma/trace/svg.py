@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Events as a diagram: a lane for each CPU context and each channel, time goes down, one line an event. It is a picture for
+"""Events as a diagram: a lane for each CPU and each channel, time goes down, one line an event. It is a picture for
 a page: it names its colours for light and for dark, and takes no more than some hundred events. It stands for no C file.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from html import escape
 
 from hidma.hw.registers import State
-from hidma.trace.events import CONTEXTS, HARDWARE, Event
+from hidma.trace.events import CONTEXTS, Event
 from hidma.trace.formats import seconds
 
 MOST = 600
@@ -18,7 +18,7 @@ HEAD = 46
 LEFT = 112
 CHANNEL_WIDTH = 440
 LETTER = 7.3
-LETTERS = 50
+LETTERS = 44
 
 STYLE = """
 .paper{fill:#fff}.t{fill:#1c2430;font:12px ui-monospace,monospace}.d{fill:#5b6675;font:11px ui-monospace,monospace}
@@ -45,20 +45,24 @@ def _width(texts: Sequence[str], least: float) -> float:
 class _Diagram:
     def __init__(self, events: Sequence[Event]) -> None:
         self.events = events
-        self.cpu_lanes = sorted({(e.cpu, CONTEXTS.index(e.context)) for e in events if e.cpu is not None and e.context})
-        self.channels = list(dict.fromkeys(e.channel for e in events if e.channel))
-        self.has_bus = any(e.kind in HARDWARE and not e.channel for e in events)
+        # lanes in the order in which something happens in them: what is near in time is near on the page
+        lanes: dict[object, list[Event]] = {}
+        for e in events:
+            lanes.setdefault(self.lane(e), []).append(e)
+            if e.channel:
+                lanes.setdefault(e.channel, [])
         self.out: list[str] = []
         self.x: dict[object, float] = {}
+        self.heads: dict[object, tuple[str, str]] = {}
         at = float(LEFT)
-        for lane in self.cpu_lanes:
-            mine = [self.label(e) for e in events if e.cpu == lane[0] and CONTEXTS.index(e.context or "task") == lane[1]]
+        for lane, mine in lanes.items():
+            if isinstance(lane, int):
+                self.heads[lane] = (f"CPU {lane}", ", ".join(c for c in CONTEXTS if any(e.context == c for e in mine)))
+            else:
+                self.heads[lane] = (str(lane) or "bus", "hardware")
+                at += 14
             self.x[lane] = at
-            at += _width(mine, 130)
-        for channel in [*self.channels, *([""] if self.has_bus else [])]:
-            mine = [self.label(e) for e in events if e.channel == channel and e.kind in HARDWARE]
-            self.x[channel] = at + 14
-            at += _width(mine, 150) + 14
+            at += _width([self.label(e) for e in mine], 130)
         self.width = at + 6
 
     @classmethod
@@ -77,10 +81,9 @@ class _Diagram:
             return e.text
         return f"{e.kind} {e.text}" if e.kind not in ("burst",) else e.text
 
-    def lane(self, e: Event) -> object:
-        if e.cpu is not None and e.context:
-            return e.cpu, CONTEXTS.index(e.context)
-        return e.channel
+    @staticmethod
+    def lane(e: Event) -> object:
+        return e.cpu if e.cpu is not None and e.context else e.channel
 
     def draw(self) -> str:
         rows: list[tuple[float, Event]] = []
@@ -113,10 +116,7 @@ class _Diagram:
 
     def _lanes(self, height: float) -> None:
         for lane, x in self.x.items():
-            if isinstance(lane, tuple):
-                first, second = f"CPU {lane[0]}", CONTEXTS[lane[1]]
-            else:
-                first, second = (str(lane) or "bus"), "hardware"
+            first, second = self.heads[lane]
             self.out.append(f'<text class="h" x="{x:.0f}" y="18">{escape(first)}</text>'
                             f'<text class="d" x="{x:.0f}" y="33">{second}</text>'
                             f'<line class="lane" x1="{x:.0f}" x2="{x:.0f}" y1="{HEAD - 6}" y2="{height - 6:.0f}"/>')
@@ -127,24 +127,23 @@ class _Diagram:
         state: dict[str, tuple[float, int]] = {}
         for y, e in rows:
             if e.kind in ("interrupt", "tasklet") and e.cpu is not None:
-                context = 2 if e.kind == "interrupt" else 1
                 if e.data["enter"]:
                     open_[e.cpu, e.kind] = y
                 else:
-                    self._bar((e.cpu, context), open_.pop((e.cpu, e.kind), HEAD - 6.0), y)
+                    self._bar(e.cpu, e.kind, open_.pop((e.cpu, e.kind), HEAD - 6.0), y)
             elif e.kind == "state" and e.data["block"] == "trca" and e.channel:
                 start, old = state.get(e.channel, (HEAD - 6.0, e.data["old"]))
                 self._state(e.channel, old, start, y)
                 state[e.channel] = (y, e.data["new"])
         for (cpu, kind), start in open_.items():
-            self._bar((cpu, 2 if kind == "interrupt" else 1), start, height - 6)
+            self._bar(cpu, kind, start, height - 6)
         for channel, (start, now) in state.items():
             self._state(channel, now, start, height - 6)
 
-    def _bar(self, lane: tuple[int, int], start: float, end: float) -> None:
-        if lane in self.x:
-            css = "hard" if lane[1] == 2 else "soft"
-            self.out.append(f'<rect class="{css}" x="{self.x[lane] - 4:.0f}" y="{start - 8:.0f}" width="8" '
+    def _bar(self, cpu: int, kind: str, start: float, end: float) -> None:
+        if cpu in self.x:
+            css = "hard" if kind == "interrupt" else "soft"
+            self.out.append(f'<rect class="{css}" x="{self.x[cpu] - 4:.0f}" y="{start - 8:.0f}" width="8" '
                             f'height="{end - start + 16:.0f}"/>')
 
     def _state(self, channel: str, state: int, start: float, end: float) -> None:
@@ -168,8 +167,8 @@ class _Diagram:
             head = 5 if a < b else -5
             self.out.append(f'<path class="access" d="M{a:.0f} {foot:.0f}H{b - head:.0f}m0 -3l{head} 3l{-head} 3"/>')
         if e.kind == "interrupt" and e.data["enter"] and to is not None:
-            foot = y + 7
-            self.out.append(f'<path class="up" d="M{to:.0f} {foot:.0f}H{x + 5:.0f}m0 -3l-5 3l5 3"/>')
+            foot, head = y + 7, 5 if to < x else -5
+            self.out.append(f'<path class="up" d="M{to:.0f} {foot:.0f}H{x - head:.0f}m0 -3l{head} 3l{-head} 3"/>')
         dot = {"function": "ink", "interrupt": "irq", "callback": "irq", "error": "err", "fault": "err"}.get(e.kind)
         if dot:
             self.out.append(f'<circle class="{dot}" cx="{x:.0f}" cy="{y:.0f}" r="3"/>')
