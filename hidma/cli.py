@@ -699,6 +699,10 @@ def faults(as_json: bool) -> int:
 
 OPTIONAL = (
     ("numpy", "numpy", "arrays of addresses and buffers as numpy arrays"),
+    ("tree-sitter-c", "tree_sitter_c", "reading your C files (hidma portmap, hidma sidebyside)"),
+    ("unidiff", "unidiff", "reading the series as patches"),
+    ("pyvcd", "vcd", "waves (hidma trace --format vcd)"),
+    ("textual", "textual", "the full screen of hidma step"),
     ("Cython", "Cython", "compiling the hot modules"),
 )
 PROGRAMS = (

@@ -449,6 +449,14 @@ def test_status_is_that_of_what_was_run(capsys: pytest.CaptureFixture[str], tmp_
     assert run(capsys, "--kind", "tre", "--", str(script))[0] == 7
 
 
+def test_trace_of_a_run_that_is_stopped(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    script = tmp_path / "stopped.py"
+    script.write_text(ONE + "raise KeyboardInterrupt\n")
+    status, out, err = run(capsys, "--kind", "tre", "--", str(script))
+    assert status == 130 and len(out.splitlines()) == 1
+    assert err == "hidma: stopped; this is the trace up to here\n"
+
+
 def test_script_gets_its_arguments(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     script = tmp_path / "says.py"
     script.write_text("import sys\nprint(sys.argv[1:])\n" + ONE)

@@ -19,7 +19,7 @@ from hidma.trace.recorder import Filter, FilterError, Recorder, squeeze
 from hidma.trace.run import runner, stdout_to_stderr
 
 FORMATS = ("text", "chrome", "vcd", "svg", "json")
-FAILED = 1
+STOPPED = 130
 
 
 def time_of(text: str) -> int | None:
@@ -131,7 +131,11 @@ def trace(ctx: click.Context, kind: str, output: str | None, channels: tuple[str
     assert isinstance(root.command, click.Group)
     run = runner(root.command, words, root.obj or sys.argv[1:])
     with Recorder() as recorder, stdout_to_stderr(output is None):
-        status = run()
+        try:
+            status = run()
+        except KeyboardInterrupt:
+            status = STOPPED
+            click.echo("hidma: stopped; this is the trace up to here", err=True)
     machines = recorder.machines()
     if not machines:
         raise click.ClickException(f"the trace has no event: {words[0]} booted no machine")
