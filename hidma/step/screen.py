@@ -35,7 +35,7 @@ class Pane(VerticalScroll):
 
     def put(self, lines: Iterable[Text | str]) -> None:
         """Show lines."""
-        whole = Text(no_wrap=False)
+        whole = Text(no_wrap=self.id in ("source", "events"), overflow="ellipsis")
         for number, line in enumerate(lines):
             if number:
                 whole.append("\n")
@@ -49,7 +49,7 @@ class Screen(App[int]):
     TITLE = "hidma step"
     CSS = """
     #top { height: 3fr; }
-    #bottom { height: 2fr; }
+    #bottom { height: 1fr; }
     #left { width: 3fr; }
     #right { width: 2fr; }
     Pane { border: round $primary; padding: 0 1; height: 1fr; }
@@ -128,7 +128,7 @@ class Screen(App[int]):
         """Everything anew."""
         session, stop = self.session, self.session.at
         lines: list[Text | str] = []
-        for text in show.source(stop, 12):
+        for text in show.source(stop, max(1, (self.pane("source").size.height - 3) // 2)):
             lines.append(Text(text, style="reverse") if text.startswith(">") else text)
         self.pane("source").put(lines)
         name = show.channel_of(session, self.dialogue.pinned)

@@ -24,9 +24,9 @@ def source(stop: Stop, around: int = 3) -> list[str]:
     if c is not None:
         path, function = c
         lines = f"lines {function.first}-{function.last}" if function.first else f"made by {function.macro}"
-        where += f"    C: {path} {function.name}(), {lines}"
+        out.append(f"C: {path} {function.name}(), {lines}")
     hardware = stop.event is not None and stop.event.cpu is None
-    out.append(f"the hardware is at work, while the driver is at {where}" if hardware else where)
+    out.insert(0, f"the hardware is at work, while the driver is at {where}" if hardware else where)
     for number, text in here.text(around):
         out.append(f"{'>' if number == here.line else ' '}{number:>5}  {text}")
     return out
