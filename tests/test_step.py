@@ -338,6 +338,7 @@ def test_nothing_to_step(capsys: pytest.CaptureFixture[str]) -> None:
 def test_screen_shows_steps_and_goes_back(session: Session) -> None:
     pytest.importorskip("textual", reason="not installed: textual (pip install hidma[step])")
     from textual.widgets import Input, Static
+    from textual.widgets._footer import FooterKey
 
     from hidma.step.screen import Screen
 
@@ -354,6 +355,10 @@ def test_screen_shows_steps_and_goes_back(session: Session) -> None:
                     await app.workers.wait_for_complete()
                     await pilot.pause()
 
+            await press()
+            assert "tasklet" in " ".join(str(key.description) for key in app.query(FooterKey))
+            await press("a")
+            assert session.at.event is not None and session.at.event.kind in ("read", "write")
             await press("u")
             app.query_one("#ask", Input).value = "u hidma_ll_hw_start"
             await press("enter")
@@ -409,7 +414,7 @@ def terminal(command: list[str], keys: list[tuple[str, str]], seconds: float = 6
 def test_on_a_real_terminal(one: Path) -> None:
     pytest.importorskip("textual", reason="not installed: textual (pip install hidma[step])")
     hidma_step = [sys.executable, "-m", "hidma", "step"]
-    shown = terminal([*hidma_step, "--", str(one)], [("hidma_mgmt_init", "a"), ("TRCA", "q")])
+    shown = terminal([*hidma_step, "--", str(one)], [("hidma_mgmt_init", "a"), ("hidma_mgmt_setup", "q")])
     assert "\x1b[?1049h" in shown and "\x1b[?1049l" in shown  # the other screen, and back
 
 

@@ -47,6 +47,8 @@ class Screen(App[int]):
     """The whole screen of one session."""
 
     TITLE = "hidma step"
+    AUTO_FOCUS = ""  # keys are ours until somebody asks for a line
+    ENABLE_COMMAND_PALETTE = False
     CSS = """
     #top { height: 3fr; }
     #bottom { height: 1fr; }
@@ -87,7 +89,7 @@ class Screen(App[int]):
         with Vertical(id="bottom"):
             yield Pane("events", "events")
         yield Static(id="said")
-        yield Input(id="ask")
+        yield Input(id="ask", disabled=True)
         yield Footer()
 
     def on_mount(self) -> None:
@@ -179,6 +181,7 @@ class Screen(App[int]):
 
     def action_ask(self, text: str) -> None:
         ask = self.query_one("#ask", Input)
+        ask.disabled = False
         ask.add_class("shown")
         ask.value = text
         ask.cursor_position = len(text)
@@ -187,6 +190,7 @@ class Screen(App[int]):
     def action_forget(self) -> None:
         ask = self.query_one("#ask", Input)
         ask.remove_class("shown")
+        ask.disabled = True
         self.set_focus(None)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
