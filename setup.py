@@ -469,14 +469,15 @@ ENTRIES = re.compile(r"^from hidma\.linux cimport ftrace$", re.MULTILINE)
 
 def with_entries(text: str) -> str:
     """The text of a module whose .pxd cimports `ftrace`: each function of the driver (`hidma_*`) reports that it is
-    entered, and those of the channel which callback of a client they call, if `ftrace.on`. Lines keep their numbers.
+    entered, and those of the channel which callback of a client they call, if `ftrace.here`: a C int of the module's own,
+    which `_ftrace_switch()` sets. Lines keep their numbers.
     """
     lines = text.encode().split(b"\n")
     edits: list[tuple[int, int, bytes]] = []
     for node in ast.parse(text).body:
         if not isinstance(node, ast.FunctionDef) or not node.name.startswith("hidma_"):
             continue
-        test = f'ftrace.unlikely(ftrace.on) and ftrace.entered("{node.name}")'.encode()
+        test = f'ftrace.unlikely(ftrace.here) and ftrace.entered("{node.name}")'.encode()
         first = node.body[0]
         match first:
             case ast.Expr(value=ast.Constant(value=str())):  # the docstring
@@ -495,12 +496,12 @@ def with_entries(text: str) -> str:
                 case ast.Expr(value=ast.Call(func=ast.Name(id="call"), args=[callback, _])):
                     name = ast.unparse(callback)
                     if name.endswith("callback"):
-                        report = f"ftrace.unlikely(ftrace.on) and ftrace.called({name}); ".encode()
+                        report = f"ftrace.unlikely(ftrace.here) and ftrace.called({name}); ".encode()
                         edits.append((call.lineno, call.col_offset, report))
     for line, column, new in sorted(edits, reverse=True):
         old = lines[line - 1]
         lines[line - 1] = old[:column] + new + old[column:]
-    return b"\n".join(lines).decode()
+    return b"\n".join(lines).decode() + "\n\ndef _ftrace_switch(value):\n    ftrace.here = value\n"
 
 
 # --- which modules, and what each depends on --------------------------------------------------------------------------

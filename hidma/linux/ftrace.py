@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``<linux/ftrace.h>``, as far as anybody asks for it: functions of the driver tell that they are entered while ``on`` is
-above 0, and which callback of a client they make. Nobody calls it by hand: the build puts the calls into the compiled
-modules, whoever traces puts them into the others. Off, an entry costs the test of one C int.
+"""``<linux/ftrace.h>``, as far as anybody asks for it: functions of the driver tell that they are entered, and which
+callback of a client they make, while somebody traces. Nobody calls it by hand: the build puts the calls into the compiled
+modules, each behind the test of a C int, and whoever traces puts them into the others.
 """
 
 from __future__ import annotations
@@ -10,25 +10,6 @@ from typing import Any
 
 from hidma.linux import sched
 from hidma.linux.types import CFunction
-
-#: How many listen.
-on = 0
-
-
-def start() -> int:
-    """One more listens."""
-    global on
-    on += 1
-    return 0
-
-
-def stop() -> int:
-    """One listens no more."""
-    global on
-    if on > 0:
-        on -= 1
-    return 0
-
 
 def entered(name: str) -> int:
     """The function ``name`` is entered on the running CPU."""

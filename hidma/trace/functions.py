@@ -29,6 +29,14 @@ def modules() -> list[ModuleType]:
     return found
 
 
+def switch(value: int) -> None:
+    """Turn the reports of compiled modules on or off."""
+    for name in dict.fromkeys(source.module for source in SOURCES):
+        turn = getattr(sys.modules.get(name), "_ftrace_switch", None)
+        if turn is not None:
+            turn(value)
+
+
 def wanted(name: str) -> bool:
     """Whether the entry of a function is an event: macros and container_of() helpers are none."""
     return not name.isupper() and not name.startswith(("to_", "_")) and name != "lldev_of"
@@ -111,14 +119,13 @@ class Entries:
 
     def __enter__(self) -> Entries:
         Entries.depth += 1
-        ftrace.start()
-        if Entries.depth == 1:
-            self.add()
+        self.add()
         return self
 
     @staticmethod
     def add() -> None:
         """Take in modules that have come since."""
+        switch(1)
         for module in modules():
             if module.__name__ not in Entries.prepared:
                 Entries.prepared[module.__name__] = reporting(module)
@@ -131,8 +138,8 @@ class Entries:
 
     def __exit__(self, *_: object) -> None:
         Entries.depth -= 1
-        ftrace.stop()
         if Entries.depth == 0:
+            switch(0)
             for function, code in Entries.saved.items():
                 function.__code__ = code
             Entries.saved.clear()
