@@ -11,6 +11,7 @@ from typing import Any
 from hidma.linux import sched
 from hidma.linux.types import CFunction
 
+
 def entered(name: str) -> int:
     """The function ``name`` is entered on the running CPU."""
     cpu = sched.this_cpu
