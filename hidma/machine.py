@@ -298,7 +298,7 @@ class Machine:
         self.board = board
         self.notes = [*firmware.check(tree), *firmware.explain_unbound(board)]
         self.clock = Clock()
-        self.trace = Trace()
+        self.trace = Trace(self.clock)
         region = max(board.memory, key=lambda r: r.size)
         self.memory = Memory(region.base, region.size)
         self.bus = Bus(self.clock, self.memory, self.trace)
