@@ -23,7 +23,7 @@ import pytest
 
 from hidma import firmware
 from hidma.hw.bus import ALL_ONES
-from hidma.qemu import board, emulator, initrd, packages, sidebyside
+from hidma.qemu import board, compare, emulator, initrd, packages
 from hidma.qemu.errors import QemuError
 from hidma.qemu.model import Model
 from hidma.qemu.session import interrupts_per_batch
@@ -579,9 +579,9 @@ def test_the_model_lies_in_the_guests_memory_and_drives_its_lines() -> None:
 
 @pytest.mark.parametrize(("transfers", "length", "page"), [(5, 16384, "compare-dmatest.txt"), (256, 4096, "compare-raid.txt")])
 def test_the_ports_side_of_the_page_is_what_the_port_does(transfers: int, length: int, page: str) -> None:
-    found = sidebyside.digest(sidebyside.port_run(transfers, length, 64, "read-burst:40"))
+    found = compare.digest(compare.port_run(transfers, length, 64, "read-burst:40"))
     lines = RUNS.joinpath(page).read_text(encoding="utf-8").splitlines()
-    titles = dict(sidebyside.ROWS)
+    titles = dict(compare.ROWS)
     assert list(found) and set(found) == set(titles)
     for key, value in found.items():
         place = next(i for i, line in enumerate(lines) if line.removesuffix(" (the same)") == titles[key])
@@ -590,8 +590,8 @@ def test_the_ports_side_of_the_page_is_what_the_port_does(transfers: int, length
 
 
 def test_a_table_says_what_is_the_same() -> None:
-    run = sidebyside.port_run(2, 64, 10, "read-burst:1")
-    lines = sidebyside.table([run, sidebyside.Run("other", run.clean, run.clean)])
+    run = compare.port_run(2, 64, 10, "read-burst:1")
+    lines = compare.table([run, compare.Run("other", run.clean, run.clean)])
     assert "rings (the same)" in lines
     assert "a data read error" in lines
     assert any(line.strip() == "other       none came" for line in lines)

@@ -294,7 +294,7 @@ def compare(fault_at: str, keep: str | None, **given: Any) -> int:
     The guest's transfers are those of --client (dmatest.ko, whose parameters are chosen unless they are given), or of the array
     when there is none; the port makes as many of the same length, one after the other.
     """
-    from hidma.qemu import sidebyside
+    from hidma.qemu import compare as both_drivers
 
     if given["fault"] or given["trace"]:
         raise click.UsageError("compare has its own error (--fault-at) and its own traces (--keep).")
@@ -330,7 +330,7 @@ def compare(fault_at: str, keep: str | None, **given: Any) -> int:
                     told += [line.partition("] ")[2] for line in session.lines if fault and TOLD_CLIENT.search(line)][:3]
                 if keep:
                     (where / f"{name}.txt").write_bytes(console.replace(b"\r\n", b"\n"))
-                runs.append(sidebyside.read(str(trace)))
+                runs.append(both_drivers.read(str(trace)))
                 if problems:
                     for sentence in problems:
                         say(sentence)
@@ -339,12 +339,12 @@ def compare(fault_at: str, keep: str | None, **given: Any) -> int:
         return complain(error)
     except OSError as error:
         return complain(QemuError(f"{error.filename or keep}: {error.strerror}; --keep takes a directory that can be written"))
-    port = sidebyside.port_run(transfers, length, given["desc_count"], fault_at)
-    both = [port, sidebyside.Run(f"Linux {release}", runs[0], runs[1], told)]
+    port = both_drivers.port_run(transfers, length, given["desc_count"], fault_at)
+    both = [port, both_drivers.Run(f"Linux {release}", runs[0], runs[1], told)]
     if given["as_json"]:
-        click.echo(json.dumps({run.name: sidebyside.digest(run) for run in both}, indent=2))
+        click.echo(json.dumps({run.name: both_drivers.digest(run) for run in both}, indent=2))
     else:
-        click.echo("\n".join(sidebyside.table(both)))
+        click.echo("\n".join(both_drivers.table(both)))
     return 0
 
 
