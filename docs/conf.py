@@ -28,6 +28,7 @@ extensions = [
     "hidma_project",
     "hidma_rows",
     "hidma_run",
+    "hidma_sidebyside",
 ]
 abi_row_role = "row"
 templates_path: list[str] = []

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 cimport cython
 from hidma.hidma_h cimport HidmaChan, HidmaDesc, HidmaDev, HidmaLldev
+from hidma.linux cimport ftrace
 from hidma.linux cimport sched
 from hidma.linux.device cimport Device
 from hidma.linux.dmaengine cimport (

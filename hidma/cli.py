@@ -62,6 +62,11 @@ COMMANDS: dict[str, Lazy] = {
     "assign": Lazy("hidma.assign:assign", "Give a channel to a guest, step by step."),
     "reset-plugins": Lazy("hidma.reset_cli:reset_plugins",
                           "Reset functions of devices that are given to guests: list, explain, check, new."),
+    "qemu": Lazy("hidma.qemu.cli:qemu", "Boot a real Linux in QEMU, with its own driver on the model."),
+    "trace": Lazy("hidma.trace.cli:trace", "Run something and show what happened: text, Perfetto, waves, a diagram."),
+    "step": Lazy("hidma.step.cli:step", "Run something one register access or interrupt at a time, forward and back."),
+    "portmap": Lazy("hidma.portmap.cli:portmap", "Show where everything of the C files stands in the port."),
+    "sidebyside": Lazy("hidma.sidebyside.cli:sidebyside", "Write pages with your C files beside the port."),
     "faults": Lazy("hidma.cli:faults", "Show the faults that can be injected, and how they are written."),
     "info": Lazy("hidma.cli:info", "Show version, mode and what is installed."),
 }
@@ -277,6 +282,7 @@ class TestLedger:
             if callback is not None:
                 callback(param)
 
+        called.__qualname__ = getattr(callback, "__qualname__", called.__qualname__)  # as traces are to call it
         tx.callback = called
 
     def tested(self, thread: DmatestThread) -> None:
@@ -697,12 +703,17 @@ def faults(as_json: bool) -> int:
 
 OPTIONAL = (
     ("numpy", "numpy", "arrays of addresses and buffers as numpy arrays"),
+    ("tree-sitter-c", "tree_sitter_c", "reading your C files (hidma portmap, hidma sidebyside)"),
+    ("unidiff", "unidiff", "reading the series as patches"),
+    ("pyvcd", "vcd", "waves (hidma trace --format vcd)"),
+    ("textual", "textual", "the full screen of hidma step"),
     ("Cython", "Cython", "compiling the hot modules"),
 )
 PROGRAMS = (
     ("dtc", "boards as .dts"),
     ("iasl", "boards as .asl"),
     ("gcc", "compiling the hot modules"),
+    ("qemu-system-aarch64", "guests with a real kernel"),
 )
 
 

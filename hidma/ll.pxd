@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 cimport cython
 from hidma.hidma_h cimport HidmaLldev, HidmaTre, HidmaTxStatus
+from hidma.linux cimport ftrace
 from hidma.linux.atomic cimport atomic_add_unless, atomic_read, atomic_set
 from hidma.linux.device cimport Device
 from hidma.linux.interrupt cimport TaskletStruct, tasklet_init, tasklet_kill, tasklet_schedule

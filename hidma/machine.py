@@ -357,7 +357,8 @@ class Machine:
     def _buses(self, board: firmware.Board) -> tuple[Bus, Smmu]:
         """The bus with RAM and clock, and the IOMMU. A guest has the host's clock and part of its RAM."""
         region = max(board.memory, key=lambda r: r.size)
-        bus = Bus(Clock(), Memory(region.base, region.size), Trace())
+        clock = Clock()
+        bus = Bus(clock, Memory(region.base, region.size), Trace(clock))
         return bus, Smmu(bus)
 
     def _kernel(self, board: firmware.Board, debug: bool, ranks: list[int]) -> Kernel:

@@ -126,7 +126,7 @@ class Bench:
         self.model = model
         self.clock = Clock()
         self.memory = Memory(RAM, RAM_SIZE)
-        self.bus = Bus(self.clock, self.memory, Trace())
+        self.bus = Bus(self.clock, self.memory, Trace(self.clock))
         self.smmu = Smmu(self.bus)
         self.stream = self.smmu.stream(1, model.name)
         self.line = Line(IRQ, model.name)

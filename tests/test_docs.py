@@ -41,7 +41,8 @@ pytestmark = [
 
 NEEDED = [
     "index", "quickstart", "dmatest", "shell", "mount", "qos", "abi", "quirks", "architecture", "dependencies", "registers",
-    "faults", "firmware", "conformance", "virtualization", "reset-plugins",
+    "faults", "firmware", "conformance", "portmap", "sidebyside", "trace", "step", "tour/index", "tour/channel",
+    "tour/descriptor", "tour/later", "qemu", "compare", "virtualization", "reset-plugins",
 ]
 
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Examples that are run while the pages are built: ``run-python`` shows code and what it prints, ``run-hidma`` a
-command and what it prints. An example that does not end as the page says is an error of the build. Both run the Python
-sources, whatever was compiled.
+command and what it prints, ``run-trace`` the diagram of a trace, ``step-screen`` the screen of the stepper,
+``explain-writes`` the register writes of a run with a reason for each. An example that does not end as the page says is an
+error of the build. All run the Python sources, whatever was compiled.
 
 The snippets of one page share their variables. Time in the machine is virtual, so the same build gives the same text.
 """
@@ -11,17 +12,22 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import json
 import os
+import re
 import shlex
 import subprocess
 import sys
 import tempfile
 import traceback
+from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
@@ -93,7 +99,7 @@ class RunHidma(SphinxDirective):
     """Run ``hidma ARGUMENTS`` and show it as ``$ tools/hidma ARGUMENTS``.
 
     ``:status:`` the exit status that it must have, 0 unless said; ``:head:`` show so many lines; ``:drawing:`` show the
-    SVG that it has written under this name as well.
+    SVG that it has written under this name as well; ``:input:`` lines for its stdin, with a slash between them.
     """
 
     required_arguments = 1
@@ -102,6 +108,7 @@ class RunHidma(SphinxDirective):
         "status": directives.nonnegative_int,
         "head": directives.positive_int,
         "drawing": directives.unchanged_required,
+        "input": directives.unchanged,
     }
 
     def run(self) -> list[nodes.Node]:
@@ -109,19 +116,10 @@ class RunHidma(SphinxDirective):
         prompt = f"$ tools/hidma {command}"
         if importlib.util.find_spec("hidma.cli") is None:
             return [block(prompt, "none")]
-        environment = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
-        environment |= {"PYTHONPATH": str(ROOT), "COLUMNS": "96", "NO_COLOR": "1", "TERM": "dumb", "LC_ALL": "C.UTF-8",
-                        "HIDMA_INTERPRETED": "1"}
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "hidma", *shlex.split(command)],
-            cwd=page_of(self.env).directory.name,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=SECONDS,
-        )
+        typed = [line.strip() for line in self.options.get("input", "").split("/") if line.strip()]
+        done = hidma(self.env, shlex.split(command), typed=typed)
+        if typed:
+            prompt += f"    # then: {', '.join(typed)}"
         wanted = self.options.get("status", 0)
         if done.returncode != wanted:
             raise self.error(f"hidma {command} ended with {done.returncode}, not {wanted}:\n{done.stdout}")
@@ -136,6 +134,133 @@ class RunHidma(SphinxDirective):
                 raise self.error(f"hidma {command} has not written {self.options['drawing']}")
             shown.append(nodes.raw("", f'<div class="plot">{path.read_text(encoding="utf-8")}</div>', format="html"))
         return shown
+
+
+def hidma(env: BuildEnvironment, arguments: list[str], stderr: int = subprocess.STDOUT, typed: Sequence[str] = ()) -> Any:
+    """Run ``hidma`` in the directory of the page, with the sources; ``typed`` are lines for its stdin."""
+    environment = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
+    environment |= {"PYTHONPATH": str(ROOT), "COLUMNS": "96", "NO_COLOR": "1", "TERM": "dumb", "LC_ALL": "C.UTF-8",
+                    "HIDMA_INTERPRETED": "1"}
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "hidma", *arguments],
+        cwd=page_of(env).directory.name,
+        env=environment,
+        input="".join(f"{line}\n" for line in typed),
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        timeout=SECONDS,
+    )
+
+
+class RunTrace(SphinxDirective):
+    """Run ``hidma trace --format svg ARGUMENTS`` and show the diagram, which scrolls sideways where it is too wide."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    option_spec = {"caption": directives.unchanged}
+
+    def run(self) -> list[nodes.Node]:
+        done = hidma(self.env, ["trace", "--format", "svg", *shlex.split(self.arguments[0])], subprocess.PIPE)
+        if done.returncode != 0 or not done.stdout.startswith("<svg"):
+            raise self.error(f"hidma trace {self.arguments[0]} gave no diagram:\n{done.stderr}")
+        caption = self.options.get("caption", f"tools/hidma trace --format svg {self.arguments[0]}")
+        name = f"trace-{self.env.docname.replace('/', '-')}-{self.env.new_serialno('hidma-trace')}"
+        # the colours of a diagram are its own: names in one do not meet those in another
+        drawing = re.sub(r"<style>(.*?)</style>", lambda m: f"<style>{scoped(m[1], name)}</style>", done.stdout, flags=re.DOTALL)
+        drawing = drawing.replace("<svg ", f'<svg id="{name}" ', 1)
+        html = f'<div class="trace-diagram" tabindex="0">{drawing}</div><p class="trace-caption">{escape(caption)}</p>'
+        return [nodes.raw("", html, format="html")]
+
+
+def scoped(style: str, name: str) -> str:
+    """Rules of a style sheet for what is inside of the element ``name``; Furo turns dark by an attribute of the body."""
+    light, _, dark = style.partition("@media(prefers-color-scheme:dark){")
+
+    def rules(text: str, above: str) -> str:
+        return re.sub(r"(\.[\w-]+)(\{[^}]*\})", lambda m: f"{above}#{name} {m[1]}{m[2]}", text)
+
+    body = dark.strip().removesuffix("}")
+    return (rules(light, "") + rules(body, 'body[data-theme="dark"] ')
+            + "@media(prefers-color-scheme:dark){" + rules(body, 'body:not([data-theme="light"]) ') + "}")
+
+
+class ExplainWrites(SphinxDirective):
+    """``explain-writes ARGUMENTS``: run ``hidma trace ARGUMENTS`` and explain each register write of it.
+
+    The content has a line for each write, in order: ``REGISTER = value: why``; a line that begins with a blank goes on
+    with the one before. Anything else than what the run writes is an error.
+    """
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        arguments = ["trace", "--format", "json", "--kind", "write", *shlex.split(self.arguments[0])]
+        done = hidma(self.env, arguments, subprocess.PIPE)
+        if done.returncode != 0:
+            raise self.error(f"hidma trace {self.arguments[0]} failed:\n{done.stderr}")
+        told: list[str] = []
+        for line in self.content:
+            if line[:1] in (" ", "") and told:
+                told[-1] += " " + line.strip()
+            elif line.strip():
+                told.append(line.strip())
+        written = [(e["time"], f"{e['data']['register']} = {e['data']['value']:#x}") for e in json.loads(done.stdout)]
+        explained = [tuple(part.strip() for part in line.partition(": ")[::2]) for line in told]
+        if [what for _, what in written] != [what for what, _ in explained]:
+            wanted = "\n".join(what for _, what in written)
+            raise self.error(f"the run writes these, and the page explains others:\n{wanted}")
+        rows = [".. list-table::", "   :header-rows: 1", "   :widths: 36 64", "   :class: writes", ""]
+        rows += ["   * - Written, at", "     - What it does"]
+        for (time, what), (_, why) in zip(written, explained, strict=True):
+            rows += [f"   * - ``{what}``", "", f"       {time} ns", f"     - {why}"]
+        holder = nodes.container()
+        self.state.nested_parse(StringList(rows, self.name), 0, holder)
+        return holder.children
+
+
+class StepScreen(SphinxDirective):
+    """``step-screen COMMAND, COMMAND... -- WORDS``: the screen of ``hidma step`` after commands of its dialogue, as a picture."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        import asyncio
+
+        from hidma.cli import cli
+        from hidma.step.engine import Session
+        from hidma.step.lines import Locator
+        from hidma.step.screen import Screen
+        from hidma.trace.run import runner
+
+        commands, _, rest = self.arguments[0].partition("--")
+        words = shlex.split(rest)
+        session = Session(lambda: runner(cli, words, words), Locator(words))
+
+        async def picture() -> str:
+            app = Screen(session)
+            async with app.run_test(size=(132, 46)) as pilot:
+                await app.workers.wait_for_complete()
+                for command in commands.split(","):
+                    app.move(lambda command=command: app.dialogue.command(command))
+                    await app.workers.wait_for_complete()
+                    await pilot.pause()
+                return app.export_screenshot(title=f"hidma step -- {rest.strip()}", simplify=True)
+
+        with contextlib.chdir(page_of(self.env).directory.name):
+            try:
+                drawing = asyncio.run(picture())
+            finally:
+                session.close()
+                session.locator.close()
+        # the picture loads a font from elsewhere; any fixed one will do
+        drawing = re.sub(r"@font-face\s*\{.*?\}", "", drawing, flags=re.DOTALL)
+        drawing = re.sub(r"font-family:\s*Fira Code", "font-family: ui-monospace", drawing)
+        drawing = re.sub(r"terminal-\d+-", f"terminal-{self.env.new_serialno('hidma-step')}-", drawing)
+        return [nodes.raw("", f'<div class="trace-diagram" tabindex="0">{drawing}</div>', format="html")]
 
 
 class File(SphinxDirective):
@@ -161,6 +286,9 @@ def end_page(app: Sphinx, *_: Any) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("run-python", RunPython)
     app.add_directive("run-hidma", RunHidma)
+    app.add_directive("run-trace", RunTrace)
+    app.add_directive("explain-writes", ExplainWrites)
+    app.add_directive("step-screen", StepScreen)
     app.add_directive("example-file", File)
     app.connect("doctree-read", end_page)
     return {"parallel_read_safe": False, "parallel_write_safe": True}

@@ -263,10 +263,14 @@ class Gic(IrqController):
                     run = 1
                     tasklet.state = 0
                     tasklet.running = 1
+                    if cpu.trace.on:
+                        cpu.trace.emit(("tasklet_enter", cpu.number))
                     try:
                         call(tasklet.func, tasklet.data)
                     finally:
                         tasklet.running = 0
+                    if cpu.trace.on:
+                        cpu.trace.emit(("tasklet_exit", cpu.number))
                     cpu.tasklets_run += 1
                     if cpu.npending:
                         sched.interrupts(cpu)

@@ -209,7 +209,7 @@ class ScriptedDevice:
         self.reset_ptrs = bool(spec.get("reset_ptrs", False))
         self.memory = Memory(0, RAM)
         self.dma = Answers(self.memory, rows(scenario.get("coherent") or [], "coherent"))
-        self.bus = Bus(self.clock, self.memory, Trace())
+        self.bus = Bus(self.clock, self.memory, Trace(self.clock))
         self.blocks: dict[str, ScriptedBlock] = {}
         for name, start, size in resources:
             block = ScriptedBlock(name, start, max(size, 1), self)

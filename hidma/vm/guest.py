@@ -370,7 +370,7 @@ class Guest(Machine):
         return to_platform_device(next(dev for dev in platform_bus(self.host.kernel).devices if dev.name == channel))
 
     def _buses(self, board: firmware.Board) -> tuple[Bus, Smmu]:
-        bus = Bus(self.host.clock, Memory(RAM_BASE, len(self.ram), self.ram), Trace())
+        bus = Bus(self.host.clock, Memory(RAM_BASE, len(self.ram), self.ram), Trace(self.host.clock))
         return bus, Smmu(bus)
 
     def _build(self, board: firmware.Board, instant: bool, timing: Any) -> None:

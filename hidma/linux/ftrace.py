@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``<linux/ftrace.h>``, as far as anybody asks for it: functions of the driver tell that they are entered, and which
+callback of a client they make, while somebody traces. Nobody calls it by hand: the build puts the calls into the compiled
+modules, each behind the test of a C int, and whoever traces puts them into the others.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hidma.linux import sched
+from hidma.linux.types import CFunction
+
+
+def entered(name: str) -> int:
+    """The function ``name`` is entered on the running CPU."""
+    cpu = sched.this_cpu
+    if cpu is not None and cpu.trace.on:
+        cpu.trace.emit(("function", cpu.number, name))
+    return 0
+
+
+def called(callback: Any) -> int:
+    """The function ``callback`` of a client is about to be called."""
+    cpu = sched.this_cpu
+    if cpu is not None and cpu.trace.on:
+        name = "a compiled function"
+        if type(callback) is not CFunction:
+            name = getattr(callback, "__qualname__", None) or type(callback).__qualname__
+        cpu.trace.emit(("callback", cpu.number, name.replace(".<locals>", "")))
+    return 0

@@ -1,0 +1,158 @@
+#!/bin/busybox sh
+# SPDX-License-Identifier: GPL-2.0-only
+# The first process of the guest. It does what /plan says and tells of it in the kernel log, in lines "hidma-guest: KEY=VALUE".
+export PATH=/bin
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev
+mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
+. /plan
+
+tell() { echo "<3>hidma-guest: $*" >/dev/kmsg; }
+console() { echo "$1" >/proc/sys/kernel/printk; } # what is printed: 8 all, 4 errors
+warnings() { dmesg | grep -c 'Runtime PM usage count underflow'; }
+finish() { tell "end=$1"; sync; poweroff -f; }
+devices() { (cd "/sys/bus/platform/drivers/$1" 2>/dev/null && echo *.*[0-9a-z-]*) | tr ' ' '\n' | grep '^[0-9a-f]*\.' | tr '\n' ' '; }
+interrupts() { awk '/hidma|hdma|dma-controller|dma_controller/ { for (i = 2; i <= NF; i++) if ($i ~ /^[0-9]+$/) n += $i; else break } END { print n + 0 }' /proc/interrupts; }
+
+tell "release=$(uname -r)"
+for m in $DRIVERS; do
+    insmod "/modules/$m.ko" || tell "failed=insmod $m"
+done
+for again in $RETRY; do
+    for d in /sys/bus/platform/devices/*.dma-controller; do
+        [ ! -e "$d" ] || [ -e "$d/driver" ] || ! tell "again=${d##*/}" || echo "${d##*/}" >/sys/bus/platform/drivers/hidma/bind
+    done
+done
+bound=$(devices hidma)
+tell "mgmt=$(devices hidma-mgmt)"
+tell "bound=$bound"
+[ -n "$bound" ] || finish "the driver is bound to nothing"
+for m in $MODULES; do
+    case $m in
+    brd) options="rd_nr=$((3 * ARRAYS)) rd_size=$((MIB * 512))" ;;
+    *) options= ;;
+    esac
+    # shellcheck disable=SC2086
+    insmod "/modules/$m.ko" $options || tell "failed=insmod $m"
+done
+
+client() {
+    [ -n "$CLIENT" ] || return
+    tell "client=$CLIENT $PARAMETERS"
+    # shellcheck disable=SC2086
+    insmod "/modules/$CLIENT.ko" $PARAMETERS || { tell "failed=insmod $CLIENT"; return; }
+    # dmatest: reading "wait" comes back when the test is over
+    [ -f "/sys/module/$CLIENT/parameters/wait" ] && cat "/sys/module/$CLIENT/parameters/wait" >/dev/null
+    tell "clientdone=$(interrupts)"
+}
+
+array() { # number, CPU: an array of three RAM disks
+    n=$1
+    cpu=$2
+    name=md$((127 - n))
+    echo "$name" >/sys/module/md_mod/parameters/new_array
+    cd "/sys/block/$name/md" || finish "no array"
+    echo none >metadata_version
+    echo raid5 >level
+    echo 3 >raid_disks
+    echo 65536 >chunk_size
+    for slot in 0 1 2; do
+        ram=ram$((3 * n + slot))
+        cat "/sys/block/$ram/dev" >new_dev
+        echo 0 >"dev-$ram/offset"
+        echo "$SIZE" >"dev-$ram/size"
+        echo $slot >"dev-$ram/slot"
+    done
+    echo "$SIZE" >component_size
+    echo active >array_state
+    cd /
+    taskset -p $((1 << cpu)) "$(ps | awk -v name="${name}_raid5" 'index($0, name) && !/awk/ { print $1 }')" >/dev/null ||
+        tell "failed=taskset"
+}
+
+copy() { # number: write to the array, read back, compare
+    name=md$((127 - $1))
+    dd if=/source "of=/dev/$name" bs=1M oflag=direct 2>/dev/null || tell "failed=dd to $name"
+}
+
+raid() {
+    SIZE=$((MIB * 512))
+    dd if=/dev/urandom of=/source bs=1M count="$MIB" 2>/dev/null || finish "no memory for $MIB MiB"
+    want=$(md5sum </source | cut -d' ' -f1)
+    tell "source=$want"
+    i=0
+    while [ $i -lt "$ARRAYS" ]; do
+        array $i $i
+        i=$((i + 1))
+    done
+    # 6.1 warns of its runtime PM count once for each descriptor: printed, that would be most of what the guest does
+    console 4
+    tell "copy=begin"
+    i=0
+    while [ $i -lt "$ARRAYS" ]; do
+        copy $i &
+        i=$((i + 1))
+    done
+    wait
+    sync
+    tell "copy=end"
+    console 8
+    tell "underflows=$(warnings)"
+    echo 3 >/proc/sys/vm/drop_caches
+    i=0
+    while [ $i -lt "$ARRAYS" ]; do
+        name=md$((127 - i))
+        got=$(dd "if=/dev/$name" bs=1M count="$MIB" iflag=direct 2>/dev/null | md5sum | cut -d' ' -f1)
+        differences=0
+        [ "$got" = "$want" ] || differences=$(dd "if=/dev/$name" bs=1M count="$MIB" 2>/dev/null | cmp -l /source - 2>&1 | wc -l)
+        tell "back=$name $got $differences"
+        echo clear >"/sys/block/$name/md/array_state"
+        i=$((i + 1))
+    done
+    tell "interrupts=$(interrupts)"
+}
+
+unload() { # what holds the channels
+    if [ -n "$CLIENT" ]; then
+        rmmod "$CLIENT" || tell "failed=rmmod $CLIENT"
+    fi
+    for m in raid456 async_raid6_recov async_pq async_xor async_memcpy async_tx; do
+        [ ! -d "/sys/module/$m/holders" ] || rmmod $m || tell "failed=rmmod $m"
+    done
+}
+
+remove() { # take the devices from the driver, give them back, take the driver away
+    for d in $bound; do
+        echo "$d" >/sys/bus/platform/drivers/hidma/unbind && tell "unbound=$d"
+    done
+    for d in $1; do
+        if echo "$d" >/sys/bus/platform/drivers/hidma/bind; then tell "rebound=$d"; else tell "notrebound=$d"; fi
+    done
+    rmmod hdma && tell "removed=hdma"
+}
+
+case $MODE in
+raid)
+    raid
+    client
+    ;;
+probe)
+    client
+    unload
+    tell "interrupts=$(interrupts)"
+    remove "$bound"
+    ;;
+compare)
+    if [ -n "$CLIENT" ]; then client; else raid; fi
+    unload
+    remove ""
+    ;;
+shell)
+    client
+    tell "shell=ready"
+    setsid sh -c 'exec sh -l </dev/ttyAMA0 >/dev/ttyAMA0 2>&1'
+    ;;
+esac
+finish ok
