@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from hidma import _mode
 
 if TYPE_CHECKING:
-    from hidma.client import Batch, Buffer, Channel, Transfer, TransferError
+    from hidma.buffer import Buffer
+    from hidma.client import Batch, Channel, Transfer, TransferError
     from hidma.firmware import FirmwareError
     from hidma.hw.engine import Timing
     from hidma.machine import KernelOops, Machine, boot
@@ -23,7 +24,7 @@ _mode.install()
 
 _PUBLIC = {
     "Batch": "hidma.client",
-    "Buffer": "hidma.client",
+    "Buffer": "hidma.buffer",
     "Channel": "hidma.client",
     "FirmwareError": "hidma.firmware",
     "KernelOops": "hidma.machine",

@@ -10,8 +10,6 @@ hardware's.
 from __future__ import annotations
 
 import operator
-import sys
-from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit  # type: ignore[import-untyped,unused-ignore]
 
+from hidma.buffer import MAX_ADDRESS, Buffer, Host, bytes_of, u64, whole
 from hidma.channel import lldev_of
 from hidma.hw.channel import Channel as HwChannel
 from hidma.hw.channel import Outcome
@@ -49,8 +48,6 @@ from hidma.linux.list import list_for_each_entry
 from hidma.linux.types import function
 
 if TYPE_CHECKING:
-    from hidma.machine import Machine
-
     #: From a cookie and what the hardware did: end, row of docs/quirks, what to say about the hardware.
     Verdict = Callable[[int, Outcome], tuple[str, int | None, str]]
 
@@ -64,7 +61,6 @@ FLAGS = 3  # DMA_PREP_INTERRUPT | DMA_CTRL_ACK
 TRE_BYTES = 32
 CODE_COMPLETE = 1
 MAX_LENGTH = 0xFFFFFFFF
-MAX_ADDRESS = 0xFFFFFFFFFFFFFFFF
 MAX_SECONDS = 1e9
 ECANCELED = 125
 EDEADLK = 35
@@ -86,83 +82,6 @@ class TransferError(OSError):
     def __init__(self, errno: int, sentence: str, transfer: Transfer | Batch) -> None:
         super().__init__(errno, sentence)
         self.transfer = transfer
-
-
-class Buffer:
-    """RAM of a machine that channels can reach. Made by :meth:`hidma.machine.Machine.alloc`.
-
-    :ivar address: bus address of the first byte, u64
-    :ivar size: bytes
-    """
-
-    def __init__(self, machine: Machine, address: int, size: int) -> None:
-        self._machine = machine
-        self.address = address
-        self.size = size
-        self._view: memoryview | None = machine.memory.slice(address, size)
-
-    @property
-    def view(self) -> memoryview:
-        """The bytes, as a writable memoryview; ``numpy.asarray(buffer)`` gives them as an array.
-
-        :raises OSError: EINVAL, the buffer was freed
-        """
-        if self._view is None:
-            raise OSError(EINVAL, f"the buffer at 0x{self.address:x} was freed; alloc() gives another one")
-        return self._view
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __getitem__(self, key: Any) -> Any:
-        part = self.view[key]
-        return bytes(part) if isinstance(part, memoryview) else part
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self.view[key] = value
-
-    def __bytes__(self) -> bytes:
-        return bytes(self.view)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        import numpy
-
-        array = numpy.frombuffer(self.view, dtype=numpy.uint8)
-        if copy or (dtype is not None and numpy.dtype(dtype) != array.dtype):
-            return array.astype(dtype or array.dtype)
-        return array
-
-    def __buffer__(self, flags: int) -> memoryview:
-        return self.view
-
-    def fill(self, data: Any) -> None:
-        """Copy the bytes of ``data`` (any buffer) to the beginning.
-
-        :raises OSError: EINVAL (no bytes, or too many)
-        """
-        source = _bytes_of(data, "what the buffer is filled with")
-        if len(source) > self.size:
-            raise OSError(EINVAL, f"{len(source)} bytes do not fit into a buffer of {self.size}")
-        self.view[: len(source)] = source
-
-    def free(self) -> None:
-        """Give the memory back; the buffer is of no use afterwards, and freeing it twice does nothing.
-
-        Views and arrays of it that are still there see what others make of the memory.
-
-        :raises OSError: EBUSY (a transfer uses it)
-        """
-        if self._view is None:
-            return
-        user = self._machine.dma.user_of(self.address, self.size)
-        if user is not None:
-            raise OSError(EBUSY, f"the buffer at 0x{self.address:x} is in use by {user}; wait for it, or terminate it")
-        self._view = None
-        self._machine.kernel.dma_ops.pages.release(self.address)
-
-    def __repr__(self) -> str:
-        freed = ", freed" if self._view is None else ""
-        return f"<Buffer of {self.size} bytes at 0x{self.address:x}{freed}>"
 
 
 class Transfer:
@@ -522,7 +441,7 @@ class Channel:
     :ivar released: whether it was given back
     """
 
-    def __init__(self, machine: Machine, chan: DmaChan, hw: HwChannel) -> None:
+    def __init__(self, machine: Host, chan: DmaChan, hw: HwChannel) -> None:
         self._machine = machine
         self._chan = chan
         self._hw = hw
@@ -574,7 +493,7 @@ class Channel:
                 raise OSError(EINVAL, "a copy between two bus addresses needs a length")
             length = room
         else:
-            length = _whole(length, "the length of a copy")
+            length = whole(length, "the length of a copy")
         if not 1 <= length <= MAX_LENGTH:
             raise OSError(EINVAL, f"a copy has 1 to {MAX_LENGTH} bytes, not {length}")
         if length > room:
@@ -610,7 +529,7 @@ class Channel:
                 if not 0 <= address <= MAX_ADDRESS:
                     raise OSError(EINVAL, f"{what} is a bus address of 64 bits, not {address}")
                 return address, MAX_LENGTH + 1
-        view = _bytes_of(thing, what, writable)
+        view = bytes_of(thing, what, writable)
         return view, len(view)
 
     def _bus_address(self, place: Any, length: int, writable: bool,
@@ -667,7 +586,7 @@ class Channel:
         :raises KernelOops: the kernel stopped
         """
         self._check()
-        to, at, sizes = (_u64(a, what) for a, what in ((dests, "dests"), (srcs, "srcs"), (lengths, "lengths")))
+        to, at, sizes = (u64(a, what) for a, what in ((dests, "dests"), (srcs, "srcs"), (lengths, "lengths")))
         count = len(sizes)
         if not len(to) == len(at) == count:
             raise OSError(EINVAL, f"dests, srcs and lengths are equally long, not {len(to)}, {len(at)} and {count}")
@@ -792,7 +711,7 @@ class Channel:
         :raises OSError: EINVAL (no cookie), ENODEV (released)
         """
         self._check()
-        number = _whole(cookie, "a cookie")
+        number = whole(cookie, "a cookie")
         if not 1 <= number <= 0x7FFFFFFF:
             raise OSError(EINVAL, f"a cookie is a number from 1 to 2147483647, not {number}")
         with self._machine.calling():
@@ -1201,70 +1120,10 @@ def _text(outcome: Outcome) -> str:
     return outcome.end + (f": {outcome.cause}" if outcome.cause else "")
 
 
-def _whole(value: Any, what: str) -> int:
-    """``value`` as an int."""
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        return operator.index(value)
-    except TypeError:
-        raise OSError(EINVAL, f"{what} is a whole number, not {value!r}") from None
-
-
-def _bytes_of(thing: Any, what: str, writable: bool = False) -> memoryview:
-    """The bytes of a buffer.
-
-    :raises OSError: EINVAL with a sentence
-    """
-    try:
-        view = memoryview(thing)
-    except (TypeError, ValueError, BufferError):
-        raise OSError(EINVAL, f"{what} is a Buffer, a bus address or an object with a buffer (bytes, bytearray, a "
-                              f"numpy array), not {type(thing).__name__}") from None
-    if "O" in view.format or "P" in view.format:
-        raise OSError(EINVAL, f"{what} holds Python objects or pointers, and those cannot be copied")
-    if writable and view.readonly:
-        raise OSError(EINVAL, f"{what} is read-only; a bytearray or an array can be written")
-    if not view.nbytes:
-        raise OSError(EINVAL, f"{what} is empty; a copy has at least 1 byte")
-    if not view.c_contiguous:
-        if writable:
-            raise OSError(EINVAL, f"{what} is not contiguous in memory; copy into a contiguous array and assign that")
-        return memoryview(view.tobytes())
-    return view.cast("B")
-
-
-def _u64(values: Any, what: str) -> memoryview:
-    """An array of u64 as :func:`queue_batch` takes it.
-
-    :raises OSError: EINVAL with a sentence
-    """
-    try:
-        view = memoryview(values)
-    except (TypeError, ValueError):
-        view = None
-    if view is not None and view.ndim != 1:
-        raise OSError(EINVAL, f"{what} is a list of numbers, not an array of {view.ndim} dimensions")
-    if view is not None and view.nbytes and view.itemsize == 8 and view.c_contiguous:
-        order = view.format[:-1]
-        if view.format[-1:] in ("Q", "L", "N") and order in ("", "@", "=", "<" if sys.byteorder == "little" else ">"):
-            return view.cast("B").cast("Q")
-    numbers = array("Q")
-    try:
-        for i, value in enumerate(values):
-            number = _whole(value.address if isinstance(value, Buffer) else value, f"{what}[{i}]")
-            if not 0 <= number <= MAX_ADDRESS:
-                raise OSError(EINVAL, f"{what}[{i}] is a number of 64 bits, not {number}")
-            numbers.append(number)
-    except TypeError:
-        raise OSError(EINVAL, f"{what} is a list of numbers, not {type(values).__name__}") from None
-    return memoryview(numbers)
-
-
 class Dma:
     """The DMA engine as a client sees it."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Host) -> None:
         self._machine = machine
         self.requested: dict[Channel, None] = {}
         self.past: Counter[str] = Counter()

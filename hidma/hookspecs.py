@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from hidma.testing import DeviceModel
+    from hidma.hw.device import DeviceModel
     from hidma.vfio_platform import ResetModule
 
 #: The version of these hooks. A plugin that was written for another one says so with ``hidma_hookspec_version``.

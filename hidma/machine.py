@@ -26,7 +26,8 @@ from greenlet import getcurrent  # type: ignore[import-untyped,unused-ignore]
 
 from hidma import channel as channel_module
 from hidma import firmware, mgmt, vfio_platform
-from hidma.client import EDEADLK, Buffer, Dma
+from hidma.buffer import Buffer
+from hidma.client import EDEADLK, Dma
 from hidma.firmware import FirmwareError
 from hidma.hw.bus import Bus
 from hidma.hw.channel import Channel as HwChannel

@@ -8,9 +8,9 @@ the method (None outside every method) and the opcode; it returns the value of t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from hidma.firmware.amlinterp import HANDLERS, Interpreter
 from hidma.firmware.amlobjects import (
     NOWHERE,
     Buffer,
@@ -25,9 +25,6 @@ from hidma.firmware.amlobjects import (
     is_name,
     what,
 )
-
-if TYPE_CHECKING:
-    from hidma.firmware.aml import Interpreter
 
 REVISION = 0x20160108
 """What Revision gives: the date of the ACPICA in Linux 4.5."""
@@ -571,8 +568,7 @@ def _templates(raw: bytes) -> bytes:
     return raw[:-2] if len(raw) >= 2 and raw[-2] == 0x79 else raw
 
 
-Handler = Callable[["Interpreter", int, int, int, Object, "Frame | None", int], tuple[Any, int]]
-HANDLERS: dict[int, Handler] = {
+HANDLERS.update({
     **dict.fromkeys((0x00, 0x01, 0x0A, 0x0B, 0x0C, 0x0E, 0xFF, 0x5B30), constant),
     **dict.fromkeys(range(0x60, 0x6F), local),
     **dict.fromkeys((0x5B82, 0x5B83, 0x5B84, 0x5B85), device),
@@ -607,5 +603,4 @@ HANDLERS: dict[int, Handler] = {
     0xA0: if_op,
     0xA2: while_op,
     0x5B31: debug,
-}
-"""What executes each opcode; one of two bytes is 0x5B00 plus the second."""
+})

@@ -4,3 +4,5 @@
 
 There are no processes: every command is a function, and the files are those of the kernel of the machine.
 """
+
+from hidma.shell import commands as commands  # the table of commands is complete whenever there is a shell

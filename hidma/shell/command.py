@@ -7,10 +7,9 @@ import getopt
 import re
 from collections.abc import Callable, Iterator
 
-from hidma.shell.interp import Builtin, Shell
+from hidma.shell.interp import COMMANDS, Builtin, Shell
 from hidma.shell.io import Io
 
-COMMANDS: dict[str, Builtin] = {}
 HELP: dict[str, str] = {}
 OF_COREUTILS = frozenset({"hidma.shell.files", "hidma.shell.text"})
 OTHERS = frozenset({"echo", "printf", "find", "tree", "grep", "hexdump", "xxd"})

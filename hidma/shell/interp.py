@@ -45,6 +45,9 @@ S_IFCHR = 0o020000
 T = TypeVar("T")
 Builtin = Callable[["Shell", list[str], Io], int]
 
+#: The commands by name; the rooms that :mod:`hidma.shell.commands` imports put theirs in.
+COMMANDS: dict[str, Builtin] = {}
+
 SYNTAX = 2
 NOT_FOUND = 127
 INTERRUPTED = 130
@@ -127,14 +130,12 @@ class Shell:
     """
 
     def __init__(self, machine: Machine, root: bool = True, stdin: Input | None = None) -> None:
-        from hidma.shell.commands import COMMANDS
-
         self.machine = machine
         self.root = root
         self.stdin = stdin or Input()
         with machine.running() as kernel:
             self.vfs = self.tree(mount_root(kernel))
-        self.commands: dict[str, Builtin] = COMMANDS
+        self.commands = COMMANDS
         self.functions: dict[str, Command] = {}
         self.locals: list[dict[str, str | None]] = []
         self.cwd = "/"
