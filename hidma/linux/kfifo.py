@@ -62,8 +62,6 @@ def kfifo_out(fifo: Kfifo) -> Any:
     """``kfifo_out(fifo, &val, 1)``: the oldest element, None when there is none."""
     if fifo.in_ == fifo.out:
         return None
-    slot = fifo.out & fifo.mask
-    val = fifo.data[slot]
-    fifo.data[slot] = None
+    val = fifo.data[fifo.out & fifo.mask]
     fifo.out = (fifo.out + 1) & U32
     return val
