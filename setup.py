@@ -510,13 +510,14 @@ def with_entries(text: str) -> str:
 FUNCTION = re.compile(
     r"^(?:@cython\.locals\((?P<locals>[^()]*)\)\n)?"
     r"(?P<kind>cp?def) (?!class\b)(?P<type>[^\n(:=]*?)\b(?P<name>\w+)\((?P<args>[^\n()]*)\)(?P<tail>[^\n#:]*?)"
-    r"[ \t]*(?:# (?P<mark>inline|struct|struct inline))?$",
+    r"[ \t]*(?:# (?P<mark>inline|struct|struct inline|struct inline beside))?$",
     re.MULTILINE,
 )
 CLASS = re.compile(r"^cdef class (?P<name>\w+)(?:\((?P<base>\w+)\))?:\n(?P<body>(?:[ \t]+[^\n]*\n|\n)*)", re.MULTILINE)
 FIELD = re.compile(r"^    cdef (?:public |readonly )?(?P<type>\w[\w ]*?[ *]+)(?P<name>[a-zA-Z]\w*|_[a-z]\w*)(?P<size>\[\d+\])?$",
                    re.MULTILINE)
 GLOBAL = re.compile(r"^cdef (\w+) (\w+)$", re.MULTILINE)
+C_TYPES = ("unsigned", "signed", "char", "short", "int", "long", "bint", "size_t", "float", "double", "*")
 OBJECTS = ("object", "str", "list", "dict", "set", "tuple", "bytes")
 
 
@@ -548,7 +549,8 @@ class Structs:
 
     The function itself is made from the .py like a twin, `_struct_f` in the .pxd (`_inline_f`, and compiled into its
     callers, with `# struct inline`). What the .py defines becomes the door for those who come with objects: it calls
-    that. A C function that is not `# struct` can be called with such pointers, they are objects again there.
+    that; with `# struct inline beside` it stays what it is (one that gives away an object which nobody else may hold).
+    A C function that is not `# struct` can be called with such pointers, they are objects again there.
 
     pxds: the text of each .pxd by module.
     """
@@ -617,13 +619,16 @@ class Structs:
 
     def c_name(self, where: tuple[str, str]) -> str:
         """The name under which such a function is called with pointers."""
-        prefix = {"inline": "_inline_", "struct inline": "_inline_", "struct": "_struct_", "cold": "_cold_"}
+        prefix = {"inline": "_inline_", "struct inline": "_inline_", "struct inline beside": "_inline_", "struct": "_struct_", "cold": "_cold_"}
         return prefix.get(self.mark(where), "") + where[1]
 
-    def extra(self, module: str, text: str) -> str:
-        """What the .pxd of a module gets in addition; text: its folded source."""
+    def extra(self, module: str, text: str) -> tuple[str, str]:
+        """What the .pxd of a module gets in addition; text: its folded source.
+
+        The structs go first: of modules that cimport each other one is read before the other's rest is known.
+        """
         if not self.any():
-            return ""
+            return "", ""
         names = self.names(module)
         wanted: dict[str, None] = {}
 
@@ -636,9 +641,7 @@ class Structs:
         lines = ['cdef extern from "hidma/structs.h":', "    void *NONE", "    void *item_of(void *, size_t) except NULL",
                  "    int set_item_of(void *, size_t, void *) except -1", "    void set_field(void *, void *) noexcept",
                  "    size_t len_of(void *) noexcept"]
-        parts = module.split(".")
-        mangled = "".join(f"{len(part)}{part}" if i else f"{len(part)}{part}_" for i, part in enumerate(parts))
-        mangled = "_".join(f"{len(part)}{part}" for part in parts)
+        mangled = "_".join(f"{len(part)}{part}" for part in module.split("."))
         if mine:
             lines.append("cdef extern from *:")
             lines += [f'    struct struct_{name} "__pyx_obj_{mangled}_{name}"' for name in mine]
@@ -650,7 +653,8 @@ class Structs:
                     for attr in self.fields[base]:
                         if attr not in seen:
                             kind, cname, size = self.field(name, attr) or ("", "", "")
-                            seen[attr] = f'        {need(kind)}{attr} "{cname}"{size}'
+                            c_type = kind if all(word in C_TYPES for word in kind.split()) else "void *"
+                            seen[attr] = f'        {c_type} {attr} "{cname}"{size}'
                     base = self.bases[base]
                 lines += list(seen.values()) or ["        pass"]
         bodies = {node.name: node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)}
@@ -697,16 +701,18 @@ class Structs:
                 f"<struct_{kind} *><void *>{arg}" if kind in self.classes else f"<void *>{arg}" if kind in OBJECTS else arg
                 for kind, arg in args)
             back = f"<{result}>" if self.c_type(result)[-1] == "*" else ""
+            if mark.endswith("beside"):
+                continue
             tail = found["tail"]
             made += ["", f"cdef inline {result} _door_{name}({found['args']}){tail}:".replace("inline  ", "inline "),
                      f"    return {back}{self.c_name((there, name))}({given})"]
-        return "\n".join(["", *wanted, *lines, *made, ""])
+        return "\n".join([*lines, ""]), "\n".join(["", *wanted, *made, ""])
 
     def doors(self, module: str, text: str) -> str:
         """The folded source of a module, in which the functions marked `# struct` are doors."""
         lines = text.split("\n")
         for node in ast.parse(text).body:
-            if not isinstance(node, ast.FunctionDef) or not self.mark((module, node.name)).startswith("struct"):
+            if not isinstance(node, ast.FunctionDef) or self.mark((module, node.name)) not in ("struct", "struct inline"):
                 continue
             first = node.body[1] if isinstance(node.body[0], ast.Expr) and len(node.body) > 1 and isinstance(
                 node.body[0].value, ast.Constant) else node.body[0]
@@ -741,7 +747,7 @@ class _StructWriter(ast.NodeTransformer):
             case ast.Name(id=name):
                 return self.types.get(name) or structs.globals.get((self.module, name)) or structs.globals.get(
                     self.names.get(name, ("", "")), "")
-            case ast.Attribute(value=ast.Name(id=name), attr=attr) if name not in self.types:
+            case ast.Attribute(value=ast.Name(id=name), attr=attr) if not self.kind(node.value):
                 module = ".".join(self.names.get(name, ("", "")))
                 return structs.globals.get((module, attr), "")
             case ast.Attribute(value=value, attr=attr):
@@ -777,11 +783,15 @@ class _StructWriter(ast.NodeTransformer):
         return node
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
-        if isinstance(node.value, ast.Name) and node.value.id not in self.types and self.kind(node) in self.structs.classes:
+        if isinstance(node.value, ast.Name) and not self.kind(node.value) and self.kind(node) in self.structs.classes:
             return self.cast(self.kind(node), ast.Call(ast.Name("<void *>", ast.Load()), [node], []))
-        node.value = self.visit(node.value)
-        if isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name) and node.value.func.id[:1] == "<":
-            node.value = ast.Call(ast.Name("", ast.Load()), [node.value], [])  # parentheses
+        kind = self.kind(node.value)
+        value = self.visit(node.value)
+        if kind in self.structs.classes and not isinstance(value, ast.Name):
+            if not (isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id[:1] == "<"):
+                value = self.cast(kind, value)
+            value = ast.Call(ast.Name("", ast.Load()), [value], [])  # parentheses
+        node.value = value
         return node
 
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
@@ -1128,7 +1138,8 @@ class BuildExt(build_ext):
         for name in folded:
             path = Path(*name.split(".")).with_suffix(".pxd")
             wanted[path] += twins(pxds[path].decode(), folded[name].text).encode()
-            wanted[path] += structs.extra(name, folded[name].text).encode()
+            before, after = structs.extra(name, folded[name].text)
+            wanted[path] = before.encode() + wanted[path] + after.encode()
             folded[name].text = structs.doors(name, folded[name].text)
             wanted[path.with_suffix(".py")] = folded[name].text.encode()
         for name in folded:
@@ -1190,6 +1201,9 @@ class BuildExt(build_ext):
             rb"Py_TYPE(\1) == \3) || ((\1) == Py_None) || (\2",
             text,
         )
+        # what a traceback is made of is kept by number of the line; lines of several files meet in a module with twins
+        text = text.replace(b"c_line ? -c_line : py_line",
+                            b"(int)(((size_t)funcname * 2654435761u + (size_t)py_line) & 0x7fffffff)")
         c_file.write_bytes(text)
         include = [str(work / "src"), *self.compiler.include_dirs]
         objects = self.compiler.compile(

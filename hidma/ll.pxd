@@ -39,7 +39,7 @@ cdef int hidma_ll_hw_start(HidmaLldev lldev) except -1  # struct
 @cython.locals(val="unsigned int")
 cpdef int hidma_ll_isenabled(HidmaLldev lldev) except -1  # struct
 @cython.locals(tre=HidmaTre, tx_status=HidmaTxStatus, flags=int, lock=Spinlock)
-cpdef int hidma_ll_queue_request(HidmaLldev lldev, unsigned int tre_ch) except -1  # struct
+cpdef int hidma_ll_queue_request(HidmaLldev lldev, unsigned int tre_ch) except -1  # struct inline
 cpdef int hidma_ll_start(HidmaLldev lldev) except -1  # struct
 @cython.locals(tre=HidmaTre)
 cpdef int hidma_ll_set_transfer_params(HidmaLldev lldev, unsigned int tre_ch, unsigned long long src, unsigned long long dest, unsigned long long len, unsigned long long flags) except -1  # struct

@@ -42,6 +42,8 @@ static inline __attribute__((always_inline, unused)) void *item_of(void *list, s
 	if (__builtin_expect(list == NONE || index >= (size_t)Py_SIZE(list), 0))
 		return no_item_of(list);
 	items = ((PyListObject *)list)->ob_item;
+	if (!items[index])
+		__builtin_unreachable();
 	return items[index];
 }
 

@@ -36,10 +36,15 @@ class Window:
         self.plain = 0
         self.registers: Any = None
         self.trace: Any = None
-        if isinstance(block, RegisterBlock) and type(block).read32 is RegisterBlock.read32 and not start & 3:
+        ordinary: Any = RegisterBlock
+        if isinstance(block, RegisterBlock) and type(block).read32 is ordinary.read32 and not start & 3:
             self.plain = min(size, block.size - start)
             self.registers = block
             self.trace = block.trace
+
+
+#: Where a mapping was.
+GONE = Window(Block("nothing", 0, 0), 0, 0, -1)
 
 
 def unmapped(address: int) -> int:
@@ -71,21 +76,18 @@ def iounmap(address: int) -> None:
     windows = sched.running_cpu().kernel.windows
     first = (address - IO_OFFSET) >> WINDOW_SHIFT
     for slot in range(max(first, 0), len(windows)):
-        if windows[slot] is None or windows[slot].first != first:
+        if windows[slot].first != first:
             break
-        windows[slot] = None
+        windows[slot] = GONE
 
 
 def find(address: int) -> Window:
     """The window behind ``address``."""
     cpu = sched.this_cpu
-    slot = (address - IO_OFFSET) >> WINDOW_SHIFT
-    if address < IO_OFFSET or slot >= len(cpu.windows):
+    slot = (address ^ IO_OFFSET) >> WINDOW_SHIFT
+    if slot >= len(cpu.windows):
         unmapped(address)
-    window = cpu.windows[slot]
-    if window is None or (address & WINDOW_MASK) >= window.size:
-        unmapped(address)
-    return window
+    return cpu.windows[slot]
 
 
 def read_block(block: Block, offset: int) -> int:
@@ -118,6 +120,8 @@ def readl(address: int) -> int:
         if clock.now >= clock.horizon:
             overdue(clock)
     else:
+        if offset >= window.size:
+            unmapped(address)
         value = read_block(window.block, window.start + offset)
     if cpu.hardirq:
         watch(cpu)
@@ -130,7 +134,10 @@ def writel(value: int, address: int) -> int:
     """Write the 32-bit register at ``address``."""
     cpu = sched.this_cpu
     window = find(address)
-    write_block(window.block, window.start + (address & WINDOW_MASK), value)
+    offset = address & WINDOW_MASK
+    if offset >= window.size:
+        unmapped(address)
+    write_block(window.block, window.start + offset, value)
     if cpu.hardirq:
         watch(cpu)
     elif cpu.npending:
@@ -151,8 +158,7 @@ def writel_relaxed(value: int, address: int) -> int:
 def access_odd(address: int, width: int, value: int | None = None) -> int:
     """An access of 1, 2 or 8 bytes (``readb``, ``writew``, ...): what the block makes of it; None reads."""
     cpu = sched.running_cpu()
-    slot = (address - IO_OFFSET) >> WINDOW_SHIFT
-    window = cpu.windows[slot] if 0 <= slot < len(cpu.windows) else None
+    window = window_of(cpu, address)
     if window is None or (address & WINDOW_MASK) + width > window.size:
         unmapped(address)
         return 0
@@ -169,4 +175,5 @@ def access_odd(address: int, width: int, value: int | None = None) -> int:
 def window_of(cpu: Cpu, address: int) -> Window | None:
     """The mapping behind ``address`` on ``cpu``, if any."""
     slot = (address - IO_OFFSET) >> WINDOW_SHIFT
-    return cpu.windows[slot] if 0 <= slot < len(cpu.windows) else None
+    window = cpu.windows[slot] if 0 <= slot < len(cpu.windows) else GONE
+    return None if window is GONE else window

@@ -62,6 +62,8 @@ def kfifo_out(fifo: Kfifo) -> Any:
     """``kfifo_out(fifo, &val, 1)``: the oldest element, None when there is none."""
     if fifo.in_ == fifo.out:
         return None
-    val = fifo.data[fifo.out & fifo.mask]
+    slot = fifo.out & fifo.mask
+    val = fifo.data[slot]
+    fifo.data[slot] = None
     fifo.out = (fifo.out + 1) & U32
     return val

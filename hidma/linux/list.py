@@ -28,20 +28,45 @@ class ListHead:
 LIST_POISON = ListHead()
 
 
+class Spare:
+    """Heads of local lists that nobody uses, linked by ``next``."""
+
+    def __init__(self) -> None:
+        self.first: Any = None
+
+
+SPARE = Spare()
+
+
 def LIST_HEAD() -> ListHead:
-    """An empty list, as a local variable of C."""
-    head = ListHead.__new__(ListHead)
-    head.owner = None
-    head.nothing = None
+    """An empty list, as a local variable of C, until :func:`list_head_gone`."""
+    head = SPARE.first
+    if head is None:
+        more_heads()
+        head = SPARE.first
+    SPARE.first = head.next
     head.next = head
     head.prev = head
     return head
 
 
+def more_heads() -> int:
+    """One more head for local lists; it is never given back."""
+    head = ListHead()
+    head.next = SPARE.first
+    heads.append(head)
+    SPARE.first = head
+    return 0
+
+
+heads: list[ListHead] = []
+
+
 def list_head_gone(head: ListHead) -> int:
-    """The end of a local, empty list: it lets go of itself, so that no cycle is left for the collector."""
-    head.next = None
+    """The end of a local, empty list."""
     head.prev = None
+    head.next = SPARE.first
+    SPARE.first = head
     return 0
 
 

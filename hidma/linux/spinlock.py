@@ -132,7 +132,7 @@ def spin_lock_irqsave(lock: Spinlock) -> int:
         contended(lock, cpu)
     lock.holder = cpu.number + 1
     # taken in the same context once more, it has nothing new to say
-    if lock.checked != cpu.hardirq + 1 and cpu.lockdep:
+    if cpu.lockdep and lock.checked != cpu.hardirq + 1:
         check(lock, cpu, 0)
     return flags
 
