@@ -514,8 +514,10 @@ FUNCTION = re.compile(
     re.MULTILINE,
 )
 CLASS = re.compile(r"^cdef class (?P<name>\w+)(?:\((?P<base>\w+)\))?:\n(?P<body>(?:[ \t]+[^\n]*\n|\n)*)", re.MULTILINE)
-FIELD = re.compile(r"^    cdef (?:public |readonly )?(?P<type>\w[\w ]*?[ *]+)(?P<name>[a-zA-Z]\w*|_[a-z]\w*)(?P<size>\[\d+\])?$",
-                   re.MULTILINE)
+FIELD = re.compile(
+    r"^    cdef (?:public |readonly )?(?P<type>\w[\w ]*?[ *]+)(?P<name>[a-zA-Z]\w*|_[a-z]\w*)(?P<size>\[\d+\])?$",
+    re.MULTILINE,
+)
 GLOBAL = re.compile(r"^cdef (\w+) (\w+)$", re.MULTILINE)
 C_TYPES = ("unsigned", "signed", "char", "short", "int", "long", "bint", "size_t", "float", "double", "*")
 OBJECTS = ("object", "str", "list", "dict", "set", "tuple", "bytes")
@@ -535,8 +537,12 @@ def _local_types(text: str | None) -> dict[str, str]:
     """The types that an `@cython.locals` gives."""
     call = ast.parse(f"f({text or ''})", mode="eval").body
     assert isinstance(call, ast.Call)
-    return {keyword.arg or "": keyword.value.value if isinstance(keyword.value, ast.Constant) else ast.unparse(keyword.value)
-            for keyword in call.keywords}
+    return {
+        keyword.arg or "": keyword.value.value
+        if isinstance(keyword.value, ast.Constant)
+        else ast.unparse(keyword.value)
+        for keyword in call.keywords
+    }
 
 
 class Structs:
@@ -568,8 +574,9 @@ class Structs:
                 name = found["name"]
                 self.classes[name] = module
                 self.bases[name] = found["base"] or ""
-                self.fields[name] = {f["name"]: (f["type"].strip(), f["name"], f["size"] or "")
-                                     for f in FIELD.finditer(found["body"])}
+                self.fields[name] = {
+                    f["name"]: (f["type"].strip(), f["name"], f["size"] or "") for f in FIELD.finditer(found["body"])
+                }
             self.functions.update({(module, found["name"]): found for found in FUNCTION.finditer(text)})
         for module, text in pxds.items():
             self.globals.update({(module, name): kind for kind, name in GLOBAL.findall(text) if kind in self.classes})
@@ -619,8 +626,8 @@ class Structs:
 
     def c_name(self, where: tuple[str, str]) -> str:
         """The name under which such a function is called with pointers."""
-        prefix = {"inline": "_inline_", "struct inline": "_inline_", "struct inline beside": "_inline_", "struct": "_struct_", "cold": "_cold_"}
-        return prefix.get(self.mark(where), "") + where[1]
+        prefix = {"": "", "struct": "_struct_", "cold": "_cold_"}
+        return prefix.get(self.mark(where), "_inline_") + where[1]
 
     def extra(self, module: str, text: str) -> tuple[str, str]:
         """What the .pxd of a module gets in addition; text: its folded source.
@@ -638,9 +645,14 @@ class Structs:
             return self.c_type(kind)
 
         mine = [name for name, there in self.classes.items() if there == module]
-        lines = ['cdef extern from "hidma/structs.h":', "    void *NONE", "    void *item_of(void *, size_t) except NULL",
-                 "    int set_item_of(void *, size_t, void *) except -1", "    void set_field(void *, void *) noexcept",
-                 "    size_t len_of(void *) noexcept"]
+        lines = [
+            'cdef extern from "hidma/structs.h":',
+            "    void *NONE",
+            "    void *item_of(void *, size_t) except NULL",
+            "    int set_item_of(void *, size_t, void *) except -1",
+            "    void set_field(void *, void *) noexcept",
+            "    size_t len_of(void *) noexcept",
+        ]
         mangled = "_".join(f"{len(part)}{part}" for part in module.split("."))
         if mine:
             lines.append("cdef extern from *:")
@@ -670,7 +682,9 @@ class Structs:
                 tail = " except NULL"
             passed = ", ".join(need(kind) + arg for kind, arg in args)
             if mark == "cold" and result not in self.classes and result not in OBJECTS:
-                given = ", ".join(f"<{kind}>{arg}" if kind in self.classes or kind in OBJECTS else arg for kind, arg in args)
+                given = ", ".join(
+                    f"<{kind}>{arg}" if kind in self.classes or kind in OBJECTS else arg for kind, arg in args
+                )
                 made += ["", f"cdef inline {result} _cold_{name}({passed}){tail}:", f"    return {name}({given})"]
             if not mark.startswith("struct"):
                 continue
@@ -693,29 +707,50 @@ class Structs:
                 declared = ", ".join(f"{types[n]} {n}" for n in names_used)
                 given = ", ".join(f"<{types[n]}>{n}" if self.c_type(types[n])[-1] == "*" else n for n in names_used)
                 passed = ", ".join(need(types[n]) + n for n in names_used)
-                made += ["", f"cdef int {outlined}({declared}) except -1", f"cdef inline int _cold_{outlined}({passed}) except -1:",
-                         f"    return {outlined}({given})"]
+                made += [
+                    "",
+                    f"cdef int {outlined}({declared}) except -1",
+                    f"cdef inline int _cold_{outlined}({passed}) except -1:",
+                    f"    return {outlined}({given})",
+                ]
                 self.outlined.setdefault(module, []).extend(
-                    ["", f"def {outlined}({', '.join(names_used)}):", f"    {source}", "    return 0"])
+                    ["", f"def {outlined}({', '.join(names_used)}):", f"    {source}", "    return 0"]
+                )
             given = ", ".join(
-                f"<struct_{kind} *><void *>{arg}" if kind in self.classes else f"<void *>{arg}" if kind in OBJECTS else arg
-                for kind, arg in args)
+                f"<struct_{kind} *><void *>{arg}"
+                if kind in self.classes
+                else f"<void *>{arg}"
+                if kind in OBJECTS
+                else arg
+                for kind, arg in args
+            )
             back = f"<{result}>" if self.c_type(result)[-1] == "*" else ""
             if mark.endswith("beside"):
                 continue
             tail = found["tail"]
-            made += ["", f"cdef inline {result} _door_{name}({found['args']}){tail}:".replace("inline  ", "inline "),
-                     f"    return {back}{self.c_name((there, name))}({given})"]
+            made += [
+                "",
+                f"cdef inline {result} _door_{name}({found['args']}){tail}:".replace("inline  ", "inline "),
+                f"    return {back}{self.c_name((there, name))}({given})",
+            ]
         return "\n".join([*lines, ""]), "\n".join(["", *wanted, *made, ""])
 
     def doors(self, module: str, text: str) -> str:
         """The folded source of a module, in which the functions marked `# struct` are doors."""
         lines = text.split("\n")
         for node in ast.parse(text).body:
-            if not isinstance(node, ast.FunctionDef) or self.mark((module, node.name)) not in ("struct", "struct inline"):
+            if not isinstance(node, ast.FunctionDef) or self.mark((module, node.name)) not in (
+                "struct",
+                "struct inline",
+            ):
                 continue
-            first = node.body[1] if isinstance(node.body[0], ast.Expr) and len(node.body) > 1 and isinstance(
-                node.body[0].value, ast.Constant) else node.body[0]
+            first = (
+                node.body[1]
+                if isinstance(node.body[0], ast.Expr)
+                and len(node.body) > 1
+                and isinstance(node.body[0].value, ast.Constant)
+                else node.body[0]
+            )
             assert node.end_lineno is not None
             arguments = ", ".join(arg.arg for arg in node.args.args)
             for number in range(first.lineno, node.end_lineno + 1):
@@ -727,8 +762,15 @@ class Structs:
 class _StructWriter(ast.NodeTransformer):
     """Writes one function body in terms of pointers to structs."""
 
-    def __init__(self, structs: Structs, module: str, function: str, names: dict[str, tuple[str, str]],
-                 types: dict[str, str], result: str) -> None:
+    def __init__(
+        self,
+        structs: Structs,
+        module: str,
+        function: str,
+        names: dict[str, tuple[str, str]],
+        types: dict[str, str],
+        result: str,
+    ) -> None:
         self.structs = structs
         self.module = module
         self.function = function
@@ -745,8 +787,11 @@ class _StructWriter(ast.NodeTransformer):
             case ast.Constant(value=None):
                 return "object"
             case ast.Name(id=name):
-                return self.types.get(name) or structs.globals.get((self.module, name)) or structs.globals.get(
-                    self.names.get(name, ("", "")), "")
+                return (
+                    self.types.get(name)
+                    or structs.globals.get((self.module, name))
+                    or structs.globals.get(self.names.get(name, ("", "")), "")
+                )
             case ast.Attribute(value=ast.Name(id=name), attr=attr) if not self.kind(node.value):
                 module = ".".join(self.names.get(name, ("", "")))
                 return structs.globals.get((module, attr), "")
@@ -816,12 +861,16 @@ class _StructWriter(ast.NodeTransformer):
             mark = self.structs.mark(where)
             if found is not None and where is not None:
                 kinds = [kind for kind, _ in _arguments(found["args"])]
-                arguments = [self.cast(kind, self.visit(arg)) if self.is_object(kind) else self.visit(arg)
-                             for kind, arg in zip(kinds, node.args, strict=True)]
+                arguments = [
+                    self.cast(kind, self.visit(arg)) if self.is_object(kind) else self.visit(arg)
+                    for kind, arg in zip(kinds, node.args, strict=True)
+                ]
                 name = self.structs.c_name(where)
                 if mark == "inline":  # takes objects
-                    arguments = [ast.Call(ast.Name(f"<{kind}>", ast.Load()), [arg], []) if self.is_object(kind) else arg
-                                 for kind, arg in zip(kinds, arguments, strict=True)]
+                    arguments = [
+                        ast.Call(ast.Name(f"<{kind}>", ast.Load()), [arg], []) if self.is_object(kind) else arg
+                        for kind, arg in zip(kinds, arguments, strict=True)
+                    ]
                 if where[0] != self.module and (mark or where not in self.names.values()):
                     self.wanted[f"from {where[0]} cimport {name}"] = None
                 return ast.Call(ast.Name(name, ast.Load()), arguments, [])
@@ -851,7 +900,9 @@ class _StructWriter(ast.NodeTransformer):
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
         match node.value:
-            case ast.Call(func=ast.Name(id=name), args=args) if self.names.get(name) in self.structs.functions and not any(
+            case ast.Call(func=ast.Name(id=name), args=args) if self.names.get(
+                name
+            ) in self.structs.functions and not any(
                 isinstance(arg, ast.Constant) and isinstance(arg.value, str) for arg in args
             ):
                 return ast.Expr(self.visit(node.value))
@@ -1202,8 +1253,9 @@ class BuildExt(build_ext):
             text,
         )
         # what a traceback is made of is kept by number of the line; lines of several files meet in a module with twins
-        text = text.replace(b"c_line ? -c_line : py_line",
-                            b"(int)(((size_t)funcname * 2654435761u + (size_t)py_line) & 0x7fffffff)")
+        text = text.replace(
+            b"c_line ? -c_line : py_line", b"(int)(((size_t)funcname * 2654435761u + (size_t)py_line) & 0x7fffffff)"
+        )
         c_file.write_bytes(text)
         include = [str(work / "src"), *self.compiler.include_dirs]
         objects = self.compiler.compile(

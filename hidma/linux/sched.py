@@ -94,7 +94,7 @@ class Cpu(Timeline):
         self.number = number
         self.windows = windows
         self.memory = memory
-        self.controller = IrqController()
+        self.controller: Any = IrqController()
         self.irqs_off = 0
         self.hardirq = 0
         self.softirq = 0
