@@ -866,6 +866,10 @@ class _StructWriter(ast.NodeTransformer):
                     for kind, arg in zip(kinds, node.args, strict=True)
                 ]
                 name = self.structs.c_name(where)
+                if mark in ("", "cold", "inline") and self.is_object(found["type"].strip()):
+                    raise CompileError(
+                        f"{self.function}() is `# struct` and cannot hold what {where[1]}() gives: mark that, too"
+                    )
                 if mark == "inline":  # takes objects
                     arguments = [
                         ast.Call(ast.Name(f"<{kind}>", ast.Load()), [arg], []) if self.is_object(kind) else arg

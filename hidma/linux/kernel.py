@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hidma.hw.clock import Clock
 
 PORT = ("hidma/", "reset_plugins/")
-PORT_MODULES = ("channel.py", "dbg.py", "ll.py", "mgmt.py", "mgmt_sys.py", "vfio_platform.py")
+PORT_MODULES = ("channel", "dbg", "ll", "mgmt", "mgmt_sys", "vfio_platform")
 
 
 def function_of(frame: str) -> str:
@@ -234,4 +234,6 @@ def astray(error: BaseException) -> bool:
         return False
     frames = traceback.extract_tb(error.__traceback__)
     *path, name = frames[-1].filename.replace("\\", "/").split("/") if frames else [""]
-    return path[-1:] == ["hidma"] and name in PORT_MODULES or path[-2:] == ["hidma", "linux"] or "reset_plugins" in path
+    # frames of compiled functions may be in x.pxd
+    module = name.partition(".")[0]
+    return path[-1:] == ["hidma"] and module in PORT_MODULES or path[-2:] == ["hidma", "linux"] or "reset_plugins" in path
