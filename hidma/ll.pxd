@@ -38,7 +38,7 @@ cpdef int hidma_ll_resume(HidmaLldev lldev) except? -1
 cdef int hidma_ll_hw_start(HidmaLldev lldev) except -1  # struct
 @cython.locals(val="unsigned int")
 cpdef int hidma_ll_isenabled(HidmaLldev lldev) except -1  # struct
-@cython.locals(tre=HidmaTre, tx_status=HidmaTxStatus, flags=int, lock=Spinlock)
+@cython.locals(tre=HidmaTre, tx_status=HidmaTxStatus, flags=int, lock=Spinlock, write_offset="unsigned int")
 cpdef int hidma_ll_queue_request(HidmaLldev lldev, unsigned int tre_ch) except -1  # struct inline
 cpdef int hidma_ll_start(HidmaLldev lldev) except -1  # struct
 @cython.locals(tre=HidmaTre)

@@ -7,7 +7,7 @@ cdef class ListHead:
     cdef public object owner
     cdef public object nothing
     cdef public ListHead next
-    cdef public ListHead prev
+    cdef void *prev
 
 @cython.final
 cdef class Spare:
@@ -20,7 +20,9 @@ cdef Spare SPARE
 cpdef ListHead LIST_HEAD()  # struct inline
 cpdef int more_heads() except -1
 cpdef int list_head_gone(ListHead head) except -1  # struct inline
-cpdef int INIT_LIST_HEAD(ListHead head) except -1
+cpdef ListHead list_before(ListHead node)  # struct inline
+cdef int unlinked(ListHead head) except -1  # struct inline
+cpdef int INIT_LIST_HEAD(ListHead head) except -1  # struct inline
 cdef int poisoned(ListHead entry) except -1
 @cython.locals(prev=ListHead)
 cpdef int list_add_tail(ListHead new, ListHead head) except -1  # struct inline
@@ -34,7 +36,7 @@ cpdef int list_move_tail(ListHead entry, ListHead head) except -1  # struct inli
 cpdef int list_move(ListHead entry, ListHead head) except -1  # struct inline
 cpdef int list_empty(ListHead head) except -1  # struct inline
 @cython.locals(first=ListHead, last=ListHead, at=ListHead)
-cpdef int list_splice_init(ListHead list_, ListHead head) except -1
+cpdef int list_splice_init(ListHead list_, ListHead head) except -1  # struct inline
 @cython.locals(first=ListHead, last=ListHead, at=ListHead)
 cpdef int list_splice_tail_init(ListHead list_, ListHead head) except -1  # struct inline
 cpdef object list_entry(ListHead node)  # struct inline
