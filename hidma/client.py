@@ -397,6 +397,7 @@ class BatchPart:
     :ivar offset: number of the first one in the batch
     :ivar cookie: cookie of the first one
     :ivar sequence: number that the hardware gives to the first one; -1: a reset came before their doorbell
+    :ivar last: how many were submitted together last
     """
 
     def __init__(self, offset: int, count: int, cookie: int, sequence: int, epoch: int) -> None:
@@ -405,6 +406,7 @@ class BatchPart:
         self.cookie = cookie
         self.sequence = sequence
         self.epoch = epoch
+        self.last = count
 
     def follows(self, cookie: int, before: int, epoch: int) -> bool:
         """Whether a copy with ``cookie`` comes right after these: nobody else's is in between, and no reset."""
@@ -477,7 +479,8 @@ class Batch:
             part = self._open[0]
             count = part.count
             if dma_async_is_tx_complete(channel._chan, part.cookie + count - 1) != DMA_COMPLETE:
-                count = min(max(channel._chan.completed_cookie - part.cookie + 1, 0), count - 1)
+                # of those that were submitted together none has ended before all have
+                count = min(max(channel._chan.completed_cookie - part.cookie + 1, 0), count - part.last)
             if not count or channel._holds_any(part.cookie, part.cookie + count):
                 return False
             if not self._by_outcome(part, count):
@@ -735,6 +738,7 @@ class Channel:
         part = batch._open[-1] if batch._open else None
         if part is not None and not alone and part.follows(counter.cookie - taken + 1, before, len(self._hw.epochs)):
             part.count += taken
+            part.last = taken
         elif taken > alone:
             last = counter.first if alone else counter.last
             parts = [(taken - alone, *self._numbers(last, 1, before)[0][1:])] if alone else \
