@@ -543,11 +543,17 @@ def test_functions_with_objects_as_structs_do_what_the_source_says(tmp_path: Pat
     made = (next((sample.root / "build").glob("cpython*")) / "src" / "hidma" / "five.pxd").read_text("utf-8")
     assert "cdef inline int _struct_walk(struct_Holder *holder, int limit)" in made
     assert "struct_Node *node" in made
-    said = [sample.run("-c", STRUCTS_RUN, mode, env=env).stdout
-            for mode, env in (("compiled", {}), ("interpreted", {"HIDMA_INTERPRETED": "1"}))]
+    said = [
+        sample.run("-c", STRUCTS_RUN, mode, env=env).stdout
+        for mode, env in (("compiled", {}), ("interpreted", {"HIDMA_INTERPRETED": "1"}))
+    ]
     assert said[0] == said[1]
-    assert said[0].splitlines() == ["ValueError more than 2", "IndexError index out of range",
-                                    "IndexError index out of range", "negative: 2"]
+    assert said[0].splitlines() == [
+        "ValueError more than 2",
+        "IndexError index out of range",
+        "IndexError index out of range",
+        "negative: 2",
+    ]
 
 
 def test_hidma_pure_builds_no_extension_module(tmp_path: Path) -> None:

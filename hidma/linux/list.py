@@ -21,6 +21,8 @@ class ListHead:
     nobody in compiled code: a link that counts takes five times as long.
     """
 
+    prev: Any
+
     def __init__(self, owner: Any = None, nothing: Any = None) -> None:
         self.owner = owner
         self.nothing = nothing
