@@ -519,6 +519,7 @@ FIELD = re.compile(
     re.MULTILINE,
 )
 GLOBAL = re.compile(r"^cdef (\w+) (\w+)$", re.MULTILINE)
+TOLD = "ftrace.unlikely(ftrace.here)"
 C_TYPES = ("unsigned", "signed", "char", "short", "int", "long", "bint", "size_t", "float", "double", "*")
 OBJECTS = ("object", "str", "list", "dict", "set", "tuple", "bytes")
 
@@ -699,8 +700,10 @@ class Structs:
             if isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
                 body = body[1:]
             for statement in body:
-                written = ast.unparse(ast.fix_missing_locations(writer.visit(statement)))
-                made += ["    " + line for line in written.split("\n")]
+                written = writer.visit(statement)
+                for part in written if isinstance(written, list) else [written]:
+                    lines_of_it = ast.unparse(ast.fix_missing_locations(part)).split("\n")
+                    made += ["    " + line for line in lines_of_it]
             wanted.update(writer.wanted)
             for number, (names_used, source) in enumerate(writer.outlined):
                 outlined = f"_out_{name}_{number}"
@@ -753,9 +756,10 @@ class Structs:
             )
             assert node.end_lineno is not None
             arguments = ", ".join(arg.arg for arg in node.args.args)
+            before = lines[first.lineno - 1].encode()[: first.col_offset].decode()
             for number in range(first.lineno, node.end_lineno + 1):
                 lines[number - 1] = ""
-            lines[first.lineno - 1] = f"    return _door_{node.name}({arguments})"
+            lines[first.lineno - 1] = f"{before}return _door_{node.name}({arguments})"
         return "\n".join(lines + self.outlined.get(module, []))
 
 
@@ -902,8 +906,21 @@ class _StructWriter(ast.NodeTransformer):
         self.generic_visit(node)
         return node
 
+    def visit_If(self, node: ast.If) -> list[ast.AST]:
+        entry: list[ast.AST] = []
+        match node.test:
+            case ast.BoolOp(op=ast.Or(), values=[ast.BoolOp(op=ast.And(), values=[test, _]) as told, *rest]) if (
+                ast.unparse(test) == TOLD
+            ):  # with_entries() has put this before the condition
+                entry = [self.visit_Expr(ast.Expr(told))]
+                node.test = ast.BoolOp(ast.Or(), rest) if len(rest) > 1 else rest[0]
+        self.generic_visit(node)
+        return [*entry, node]
+
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
         match node.value:
+            case ast.BoolOp(op=ast.And(), values=[test, report]) if ast.unparse(test) == TOLD:
+                return ast.If(test, [self.outline(ast.Expr(report))], [])
             case ast.Call(func=ast.Name(id=name), args=args) if self.names.get(
                 name
             ) in self.structs.functions and not any(
