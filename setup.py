@@ -22,6 +22,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import json
+import logging
 import operator
 import os
 import re
@@ -1291,6 +1292,8 @@ def main() -> None:
     if int(setuptools.__version__.partition(".")[0]) < 77:  # cannot read the licence of pyproject.toml
         sys.exit(f"hidma: setuptools {setuptools.__version__} is too old: pip install -U 'setuptools>=77'")
     os.chdir(ROOT)
+    # the names of the reset plugins' entry points are compatible strings, with commas, which it warns of each time
+    logging.getLogger("setuptools.config._validate_pyproject.formats").setLevel(logging.ERROR)
     packages = find_packages(include=[PACKAGE, f"{PACKAGE}.*"])
     if any((ROOT / "reset_plugins").glob("*.py")):
         packages += find_namespace_packages(include=["reset_plugins", "reset_plugins.*"])

@@ -1116,7 +1116,7 @@ class Channel:
         if hw.queued or hw.level and not hw.swallowed and not hw.line.level:
             return False
         irq = self._irq
-        if irq is not None and (irq.pending or irq.in_progress):
+        if irq is not None and (irq.pending or irq.in_progress) or self._machine.forwarding():
             return False
         task = self._lldev.task
         issue = self._chan.container.dmadev.task

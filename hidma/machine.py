@@ -25,28 +25,45 @@ from typing import Any
 from greenlet import getcurrent  # type: ignore[import-untyped,unused-ignore]
 
 from hidma import channel as channel_module
-from hidma import firmware, mgmt
+from hidma import firmware, mgmt, vfio_platform
 from hidma.client import EDEADLK, Buffer, Dma
 from hidma.firmware import FirmwareError
 from hidma.hw.bus import Bus
 from hidma.hw.channel import Channel as HwChannel
 from hidma.hw.clock import Clock
 from hidma.hw.core import HidmaCore
+from hidma.hw.device import DeviceModel
 from hidma.hw.engine import Timing
 from hidma.hw.faults import FaultPlan, parse
 from hidma.hw.line import Line
 from hidma.hw.memory import Memory
-from hidma.hw.smmu import Smmu
+from hidma.hw.smmu import Smmu, Stream
 from hidma.hw.trace import Trace
-from hidma.linux import sched
+from hidma.hw.xgbe import Xgbe
+from hidma.hw.xgmac import Xgmac
+from hidma.linux import sched, vfio, vfio_iommu_type1
 from hidma.linux.acpi import AcpiDevice
 from hidma.linux.acpi_bus import acpi_bus_scan
 from hidma.linux.base import mount_root
 from hidma.linux.dma_mapping import DmaOps
-from hidma.linux.errno import EACCES, EAGAIN, EBUSY, EINVAL, ENODEV, ENOENT, ENOMEM, EPERM, errname, strerror
+from hidma.linux.errno import (
+    EACCES,
+    EAGAIN,
+    EBUSY,
+    EEXIST,
+    EINVAL,
+    ENODEV,
+    ENOENT,
+    ENOMEM,
+    EPERM,
+    errname,
+    strerror,
+)
+from hidma.linux.iommu import set_iommu
 from hidma.linux.ioport import IORESOURCE_IRQ, IORESOURCE_MEM, Resource
 from hidma.linux.kernel import Kernel, astray
-from hidma.linux.module import Module, load_module, modules, unload_module
+from hidma.linux.kmod import set_modprobe
+from hidma.linux.module import Module, load_module, modules, unload_module, users
 from hidma.linux.of import DeviceNode
 from hidma.linux.platform_device import of_platform_device_create, platform_bus
 from hidma.linux.sched import KernelOops
@@ -63,7 +80,13 @@ CONSOLE_NS = 100000
 STEP_NS = 1000000
 LONGEST_RUN_NS = 1 << 60
 
-MODULES: dict[str, Module] = {"hidma_mgmt": mgmt.module, "hidma": channel_module.module}
+MODULES: dict[str, Module] = {module.name: module for module in (
+    mgmt.module, channel_module.module, vfio.module, vfio_iommu_type1.module, vfio_platform.base_module,
+    vfio_platform.module,
+)}
+
+OTHER_DEVICES: dict[str, type[DeviceModel]] = {"amd,xgbe-seattle-v1a": Xgbe, "calxeda,hb-xgmac": Xgmac}
+OTHER_STREAMS = 1 << 20  # beyond what firmware numbers
 
 
 def os_error(rc: int, sentence: str) -> OSError:
@@ -288,6 +311,7 @@ class Machine:
     :ivar kernel: the running Linux slice; ``kernel.dead`` is the KernelOops that stopped it, None while it runs
     :ivar dma: where channels are requested
     :ivar sysfs: the files of the kernel by path, read and written as text
+    :ivar guests: the guests that run on it (:class:`hidma.vm.Guest`); they are closed with it
     :ivar notes: what V14 stumbles over on this board, in sentences
     :ivar closed: whether the machine is closed
     """
@@ -297,21 +321,22 @@ class Machine:
         self.tree = tree
         self.board = board
         self.notes = [*firmware.check(tree), *firmware.explain_unbound(board)]
-        self.clock = Clock()
-        self.trace = Trace(self.clock)
-        region = max(board.memory, key=lambda r: r.size)
-        self.memory = Memory(region.base, region.size)
-        self.bus = Bus(self.clock, self.memory, self.trace)
-        self.smmu = Smmu(self.bus)
         self.cores: list[HidmaCore] = []
         self.hw_channels: dict[int, HwChannel] = {}
+        self.registers: dict[int, HwChannel] = {}
+        self.other_streams: dict[int, Stream] = {}
+        self.others: dict[int, DeviceModel] = {}
         self.lines: list[Line] = []
+        self.guests: list[Machine] = []
+        self.bus, self.smmu = self._buses(board)
+        self.clock = self.bus.clock
+        self.trace = self.bus.trace
+        self.memory = self.bus.memory
         self._build(board, instant, timing)
         count = cpus or board.cpus
         ranks = list(range(count))
         random.Random(seed).shuffle(ranks)
-        kind = "host" if board.managements else "guest"
-        self.kernel: Kernel = BootedKernel(kind, self.bus, count, debug, ranks)
+        self.kernel: Kernel = self._kernel(board, debug, ranks)
         self.kernel.oops_row = lambda oops: oops_row(oops, self.kernel)
         self.kernel.dma_ops = DmaOps(self.memory)
         self.kernel.module("random").crng = random.Random(f"random numbers of {self.kernel.name} {seed}")
@@ -328,6 +353,17 @@ class Machine:
         self.pending: BaseException | None = None
 
     # --- building ---------------------------------------------------------------------------------------------
+
+    def _buses(self, board: firmware.Board) -> tuple[Bus, Smmu]:
+        """The bus with RAM and clock, and the IOMMU. A guest has the host's clock and part of its RAM."""
+        region = max(board.memory, key=lambda r: r.size)
+        clock = Clock()
+        bus = Bus(clock, Memory(region.base, region.size), Trace(clock))
+        return bus, Smmu(bus)
+
+    def _kernel(self, board: firmware.Board, debug: bool, ranks: list[int]) -> Kernel:
+        """The kernel, with a CPU for each rank."""
+        return BootedKernel("host" if board.managements else "guest", self.bus, len(ranks), debug, ranks)
 
     def _build(self, board: firmware.Board, instant: bool, timing: Timing | None) -> None:
         for core in board.cores:
@@ -346,7 +382,25 @@ class Machine:
                                          self.smmu.stream(spec.stream, f"{name}.chan{spec.index}"),
                                          trca_size=spec.trca.size, evca_size=spec.evca.size)
                 self.hw_channels[spec.trca.base] = channel
+                self.registers[spec.trca.base] = self.registers[spec.evca.base] = channel
             self.cores.append(hw)
+        for number, device in enumerate(board.other):
+            self._build_other(device, number)
+
+    def _build_other(self, device: firmware.Device, number: int) -> None:
+        """A device beside HIDMA, which has a reset function of its own; nothing where its node says too little."""
+        kind = next((OTHER_DEVICES[name] for name in device.compatible if name in OTHER_DEVICES), None)
+        regs = device.regs[: len(kind.sizes)] if kind is not None else ()
+        if kind is None or len(regs) < len(kind.sizes) or any(r.size < s for r, s in zip(regs, kind.sizes, strict=True)):
+            return
+        line = Line(device.irqs[0] if device.irqs else 0, f"{kind.name}{number}")
+        if device.irqs:
+            self.lines.append(line)
+        stream = self.smmu.stream(OTHER_STREAMS + number, f"{kind.name}{number}")
+        model = kind()
+        model.place(self.bus, [region.base for region in regs], line, stream)
+        self.others[regs[0].base] = model
+        self.other_streams |= {region.base: stream for region in regs}
 
     def _scan(self, namespace: firmware.Namespace) -> None:
         """What the boot code does with ACPI: devices of the namespace, and platform devices for those that are there."""
@@ -422,6 +476,11 @@ class Machine:
 
         populate(tree.root, kernel.of_root, None)
 
+    def _iommu(self) -> None:
+        """Tell the kernel of its IOMMU. A guest has none that it could see."""
+        streams = {base: channel.stream for base, channel in self.registers.items()}
+        set_iommu(self.smmu, streams | self.other_streams)
+
     def start(self, load: bool, params: Mapping[str, Mapping[str, str]]) -> None:
         """Boot the kernel."""
         with self.calling() as kernel:
@@ -430,6 +489,8 @@ class Machine:
             if isinstance(self.tree, firmware.Tree):
                 kernel.printk(5, f"Machine model: {firmware.model(self.tree)}")
             kernel.printk(6, f"smp: Brought up 1 node, {len(kernel.cpus)} CPU{'s' if len(kernel.cpus) > 1 else ''}")
+            self._iommu()
+            set_modprobe(self._modprobe_plugin)
             if isinstance(self.tree, firmware.Tree):
                 self._populate(self.tree)
             else:
@@ -477,6 +538,10 @@ class Machine:
         """Whether every other CPU is idle."""
         current = self.clock.current
         return not any(timeline.runnable and timeline is not current for timeline in self.clock.timelines)
+
+    def forwarding(self) -> bool:
+        """Whether an interrupt is on its way to this kernel that it does not know of yet: only a guest has such."""
+        return False
 
     def settle(self) -> None:
         """Let what is pending on this CPU happen; takes no time, and does nothing in a callback."""
@@ -585,34 +650,69 @@ class Machine:
 
         self.trace.open(guarded)
 
-    def modprobe(self, name: str, params: Mapping[str, str] | None = None) -> None:
-        """Load a module of the port.
+    def _load(self, module: Module, params: Mapping[str, str | None] | None = None) -> int:
+        """Load what ``module`` needs, then itself, into the running kernel: 0, -EEXIST, or what loading gave."""
+        for name in module.depends:
+            rc = self._load(MODULES[name])
+            if rc < 0 and rc != -EEXIST:
+                return rc
+        return load_module(self.kernel, module, dict(params or {}))
 
+    def load(self, name: str, params: Mapping[str, str | None] | None = None) -> int:
+        """``modprobe``: load a module of the port, or a reset plugin, with the modules that it needs.
+
+        :param name: a module's name, or what a reset plugin is found by (see :func:`hidma.plugins.find`)
+        :returns: 0, -EEXIST (loaded already), -ENOENT (there is none), or what loading gave
+        """
+        module = MODULES.get(name.replace("-", "_"))
+        if module is not None:
+            return self._load(module, params)
+        return self._modprobe_plugin(name)
+
+    def _modprobe_plugin(self, name: str) -> int:
+        """:func:`hidma.plugins.modprobe`."""
+        from hidma import plugins  # few machines need it, and it brings pluggy
+
+        return plugins.modprobe(name, self._load)
+
+    def modprobe(self, name: str, params: Mapping[str, str] | None = None) -> None:
+        """Load a module of the port, or a reset plugin, with the modules that it needs.
+
+        :param name: a module's name; what a reset plugin is found by: its compatible string, hardware ID or module
         :param params: parameters as text: ``{"nr_desc_prm": "32"}``
         :raises OSError: ENOENT (no such module), EINVAL (parameters), or what loading gave
         """
-        _check_params({name: params or {}})
+        plugin = isinstance(name, str) and name.replace("-", "_") not in MODULES and _is_plugin(name)
+        if plugin and params:
+            raise OSError(EINVAL, f"a reset plugin such as {name!r} has no parameters")
+        if not plugin:
+            _check_params({name: params or {}})
         with self.calling() as kernel:
-            rc = load_module(kernel, MODULES[name], dict(params or {}))
+            said = len(kernel.log)
+            rc = self.load(name, dict(params or {}))
             self.settle()
+            why = "; the kernel says: " + kernel.log[-1].text if plugin and len(kernel.log) > said else ""
         if rc < 0:
-            raise os_error(rc, f"module {name} could not be loaded")
+            raise os_error(rc, f"module {name} could not be loaded{why}")
 
     def rmmod(self, name: str) -> None:
         """Unload a module.
 
-        :raises OSError: ENOENT (not loaded), EBUSY (a channel is in use; V14's management driver has no exit)
+        :raises OSError: ENOENT (not loaded), EBUSY (somebody or another module holds it, a channel is in use, or it has no exit:
+            V14's management driver)
         """
         if name == "hidma" and self.dma.requested:
-            users = ", ".join(channel.name for channel in self.dma.requested)
-            raise OSError(EBUSY, f"module hidma is in use: release {users} first")
+            held = ", ".join(channel.name for channel in self.dma.requested)
+            raise OSError(EBUSY, f"module hidma is in use: release {held} first")
         with self.calling() as kernel:
             rc = unload_module(kernel, name)
+            needed = users(kernel, name)
             self.settle()
         if rc == -ENOENT:
             raise OSError(ENOENT, f"module {name!r} is not loaded")
         if rc == -EAGAIN:
-            raise OSError(EBUSY, f"module {name} is in use")
+            why = f"{', '.join(needed)} needs it" if needed else "somebody holds it"
+            raise OSError(EBUSY, f"module {name} is in use: {why}")
         if rc < 0:
             raise os_error(rc, f"module {name} could not be unloaded")
 
@@ -647,6 +747,8 @@ class Machine:
             raise OSError(EPERM, f"this machine was booted in thread {self.thread_name!r} and is closed only there")
         if self.depth or Running.inside is not None and Running.inside.thread == self.thread:
             raise OSError(EDEADLK, "close() was called while the machine runs, in a callback; call it outside")
+        for guest in list(self.guests):
+            guest.close()
         self.closed = True
         self.dma.powered_off()
         self.trace.close()
@@ -664,14 +766,25 @@ class Machine:
         self.close()
 
 
+def _is_plugin(name: str) -> bool:
+    """Whether a reset plugin is called so."""
+    from hidma import plugins
+
+    return bool(plugins.find(name))
+
+
 def _check_params(params: Any) -> None:
     """:raises OSError: EINVAL or ENOENT with a sentence, unless ``params`` are parameters of modules"""
     if not isinstance(params, Mapping):
         raise OSError(EINVAL, f"params are a mapping such as {{'hidma': {{'nr_desc_prm': '32'}}}}, not {params!r}")
     for name, values in params.items():
-        module = MODULES.get(name) if isinstance(name, str) else None
+        module = MODULES.get(name.replace("-", "_")) if isinstance(name, str) else None
         if module is None:
-            raise OSError(ENOENT, f"there is no module {name!r}; there are {', '.join(sorted(MODULES))}")
+            from hidma import plugins
+
+            resets = ", ".join(sorted({found.name for found in plugins.installed()})) or "none"
+            raise OSError(ENOENT, f"there is no module {name!r}; there are {', '.join(sorted(MODULES))}, and reset plugins for "
+                                  f"{resets}")
         if not isinstance(values, Mapping):
             raise OSError(EINVAL, f"the parameters of {name} are a mapping of names and text, not {values!r}")
         known = {param.name: param for param in module.params}

@@ -295,6 +295,18 @@ ROWS: tuple[Row, ...] = (
     Row(55, ("hidma_mgmt_setup",),
         "More than 64 channels run over: QOS_64 is CFG (0x400).",
         "The registers are elsewhere (row 25)."),
+    Row(56, ("vfio_platform_set_irq_trigger",),
+        "A process can trigger an interrupt by hand before it has given an eventfd for it: the handler follows a NULL "
+        "pointer, and the kernel stops.",
+        "The same; it was mended in 6.9, where the handler looks first."),
+    Row(57, ("vfio_platform_irq_cleanup",),
+        "The eventfds that mask and unmask an interrupt stay connected when the device is closed: one that is signalled "
+        "afterwards uses memory that was freed.",
+        "The same."),
+    Row(58, ("vfio_platform_read_mmio", "vfio_platform_write_mmio"),
+        "Nothing compares the offset of a read or a write with the size of the region: one beyond the mapping stops the "
+        "kernel.",
+        SAME),
 )
 
 BY_NUMBER = {row.number: row for row in ROWS}

@@ -18,6 +18,7 @@ def test_every_import_contract_is_kept(tmp_path: Path) -> None:
     if not program.exists():
         pytest.skip("import-linter is not installed (the extra 'test' brings it)")
     shutil.copytree(ROOT / "hidma", tmp_path / "hidma", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    shutil.copytree(ROOT / "reset_plugins", tmp_path / "reset_plugins", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     done = subprocess.run(
         [program, "--no-cache", "--config", "pyproject.toml"],
@@ -33,10 +34,20 @@ def test_every_import_contract_is_kept(tmp_path: Path) -> None:
 def test_port_imports_nothing_but_the_linux_slice_and_itself() -> None:
     import ast
 
-    port = {"mgmt", "mgmt_sys", "channel", "ll", "dbg", "hidma_h", "hidma_mgmt_h"}
+    port = {"mgmt", "mgmt_sys", "channel", "ll", "dbg", "hidma_h", "hidma_mgmt_h", "vfio_platform"}
     for name in port:
         tree = ast.parse((ROOT / "hidma" / f"{name}.py").read_text())
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("hidma"):
                 room = node.module.split(".")[1] if "." in node.module else ""
                 assert room == "linux" or room in port, f"{name}.py imports {node.module}"
+
+
+def test_reset_plugins_import_nothing_but_what_is_stable_for_plugins() -> None:
+    import ast
+
+    for path in (ROOT / "reset_plugins").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("hidma"):
+                room = node.module.split(".")[1]
+                assert room in ("linux", "vfio_platform", "hookspecs", "testing"), f"{path.name} imports {node.module}"

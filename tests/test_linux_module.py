@@ -8,8 +8,18 @@ from typing import Any
 import pytest
 from linux_rig import Rig
 
-from hidma.linux.errno import EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, ENOSPC, ERANGE
-from hidma.linux.module import Module, ModuleParam, load_module, modules, unload_module
+from hidma.linux.errno import EAGAIN, EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, ENOSPC, ERANGE
+from hidma.linux.module import (
+    Module,
+    ModuleParam,
+    load_module,
+    module_put,
+    module_refcount,
+    modules,
+    try_module_get,
+    unload_module,
+    users,
+)
 
 PARAMS = (
     ModuleParam("count", "uint", 0o644, 3, "a number"),
@@ -112,3 +122,39 @@ def test_each_kernel_keeps_its_own(rig: Rig) -> None:
     load_module(rig.kernel, module(), {"count": "1"})
     load_module(guest, module(), {"count": "2"})
     assert (rig.kernel.module("test").count, guest.module("test").count) == (1, 2)
+
+
+# --- references -------------------------------------------------------------------------------------------------------
+
+
+def test_module_that_is_held_is_not_unloaded(rig: Rig) -> None:
+    base = Module("base", lambda: 0, lambda: None)
+    user = Module("user", lambda: 0, lambda: None, depends=("base",))
+    assert not try_module_get(base)
+    assert load_module(rig.kernel, base) == load_module(rig.kernel, user) == 0
+    assert unload_module(rig.kernel, "base") == -EAGAIN
+    assert users(rig.kernel, "base") == ["user"]
+    assert try_module_get(user) and module_refcount(rig.kernel, "user") == 1
+    assert unload_module(rig.kernel, "user") == -EAGAIN
+    module_put(user)
+    assert unload_module(rig.kernel, "user") == unload_module(rig.kernel, "base") == 0
+
+
+def test_module_that_goes_is_not_held(rig: Rig) -> None:
+    got: list[bool] = []
+    module = Module("going", lambda: 0, lambda: got.append(try_module_get(module)))
+    assert load_module(rig.kernel, module) == 0
+    assert unload_module(rig.kernel, "going") == 0
+    assert got == [False]
+
+
+def test_letting_go_too_often_is_complained_about(rig: Rig) -> None:
+    module = Module("m", lambda: 0, lambda: None)
+    load_module(rig.kernel, module)
+    module_put(module)
+    assert module_refcount(rig.kernel, "m") == -1
+    assert not try_module_get(module)
+    module_put(module)
+    assert "WARNING: module_put: nobody holds m" in rig.log()
+    assert try_module_get(None)
+    module_put(None)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # these start processes of their own, in the mode that they want, or do not run the port at all
 INDEPENDENT = (
     "test_modes.py", "test_packaging.py", "test_docs.py", "test_mount.py", "test_firmware.py", "test_firmware_acpi.py",
-    "test_floors.py", "test_bench.py", "test_qemu.py",
+    "test_floors.py", "test_bench.py", "test_reset_cli.py", "test_qemu.py",
 )
 
 

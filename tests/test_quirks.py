@@ -22,10 +22,9 @@ from hidma.replay.runner import Scenario, quirk_expectation
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
 QUIRKS = sorted((DATA / "quirks").glob("*.json"))
-PORT = ("hidma_h", "ll", "channel", "dbg", "hidma_mgmt_h", "mgmt", "mgmt_sys")
-
-#: C files that are not ported yet: their rows have no mark.
-NOT_PORTED = ("vfio_platform_", "__vfio_platform_")
+PORT = tuple(f"hidma/{name}.py" for name in (
+    "hidma_h", "ll", "channel", "dbg", "hidma_mgmt_h", "mgmt", "mgmt_sys", "vfio_platform"
+)) + tuple(f"reset_plugins/{name}.py" for name in ("amdxgbe", "calxedaxgmac", "qcomhidma"))
 
 #: How each recorded quirk ends here: with an Oops that names the row, or (None) as V14 itself ends it.
 ENDS: dict[str, int | None] = {
@@ -154,7 +153,7 @@ def test_oops_that_is_not_of_v14_has_no_row() -> None:
 
 
 def test_rows_are_numbered_without_a_gap() -> None:
-    assert [row.number for row in quirks.ROWS] == list(range(1, 56))
+    assert [row.number for row in quirks.ROWS] == list(range(1, 59))
     assert all(quirks.BY_NUMBER[row.number] is row for row in quirks.ROWS)
 
 
@@ -165,7 +164,8 @@ def test_every_row_says_where_and_what() -> None:
 
 def test_every_place_is_a_name_of_the_series() -> None:
     inventory = json.loads((DATA / "inventory.json").read_text())
-    names = {"hidma_mgmt_files", "hidma_mgmt_driver", "HidmaChan", "vfio_platform_amdxgbe_reset"}
+    names = {"hidma_mgmt_files", "hidma_mgmt_driver", "HidmaChan", "vfio_platform_amdxgbe_reset",
+             "vfio_platform_set_irq_trigger", "vfio_platform_irq_cleanup"}
     for file in inventory["files"].values():
         names |= {function["name"] for function in file.get("functions", [])}
         names |= {macro.partition("(")[0] for macro in file.get("function_like_macros", [])}
@@ -200,8 +200,8 @@ def marks(text: str) -> set[int]:
 
 
 def places(name: str) -> dict[str, str]:
-    """The source of everything at the top of a port module by its name, with the comment above it."""
-    text = (ROOT / "hidma" / f"{name}.py").read_text()
+    """The source of everything at the top of a module of the port by its name, with the comment above it."""
+    text = (ROOT / name).read_text()
     lines = text.splitlines()
     found = {}
     for node in ast.parse(text).body:
@@ -220,16 +220,17 @@ def places(name: str) -> dict[str, str]:
 
 
 def test_every_mark_in_the_port_names_a_row() -> None:
-    for path in [*(ROOT / "hidma").glob("*.py"), *(ROOT / "hidma" / "linux").glob("*.py")]:
+    for path in [*(ROOT / "hidma").glob("*.py"), *(ROOT / "hidma" / "linux").glob("*.py"),
+                 *(ROOT / "reset_plugins").glob("*.py")]:
         assert marks(path.read_text()) <= set(quirks.BY_NUMBER), path.name
 
 
 def test_every_mark_in_the_port_has_its_row() -> None:
     for module in PORT:
-        text = (ROOT / "hidma" / f"{module}.py").read_text()
+        text = (ROOT / module).read_text()
         for block in re.findall(r"(?:^ *#[^\n]*\n)+", text, re.M):
             if "V14:" in block:
-                assert marks(block), f"{module}.py: {block.strip()}"
+                assert marks(block), f"{module}: {block.strip()}"
 
 
 def test_every_row_is_marked_where_it_stands() -> None:
@@ -238,7 +239,7 @@ def test_every_row_is_marked_where_it_stands() -> None:
         for name, text in places(module).items():
             source[name] = source.get(name, "") + "\n" + text
     missing = [(row.number, name) for row in quirks.ROWS for name in row.where
-               if not name.startswith(NOT_PORTED) and row.number not in marks(source[name])]
+               if row.number not in marks(source[name])]
     assert missing == []
 
 

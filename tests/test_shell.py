@@ -735,3 +735,43 @@ def test_terminal_gives_commands_what_is_typed_line_by_line(tmp_path: Path) -> N
     terminal.until("hidma/  hidma_mgmt/\r\n")
     terminal.type("\nexit\n")
     assert terminal.end() == 0
+
+
+# --- VFIO and reset plugins -------------------------------------------------------------------------------------------
+
+
+def test_reset_plugin_is_loaded_by_what_it_matches_and_needs_others(own: hidma.Machine) -> None:
+    result = Result("modprobe QCOM8061; lsmod; modprobe QCOM8061; echo $?; modprobe -r QCOM8061; lsmod | grep -c qcomhidma", own)
+    assert result.out.splitlines() == [
+        "Module                  Size  Used by",
+        "vfio_platform_qcomhidma    16384  0",
+        "vfio_platform_base     16384  1 vfio_platform_qcomhidma",
+        "vfio                   16384  1 vfio_platform_base",
+        "hidma                  16384  0",
+        "hidma_mgmt             16384  0",
+        "0",
+        "0",
+    ]
+
+
+def test_modinfo_of_a_reset_plugin(shared: hidma.Machine) -> None:
+    out = Result("modinfo vfio_platform_qcomhidma", shared).out
+    assert "alias:          vfio-reset:qcom,hidma-1.0\n" in out and "depends:        vfio_platform_base\n" in out
+    assert "reset plugin 'QCOM8061' of hidma" in out
+
+
+def test_channel_goes_to_vfio_by_hand(own: hidma.Machine) -> None:
+    result = Result(
+        "modprobe vfio-platform; cd /sys/bus/platform; echo hidma.1 > drivers/hidma/unbind; "
+        "echo vfio-platform > devices/hidma.1/driver_override; echo hidma.1 > drivers/vfio-platform/bind; "
+        "readlink devices/hidma.1/driver; ls /sys/kernel/iommu_groups/1/devices; rmmod vfio_platform_base",
+        own,
+    )
+    assert result.out == "../../../../bus/platform/drivers/vfio-platform\nhidma.1\n"
+    assert result.err == "rmmod: ERROR: Module vfio_platform_base is in use\n"
+
+
+def test_completion_knows_reset_plugins(own: hidma.Machine) -> None:
+    shell = Result("true", own).shell
+    assert completions(shell, "modprobe qcom", 9, "qcom") == ["qcom,hidma-1.0 "]
+    assert "vfio_platform " in completions(shell, "rmmod vfio", 6, "vfio")

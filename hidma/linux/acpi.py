@@ -154,3 +154,14 @@ def create_of_modalias(adev: AcpiDevice) -> str:
     if not strings:
         return ""
     return f"of:N{adev.path.rpartition('.')[2].lstrip(chr(92)).lower()}T" + "".join(f"C{text}" for text in strings)
+
+
+def ACPI_COMPANION(dev: Any) -> AcpiDevice | None:
+    """The ACPI device that ``dev`` stands for; None where firmware is a device tree."""
+    companion: AcpiDevice | None = dev.acpi_companion
+    return companion
+
+
+def acpi_device_hid(adev: AcpiDevice) -> str | None:
+    """The _HID of ``adev``; None when it has none."""
+    return adev.hid

@@ -20,11 +20,12 @@ from hidma.linux.device import device_release_driver, driver_probe_device
 from hidma.linux.dmaengine import DmaChan
 from hidma.linux.errno import EINVAL, EIO, ENODEV
 from hidma.linux.fs import Dir, File, Inode, Link, Vfs, text_file
+from hidma.linux.iommu import IommuGroup, group_of, groups
 from hidma.linux.ioport import IORESOURCE_MEM
 from hidma.linux.kobject import Kobject
 from hidma.linux.kstrtox import kstrtoul
 from hidma.linux.list import list_for_each_entry
-from hidma.linux.module import MODULE_SIZE, Module, ModuleParam, module_refcount, modules
+from hidma.linux.module import MODULE_SIZE, Module, ModuleParam, module_refcount, modules, users
 from hidma.linux.of import DeviceNode, of_compatible
 from hidma.linux.platform_device import platform_bus, to_platform_device
 from hidma.linux.pm_runtime import pm_runtime_allow, pm_runtime_forbid, power_times, runtime_status
@@ -257,6 +258,15 @@ PROC_DOCS = {
     ),
     "version": doc(("/proc",), "version", 0o444, "Which kernel this is."),
 }
+IOMMU_GROUP_NAME = doc(
+    ("/sys/kernel/iommu_groups/*",),
+    "name",
+    0o444,
+    "The name of the group: empty, since nobody gives it one. Its devices are those whose registers belong to one stream.",
+    "",
+    "July 2014",
+    "3.17",
+)
 TREE_DOC = doc(
     ("/sys/firmware/devicetree/base",),
     "**",
@@ -511,6 +521,9 @@ def device_dir(kobj: Kobject, dev: Device) -> dict[str, Inode]:
     entries["modalias"] = attribute(kobj, MODALIAS, lambda: modalias_text(dev))
     if isinstance(dev.of_node, DeviceNode):
         entries["of_node"] = Link(up(kobj) + "firmware/devicetree/base" + dev.of_node.full_name.rstrip("/"))
+    group = group_of(dev)
+    if group is not None:
+        entries["iommu_group"] = Link(up(kobj) + f"kernel/iommu_groups/{group.id}")
     if dev.acpi_companion is not None and dev.acpi_companion.dev is not None:
         entries["firmware_node"] = Link(up(kobj) + dev.acpi_companion.dev.kobj.path())
     chans = dma_channels(dev)
@@ -667,6 +680,11 @@ def param_file(kobj: Kobject, state: Any, param: ModuleParam) -> File:
     return attribute(kobj, entry, show, store if param.perm & 0o222 else None)
 
 
+def use_count(kernel: Any, module: Module) -> int:
+    """How many hold ``module``: other modules that need it, and whoever took a reference."""
+    return module_refcount(kernel, module.name) + len(users(kernel, module.name))
+
+
 def module_dir(kernel: Any, module: Module) -> Dir:
     """``/sys/module/<name>/``."""
     kobj = Kobject("")
@@ -681,9 +699,9 @@ def module_dir(kernel: Any, module: Module) -> Dir:
         drivers = [d for d in bus.drivers if d.owner == module.name]
         found: dict[str, Inode] = {
             "coresize": attribute(kobj, MODULE_DOCS["coresize"], lambda: f"{MODULE_SIZE}\n"),
-            "holders": Dir(dict),
+            "holders": Dir(lambda: {user: Link(f"../../{user}") for user in sorted(users(kernel, module.name))}),
             "initstate": attribute(kobj, MODULE_DOCS["initstate"], lambda: "live\n"),
-            "refcnt": attribute(kobj, MODULE_DOCS["refcnt"], lambda: f"{module_refcount(kernel, module.name)}\n"),
+            "refcnt": attribute(kobj, MODULE_DOCS["refcnt"], lambda: f"{use_count(kernel, module)}\n"),
             "taint": attribute(kobj, MODULE_DOCS["taint"], lambda: "\n"),
             "uevent": attribute(kobj, MODULE_DOCS["uevent"], None, len),
         }
@@ -695,6 +713,26 @@ def module_dir(kernel: Any, module: Module) -> Dir:
         if shown:
             found["parameters"] = Dir(lambda: living({p.name: param_file(kobj, state, p) for p in shown}, loaded))
         return living(dict(sorted(found.items())), loaded)
+
+    return Dir(entries)
+
+
+def group_dir(group: IommuGroup, devices: list[Device]) -> Dir:
+    """``/sys/kernel/iommu_groups/<number>/``."""
+    kobj = Kobject("")
+    kobj.alive = True
+    return Dir(lambda: {
+        "devices": Dir(lambda: {dev.name: Link("../../../../" + dev.kobj.path()) for dev in devices}),
+        "name": attribute(kobj, IOMMU_GROUP_NAME, lambda: "\n"),
+    })
+
+
+def groups_dir(kernel: Any) -> Dir:
+    """``/sys/kernel/iommu_groups/``."""
+
+    def entries() -> dict[str, Inode]:
+        devices = platform_bus(kernel).devices
+        return {str(group.id): group_dir(group, [dev for dev in devices if group_of(dev) is group]) for group in groups()}
 
     return Dir(entries)
 
@@ -787,8 +825,8 @@ def modules_text(kernel: Any) -> str:
     loaded = modules(kernel)
 
     def line(module: Module) -> str:
-        holders = [m.name for m in loaded if module.name in m.depends]
-        used = len(holders) + module_refcount(kernel, module.name)
+        holders = users(kernel, module.name)
+        used = use_count(kernel, module)
         names = "".join(f"{name}," for name in holders) + ("[permanent]," if module.exit is None else "")
         return f"{module.name} {MODULE_SIZE} {used} {names or '-'} Live 0x{0:016x}\n"
 
@@ -847,7 +885,7 @@ def mount_root(kernel: Any) -> Vfs:
             if "devices" in kernel.sysfs_root.children
             else Dir(dict),
             "firmware": Dir(lambda: dict(firmware)),
-            "kernel": Dir(lambda: {"debug": debug_dir(kernel.debugfs_root)}),
+            "kernel": Dir(lambda: {"debug": debug_dir(kernel.debugfs_root), "iommu_groups": groups_dir(kernel)}),
             "module": Dir(
                 lambda: {m.name: module_dir(kernel, m) for m in sorted(modules(kernel), key=lambda m: m.name)}
             ),

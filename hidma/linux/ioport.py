@@ -13,6 +13,7 @@ IORESOURCE_IO = 0x100
 IORESOURCE_MEM = 0x200
 IORESOURCE_IRQ = 0x400
 IORESOURCE_READONLY = 0x4000
+IORESOURCE_TYPE_BITS = 0x1F00
 
 
 class Resource:
@@ -32,6 +33,11 @@ class Resource:
 def resource_size(res: Resource) -> int:
     """Bytes of ``res``."""
     return res.size()
+
+
+def resource_type(res: Resource) -> int:
+    """IORESOURCE_MEM, IORESOURCE_IO, IORESOURCE_IRQ, ..."""
+    return res.flags & IORESOURCE_TYPE_BITS
 
 
 def request_mem_region(start: int, size: int, name: str) -> bool:

@@ -6,10 +6,12 @@ A module of the port is described once by a :class:`Module`; what it keeps while
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hidma.linux import sched
 from hidma.linux.errno import EAGAIN, EBUSY, EEXIST, EINVAL, ENOENT, ENOSPC
 from hidma.linux.kstrtox import kstrtoint, kstrtouint, kstrtoul, strtobool
 from hidma.linux.list import list_for_each_entry
@@ -95,16 +97,18 @@ def load_module(kernel: Kernel, module: Module, params: Mapping[str, str | None]
             return rc
         setattr(state, name, value)
     loaded.list[module.name] = module
+    references(kernel)[module.name] = 1
     rc = module.init()
     if rc < 0:
         del loaded.list[module.name]
+        references(kernel).pop(module.name, None)
         kernel.modules.pop(module.name, None)
     return rc
 
 
 def unload_module(kernel: Kernel, name: str) -> int:
-    """``rmmod``: 0, -ENOENT (not loaded), -EAGAIN (somebody uses it), -EBUSY (it has no exit function: V14's
-    management driver).
+    """``rmmod``: 0, -ENOENT (not loaded), -EAGAIN (somebody holds it, or another module needs it), -EBUSY (it has no exit
+    function: V14's management driver).
 
     What the module kept at file scope goes with it.
     """
@@ -112,14 +116,17 @@ def unload_module(kernel: Kernel, name: str) -> int:
     module = getattr(loaded, "list", {}).get(name)
     if module is None:
         return -ENOENT
-    if any(name in other.depends for other in modules(kernel)):
+    if users(kernel, name):
         return -EAGAIN
     if module.exit is None:
         return -EBUSY
     if module_refcount(kernel, name):
         return -EAGAIN
+    going_modules(kernel).add(name)
     module.exit()
+    going_modules(kernel).discard(name)
     del loaded.list[name]
+    references(kernel).pop(name, None)
     kernel.modules.pop(name, None)
     return 0
 
@@ -129,15 +136,76 @@ def modules(kernel: Kernel) -> list[Module]:
     return list(getattr(kernel.module("module"), "list", {}).values())
 
 
-def module_refcount(kernel: Kernel, name: str) -> int:
-    """How many references somebody holds on a module (``module_refcount()``).
+def users(kernel: Kernel, name: str) -> list[str]:
+    """The loaded modules that need module ``name``."""
+    return [module.name for module in modules(kernel) if name in module.depends]
 
-    The only ones who take some here are clients of DMA channels: dma_chan_get() counts each on the module of the
-    channel's driver.
+
+# --- references -------------------------------------------------------------------------------------------------------
+
+
+def references(kernel: Kernel) -> dict[str, int]:
+    """How often each live module is held, in a kernel; as in 4.5, one is the module's own."""
+    statics = kernel.module("module")
+    if not hasattr(statics, "refcnt"):
+        statics.refcnt = {}
+    counts: dict[str, int] = statics.refcnt
+    return counts
+
+
+def going_modules(kernel: Kernel) -> set[str]:
+    """The modules of a kernel that are on their way out: nobody gets hold of them any more."""
+    statics = kernel.module("module")
+    if not hasattr(statics, "going"):
+        statics.going = set()
+    names: set[str] = statics.going
+    return names
+
+
+def this_module(function: Callable[..., Any]) -> Module | None:
+    """THIS_MODULE, as it is where ``function`` is defined: the ``module`` of that module of Python."""
+    there = sys.modules.get(function.__module__)
+    found = getattr(there, "module", None)
+    return found if isinstance(found, Module) else None
+
+
+def try_module_get(module: Module | None) -> bool:
+    """Hold ``module``; False when it is not live. Without a module (built in) there is nothing to hold."""
+    if module is None:
+        return True
+    kernel = sched.running_cpu().kernel
+    counts = references(kernel)
+    live = counts.get(module.name, 0) > 0 and module.name not in going_modules(kernel)
+    if live:
+        counts[module.name] += 1
+    if kernel.trace.on:
+        kernel.trace.emit(("module", "get", module.name, 1 if live else 0))
+    return live
+
+
+def module_put(module: Module | None) -> None:
+    """Let go of ``module``; more often than it was held is complained about."""
+    if module is None:
+        return
+    kernel = sched.running_cpu().kernel
+    counts = references(kernel)
+    if counts.get(module.name, 0) > 0:
+        counts[module.name] -= 1
+    else:
+        kernel.warn(f"module_put: nobody holds {module.name}")
+    if kernel.trace.on:
+        kernel.trace.emit(("module", "put", module.name, 1))
+
+
+def module_refcount(kernel: Kernel, name: str) -> int:
+    """How many hold module ``name`` (``module_refcount()``), -1 when one let go too often (V14: row 50).
+
+    Clients of DMA channels are counted where they are: dma_chan_get() holds the module of the channel's driver for each.
     """
-    return sum(
+    clients = sum(
         chan.client_count
         for device in getattr(kernel.module("dmaengine"), "dma_device_list", ())
         if device.dev.driver is not None and device.dev.driver.owner == name
         for chan in list_for_each_entry(device.channels)
     )
+    return references(kernel).get(name, 1) - 1 + clients

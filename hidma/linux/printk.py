@@ -76,6 +76,33 @@ def printk(level: int, text: str) -> None:
     sched.running_cpu().kernel.printk(level, text)
 
 
+def pr_level(level: int, text: str) -> None:
+    """One line of nobody in particular."""
+    cpu = sched.running_cpu()
+    kernel = cpu.kernel
+    text = text[:-1] if text.endswith("\n") else text
+    if kernel.trace.on:
+        kernel.trace.emit(("log", _NAMES[level], text))
+    kernel.printk(level, text)
+    if cpu.hardirq:
+        sched.watch_line(cpu, text)
+
+
+def pr_err(text: str) -> None:
+    """An error."""
+    pr_level(KERN_ERR, text)
+
+
+def pr_warn(text: str) -> None:
+    """A warning."""
+    pr_level(KERN_WARNING, text)
+
+
+def pr_info(text: str) -> None:
+    """A message."""
+    pr_level(KERN_INFO, text)
+
+
 def s32(value: int) -> int:
     """A u32 as ``%d`` prints it."""
     value &= 0xFFFFFFFF

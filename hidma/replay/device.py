@@ -137,12 +137,13 @@ class ScriptedBlock(Block):
         return 0
 
     def read_odd(self, offset: int, width: int) -> int:
-        value = self.regs.get(offset, 0) & ((1 << 8 * width) - 1)
+        value = self.regs.get(offset & ~3, 0) >> 8 * (offset & 3) & ((1 << 8 * width) - 1)
         self.after(f"r{8 * width}", offset, value)
         return value
 
     def write_odd(self, offset: int, width: int, value: int) -> int:
-        self.regs[offset] = value
+        shift, mask = 8 * (offset & 3), (1 << 8 * width) - 1
+        self.regs[offset & ~3] = self.regs.get(offset & ~3, 0) & ~(mask << shift) | (value & mask) << shift
         self.after(f"w{8 * width}", offset, value)
         return 0
 

@@ -1,28 +1,51 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The layers of the port as scenarios drive them: low level, channel (with debugfs), management (with sysfs)."""
+"""The layers of the port as scenarios drive them: low level, channel (with debugfs), management (with sysfs), the reset
+function of HIDMA, VFIO platform."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from hidma import channel, ll, mgmt
+from hidma import channel, ll, mgmt, vfio_platform
 from hidma.hidma_h import HidmaChan, HidmaDev, HidmaLldev, HidmaTre
 from hidma.linux import dmaengine, io
 from hidma.linux.acpi import AcpiDevice
 from hidma.linux.device import BusType, Device, Devres
 from hidma.linux.dmaengine import DMA_STATUS_NAMES, DmaTxState
-from hidma.linux.errno import EACCES, ENOENT
+from hidma.linux.errno import EACCES, ENOENT, ENXIO
+from hidma.linux.eventfd import eventfd_file
+from hidma.linux.file import Process, calling_as
 from hidma.linux.interrupt import IrqAction
-from hidma.linux.ioport import IORESOURCE_IRQ, IORESOURCE_MEM, Resource
+from hidma.linux.iommu import IommuGroup
+from hidma.linux.ioport import IORESOURCE_IO, IORESOURCE_IRQ, IORESOURCE_MEM, IORESOURCE_READONLY, Resource
 from hidma.linux.kfifo import kfifo_len, kfifo_size
+from hidma.linux.kmod import set_modprobe
 from hidma.linux.list import ListHead, list_for_each_entry
+from hidma.linux.mm_types import VmAreaStruct
+from hidma.linux.module import Module, going_modules, references
 from hidma.linux.of import DeviceNode
 from hidma.linux.platform_device import PlatformDevice, platform_get_drvdata
 from hidma.linux.sched import KernelOops
 from hidma.linux.seq_file import seq_read
+from hidma.linux.slab import Array
+from hidma.linux.vfio import (
+    VFIO_DEVICE_FLAGS_PLATFORM,
+    VFIO_DEVICE_GET_INFO,
+    VFIO_DEVICE_GET_IRQ_INFO,
+    VFIO_DEVICE_GET_REGION_INFO,
+    VFIO_DEVICE_RESET,
+    VFIO_DEVICE_SET_IRQS,
+    Vfio,
+    VfioDeviceInfo,
+    VfioIrqInfo,
+    VfioRegionInfo,
+)
 from hidma.replay.device import ScenarioError, number, rows, s32, shown, table, u8, u32, u64
 from hidma.replay.runner import MGMT_RESOURCES, Player, Scenario
+from hidma.vfio_platform import VfioPlatformDevice, VfioPlatformRegion, VfioPlatformResetNode
+from reset_plugins import qcomhidma
+from reset_plugins.qcomhidma import vfio_platform_qcomhidma_reset
 
 
 def as_bool(value: Any) -> int:
@@ -516,8 +539,241 @@ class ScriptedNode(DeviceNode):
         self.irq_rc = number(spec.get("irq_rc", 0))
 
 
+class Reset(Player):
+    """Layer ``reset``: the reset function of HIDMA on a device with the scenario's regions."""
+
+    def __init__(self, scenario: dict[str, Any]) -> None:
+        super().__init__(scenario)
+        given = scenario.get("regions")
+        resources = [self.resource(r) for r in rows(given, "regions")] if given is not None else [
+            ("", start, size) for start, size in self.resource_list]
+        for name, start, size in resources:
+            if start not in (first for first, _ in self.resource_list):
+                block = self.device.block(name)
+                block.base, block.size = start, size
+                self.device.bus.blocks.append(block)
+        self.vdev = VfioPlatformDevice()
+        self.vdev.regions = Array(VfioPlatformRegion() for _ in resources)
+        for region, (_, start, size) in zip(self.vdev.regions, resources, strict=True):
+            region.addr, region.size = start, size
+        self.vdev.num_regions = len(resources)
+
+    def do_reset(self) -> None:
+        self.event(["ret", "reset", vfio_platform_qcomhidma_reset(self.vdev)])
+
+
+class NoCore(Vfio):
+    """There is no VFIO core in a recording: it takes every device, and waits for nobody."""
+
+    def add_group_dev(self, dev: Device, ops: Any, device_data: Any) -> int:
+        dev.driver_data = device_data
+        return 0
+
+    def del_group_dev(self, dev: Device) -> Any:
+        return dev.driver_data
+
+
+#: The kinds of resource that a scenario has.
+RESOURCE_KINDS = {"mem": IORESOURCE_MEM, "mem_ro": IORESOURCE_MEM | IORESOURCE_READONLY, "io": IORESOURCE_IO,
+                  "irq": IORESOURCE_IRQ}
+ARGUMENT = 4096  # bytes of a process that arguments and data lie in
+
+
+class VfioPlatform(Player):
+    """Layer ``vfio``: VFIO platform, between a core and interrupts that are not looked at.
+
+    The recorder had neither; here ours runs where it can: interrupts have a trigger already when the device is open.
+    """
+
+    def __init__(self, scenario: dict[str, Any]) -> None:
+        super().__init__(scenario)
+        self.kernel.module("vfio").vfio = NoCore()
+        self.parent = Module("parent", lambda: 0)
+        self.modules: dict[str, Module] = {"parent": self.parent, "base": vfio_platform.base_module,
+                                           "qcomhidma": qcomhidma.module}
+        for known in self.modules.values():
+            references(self.kernel)[known.name] = 1
+        self.functions: dict[str, Callable[[VfioPlatformDevice], int]] = {}
+        self.group = IommuGroup(0)
+        self.resources_given: list[Resource] = []
+        self.autoload = scenario.get("autoload")
+        set_modprobe(self.modprobe)
+        self.process = Process("recorder")
+        self.memory = bytearray(ARGUMENT)
+        self.address = self.process.mm.map_buffer(self.memory)
+        self.process.files.fds[self.irq] = eventfd_file()
+        self.vdev: VfioPlatformDevice | None = None
+        self.reset: Any = None
+        self.dev = Device("dev0")
+
+    def sink(self, event: tuple[Any, ...]) -> None:
+        # the recorder called the module by the name of its file
+        if event[0] == "module" and event[2] == "vfio_platform_base":
+            event = (*event[:2], "vfio-platform-base", event[3])
+        super().sink(event)
+
+    def modprobe(self, name: str) -> int:
+        """The module loader, which knows one name at most, and it once."""
+        if name != self.autoload:
+            return -ENOENT
+        self.autoload = None
+        return qcomhidma.module.init()
+
+    @property
+    def device_data(self) -> VfioPlatformDevice:
+        """The device."""
+        if self.vdev is None:
+            raise ScenarioError("there is no device before a probe")
+        return self.vdev
+
+    def do_register_reset(self, key: Any, *, options: Options = None) -> None:
+        options = options or {}
+        key = self.name(key)
+        rc = s32(options.get("rc", 0))
+
+        def reset(vdev: VfioPlatformDevice) -> int:
+            self.event(["reset_fn", key])
+            return rc
+
+        owner = Module(key, lambda: 0)
+        self.modules[key] = owner
+        self.functions[key] = reset
+        references(self.kernel)[key] = 1
+        if not options.get("alive", True):
+            self.do_module_alive(key, 0)
+        register = getattr(vfio_platform, "__vfio_platform_register_reset")
+        register(VfioPlatformResetNode(options.get("compat"), options.get("acpihid"), owner, reset))
+
+    def do_unregister_reset(self, key: Any, *, options: Options = None) -> None:
+        options = options or {}
+        if self.name(key) not in self.functions:
+            raise ScenarioError(f"{shown(key)} is no reset function that was registered")
+        vfio_platform.vfio_platform_unregister_reset(options.get("compat"), options.get("acpihid"), self.functions[key])
+
+    def do_module_init(self, name: Any) -> None:
+        if self.name(name) != "vfio_platform_qcomhidma_reset_module_init":
+            raise ScenarioError(f"{shown(name)} is not vfio_platform_qcomhidma_reset_module_init")
+        self.event(["ret", "module_init", qcomhidma.module.init()])
+
+    def do_module_exit(self, name: Any) -> None:
+        if self.name(name) != "vfio_platform_qcomhidma_reset_module_exit":
+            raise ScenarioError(f"{shown(name)} is not vfio_platform_qcomhidma_reset_module_exit")
+        assert qcomhidma.module.exit is not None
+        qcomhidma.module.exit()
+
+    def do_module_alive(self, key: Any, alive: Any) -> None:
+        if self.name(key) not in self.modules:
+            raise ScenarioError(f"{shown(key)} is no module")
+        going = going_modules(self.kernel)
+        (going.discard if number(alive) else going.add)(self.modules[key].name)
+
+    def do_resource(self, start: Any, size: Any, kind: Any) -> None:
+        if kind not in RESOURCE_KINDS:
+            raise ScenarioError(f"{shown(kind)} is not one of {', '.join(RESOURCE_KINDS)}")
+        self.resources_given.append(Resource(u64(start), u64(start) + u64(size) - 1, RESOURCE_KINDS[kind]))
+
+    def do_irq_init_rc(self, n: Any) -> None:
+        self.kernel.fault_inject.values["vfio_platform_irq_init"] = s32(n)
+
+    def do_probe(self, *, options: Options = None) -> None:
+        options = options or {}
+        self.dev = Device("dev0")
+        self.dev.acpi_companion = AcpiDevice("", options["hid"]) if "hid" in options else None
+        self.dev.fwnode = AcpiDevice("", None, properties=table(self.scenario.get("properties"), "properties"))
+        self.dev.iommu_group = self.group if options.get("group", True) else None
+        given = self.resources_given
+        vdev = VfioPlatformDevice()
+        vdev.name = options.get("name", "dev0")
+        vdev.flags = VFIO_DEVICE_FLAGS_PLATFORM
+        vdev.parent_module = self.parent
+        vdev.get_resource = lambda vdev, i: given[i] if i < len(given) else None
+        vdev.get_irq = lambda vdev, i: self.irq if not i else -ENXIO
+        self.vdev = vdev
+        rc = vfio_platform.vfio_platform_probe_common(None if options.get("null") else vdev,  # type: ignore[arg-type]
+                                                      self.dev)
+        self.event(["ret", "probe", rc])
+
+    def do_remove(self) -> None:
+        self.event(["ret", "remove", vfio_platform.vfio_platform_remove_common(self.dev) is not None])
+
+    def do_open(self) -> None:
+        vdev = self.device_data
+        rc = vfio_platform.vfio_platform_open(vdev)
+        if not rc and vdev.num_irqs and vdev.irqs[0].trigger is None:
+            with calling_as(self.process):
+                vfio_platform.vfio_set_trigger(vdev, 0, self.irq, vfio_platform.vfio_irq_handler)
+        self.event(["ret", "open", rc])
+
+    def do_release(self) -> None:
+        vfio_platform.vfio_platform_release(self.device_data)
+
+    def do_ioctl(self, request: Any, words: Any = None, data: Any = "", *, options: Options = None) -> None:
+        commands = {"INFO": (VFIO_DEVICE_GET_INFO, VfioDeviceInfo), "REGION": (VFIO_DEVICE_GET_REGION_INFO, VfioRegionInfo),
+                    "IRQ": (VFIO_DEVICE_GET_IRQ_INFO, VfioIrqInfo), "SET_IRQS": (VFIO_DEVICE_SET_IRQS, None),
+                    "RESET": (VFIO_DEVICE_RESET, None), "BOGUS": (0, None)}
+        if not isinstance(request, str) or request not in commands:
+            raise ScenarioError(f"{shown(request)} is not one of {', '.join(commands)}")
+        cmd, layout = commands[request]
+        self.memory[:] = bytes(ARGUMENT)
+        raw = b"".join(u32(word).to_bytes(4, "little") for word in rows(words or [], "words")) + self.raw(data)
+        self.memory[: len(raw)] = raw
+        with calling_as(self.process):
+            rc = vfio_platform.vfio_platform_ioctl(self.device_data, cmd,
+                                                   0 if (options or {}).get("null") else self.address)
+        out = None
+        if layout is not None and not rc:
+            answer = layout.unpack(bytes(self.memory[: layout.sizeof()]))
+            out = [getattr(answer, name) for name, _ in layout.layout]
+        self.event(["ret", "ioctl", rc, out])
+
+    @staticmethod
+    def raw(text: Any) -> bytes:
+        """Bytes of a scenario."""
+        try:
+            return bytes.fromhex(text)
+        except (TypeError, ValueError):
+            raise ScenarioError(f"{shown(text)} is not hexadecimal") from None
+
+    def do_read(self, pos: Any, n: Any, *, options: Options = None) -> None:
+        count = number(n)
+        if not 0 <= count <= ARGUMENT:
+            raise ScenarioError(f"{shown(n)} bytes are too many")
+        with calling_as(self.process):
+            rc = vfio_platform.vfio_platform_read(self.device_data, 0 if (options or {}).get("null") else self.address,
+                                                  count, u64(pos))
+        self.event(["ret", "read", rc, self.memory[: max(rc, 0)].hex()])
+
+    def do_write(self, pos: Any, data: Any, *, options: Options = None) -> None:
+        raw = self.raw(data)
+        if len(raw) > ARGUMENT:
+            raise ScenarioError(f"{len(raw)} bytes are too many")
+        self.memory[: len(raw)] = raw
+        with calling_as(self.process):
+            rc = vfio_platform.vfio_platform_write(self.device_data, 0 if (options or {}).get("null") else self.address,
+                                                   len(raw), u64(pos))
+        self.event(["ret", "write", rc])
+
+    def do_mmap(self, start: Any, end: Any, pgoff: Any, flags: Any) -> None:
+        vma = VmAreaStruct(u64(start), u64(end), u64(pgoff), u64(flags))
+        self.event(["ret", "mmap", vfio_platform.vfio_platform_mmap(self.device_data, vma)])
+
+    def do_dump(self) -> None:
+        vdev = self.device_data
+        keys = {function: key for key, function in self.functions.items()} | {vfio_platform_qcomhidma_reset: "qcomhidma"}
+        counts = references(self.kernel)
+        refs = {key: counts[known.name] for key, known in self.modules.items()}
+        self.event(["dump", {
+            "compat": vdev.compat, "acpihid": vdev.acpihid,
+            "reset": None if vdev.reset is None else keys[vdev.reset],
+            "reset_module": None if vdev.reset_module is None else vdev.reset_module.name,
+            "flags": vdev.flags, "refcnt": vdev.refcnt, "num_regions": vdev.num_regions,
+            "regions": [[r.addr, r.size, r.flags, r.type, as_bool(r.ioaddr)] for r in list(vdev.regions)[: vdev.num_regions]],
+            "refs": refs | {"iommu_group": self.group.kref}}])
+
+
 PLAYERS: dict[str, type[Player]] = {
-    "ll": LowLevel, "channel": Channel, "dbg": Channel, "mgmt": Management, "mgmt_sys": Management,
+    "ll": LowLevel, "channel": Channel, "dbg": Channel, "mgmt": Management, "mgmt_sys": Management, "reset": Reset,
+    "vfio": VfioPlatform,
 }
 
 

@@ -22,6 +22,7 @@ from hidma.shell.files import columns
 from hidma.shell.interp import INTERRUPTED, Exit, Shell
 from hidma.shell.io import Input, Io, Stream
 from hidma.shell.parser import RESERVED, Incomplete, Parser, ShellSyntaxError
+from hidma.shell.system import reset_plugins
 
 FAILED = 1
 UNUSABLE = 2
@@ -60,7 +61,8 @@ def completions(shell: Shell, line: str, begin: int, text: str) -> list[str]:
         return sorted(f"{name} " for name in channels if name.startswith(text)) if isinstance(channels, list) else []
     words = before.replace("|", ";").split(";")[-1].split()
     if words and words[0] in ("modprobe", "rmmod", "modinfo") and len(words) == 1:
-        return sorted(name + " " for name in LOADABLE if name.startswith(text))
+        plugins = [] if words[0] == "rmmod" else [plugin.name for plugin in reset_plugins()]
+        return sorted(name + " " for name in {*LOADABLE, *plugins} if name.startswith(text))
     parameters = LOADABLE.get(words[1].replace("-", "_")) if words[:1] == ["modprobe"] and len(words) > 1 else None
     if words[:1] == ["dmatest"]:
         parameters = LOADABLE["dmatest"]

@@ -5,15 +5,20 @@ from __future__ import annotations
 
 import re
 import time
+from typing import TYPE_CHECKING
 
 from hidma import dmatest as dmatest_module
+from hidma.linux.base import use_count
 from hidma.linux.errno import EAGAIN, EBUSY, EEXIST, ENOENT, EPERM, strerror
-from hidma.linux.module import MODULE_SIZE, load_module, module_refcount, modules, unload_module
+from hidma.linux.module import MODULE_SIZE, load_module, modules, unload_module, users
 from hidma.linux.sched import schedule_timeout
 from hidma.machine import MODULES
 from hidma.shell.command import Usage, command, options
 from hidma.shell.interp import INTERRUPTED, Shell
 from hidma.shell.io import Io
+
+if TYPE_CHECKING:
+    from hidma.plugins import Found
 
 RELEASE = "4.5.0-rc1"
 LOADABLE = {**MODULES, "dmatest": dmatest_module.module}
@@ -88,8 +93,8 @@ def lsmod(shell: Shell, args: list[str], io: Io) -> int:
     io.print("Module                  Size  Used by")
     loaded = modules(shell.machine.kernel)
     for module in reversed(loaded):
-        holders = [m.name for m in loaded if module.name in m.depends]
-        used = len(holders) + module_refcount(shell.machine.kernel, module.name)
+        holders = users(shell.machine.kernel, module.name)
+        used = use_count(shell.machine.kernel, module)
         io.print(f"{module.name:<19} {MODULE_SIZE:>8}  {used}{' ' if holders else ''}{','.join(holders)}")
     return 0
 
@@ -101,7 +106,8 @@ def modprobe(shell: Shell, args: list[str], io: Io) -> int:
         raise Usage("ERROR: missing parameters. See -h.")
     name = rest[0].replace("-", "_")
     module = LOADABLE.get(name)
-    if module is None:
+    resets = [] if module is not None else reset_plugins(rest[0])
+    if module is None and not resets:
         raise Usage(
             f"FATAL: Module {rest[0]} not found{'.' if '-r' in found else f' in directory /lib/modules/{RELEASE}'}"
         )
@@ -109,18 +115,29 @@ def modprobe(shell: Shell, args: list[str], io: Io) -> int:
         verb = "remove" if "-r" in found else "insert"
         raise Usage(f"ERROR: could not {verb} '{name}': {strerror(EPERM)}")
     if "-r" in found or "--remove" in found:
-        return unload(shell, args[0], name, quiet=True)
+        return unload(shell, args[0], resets[0].module_name if resets else name, quiet=True)
     parameters = {}
     for word in rest[1:]:
         key, equals, value = word.partition("=")
         # a bare name of a bool is true
         parameters[key] = value if equals else "Y"
-    rc = shell.call(lambda: load_module(shell.machine.kernel, module, parameters))
+    if name in MODULES or resets:
+        rc = shell.call(lambda: shell.machine.load(rest[0], parameters))
+    else:
+        assert module is not None
+        rc = shell.call(lambda: load_module(shell.machine.kernel, module, parameters))
     if rc == -EEXIST:
         return 0
     if rc < 0:
-        raise Usage(f"ERROR: could not insert '{name}': {strerror(rc)}")
+        raise Usage(f"ERROR: could not insert '{rest[0] if resets else name}': {strerror(rc)}")
     return 0
+
+
+def reset_plugins(name: str | None = None) -> list[Found]:
+    """The reset plugins that are called ``name``; all of them without one."""
+    from hidma import plugins  # few shells need them, and they bring pluggy
+
+    return plugins.installed() if name is None else plugins.find(name)
 
 
 def unload(shell: Shell, program: str, name: str, quiet: bool) -> int:
@@ -163,6 +180,13 @@ def insmod(shell: Shell, args: list[str], io: Io) -> int:
 def modinfo(shell: Shell, args: list[str], io: Io) -> int:
     for name in args[1:]:
         module = LOADABLE.get(name.replace("-", "_"))
+        if module is None:
+            from hidma.plugins import PluginError, plugin
+
+            try:
+                module = next((plugin(found).module for found in reset_plugins(name)), None)
+            except PluginError as error:
+                raise Usage(f"ERROR: {error}") from None
         if module is None:
             raise Usage(f"ERROR: Module {name} not found.")
         rows = [

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Reset plugins: found by the name of their entry point, imported when they are asked for, checked when they are loaded; what
+is wrong with one is one sentence, and the host goes on."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from vfio_rig import DEVICE, Owner
+
+import hidma
+from hidma import hookspecs, plugins, vm
+from hidma.linux.list import list_for_each_entry
+from hidma.vfio_platform import reset_list
+
+GOOD = '''
+from hidma.hookspecs import hookimpl
+from hidma.vfio_platform import module_vfio_reset_handler
+
+calls = []
+
+def stop(vdev):
+    calls.append(vdev.name)
+    return {result}
+
+module = module_vfio_reset_handler({compat!r}, {hid!r}, stop)
+
+@hookimpl
+def hidma_reset_module():
+    return module
+'''
+
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """``install(module, text, names...)``: a package with entry points, on the path until the test ends."""
+    made: list[str] = []
+
+    def put(module: str, text: str, *names: str, dist: str = "") -> None:
+        place = tmp_path / (dist or module)
+        place.mkdir()
+        (place / f"{module}.py").write_text(text)
+        info = place / f"{dist or module}-1.2.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {dist or module}\nVersion: 1.2\n")
+        entries = "".join(f"{name} = {module}\n" for name in names)
+        (info / "entry_points.txt").write_text(f"[hidma.reset]\n{entries}")
+        monkeypatch.syspath_prepend(str(place))
+        made.append(module)
+
+    yield put
+    for module in made:
+        sys.modules.pop(module, None)
+
+
+def broken(module: str) -> str:
+    """What is wrong with the plugin that matches ``x,y``."""
+    (found,) = plugins.find("x,y")
+    with pytest.raises(plugins.PluginError) as error:
+        plugins.plugin(found)
+    text = str(error.value)
+    assert text.startswith(f"reset plugin 'x,y' of {module} 1.2 ({module})")
+    assert "\n" not in text
+    return text
+
+
+# --- finding ------------------------------------------------------------------------------------------------------------
+
+
+def test_bundled_plugins_are_found_by_what_they_match() -> None:
+    found = {each.name: each.module_name for each in plugins.installed() if each.distribution.startswith("hidma ")}
+    assert found == {"qcom,hidma-1.0": "vfio_platform_qcomhidma", "QCOM8061": "vfio_platform_qcomhidma",
+                     "amd,xgbe-seattle-v1a": "vfio_platform_amdxgbe", "calxeda,hb-xgmac": "vfio_platform_calxedaxgmac"}
+
+
+@pytest.mark.parametrize("name", ["vfio-reset:qcom,hidma-1.0", "qcom,hidma-1.0", "QCOM8061", "vfio_platform_qcomhidma",
+                                  "vfio-platform-qcomhidma"])
+def test_plugin_is_asked_for_by_alias_match_or_module(name: str) -> None:
+    (found,) = plugins.find(name)
+    assert found.value == "reset_plugins.qcomhidma"
+
+
+def test_alias_is_compared_with_the_match_only() -> None:
+    assert plugins.find("vfio-reset:vfio_platform_qcomhidma") == []
+    assert plugins.find("vfio-reset:(null)") == []
+
+
+def test_only_the_plugin_that_is_asked_for_is_imported(install: Install) -> None:
+    install("plug_a", GOOD.format(result=0, compat="x,y", hid=None), "x,y")
+    install("plug_b", "raise RuntimeError('nobody asked')", "z,z")
+    plugins.installed()
+    plugins.plugin(plugins.find("x,y")[0])
+    assert "plug_a" in sys.modules and "plug_b" not in sys.modules
+
+
+# --- checking -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("text", "sentence"), [
+    (GOOD.format(result=0, compat=None, hid=None), "are both None"),
+    (GOOD.format(result=0, compat="other,one", hid=None), "the reset function is for 'other,one'"),
+    (GOOD.format(result=0, compat=7, hid=None), "its compatible string is 7"),
+    (GOOD.format(result=0, compat="", hid="X"), "its compatible string is ''"),
+    (GOOD.format(result=0, compat="x,y", hid=None).replace("def stop(vdev)", "def stop()"), "stop(), and has to take one argument"),
+    (GOOD.format(result=0, compat="x,y", hid=None).replace("def stop(vdev)", "def stop(vdev, more)"), "stop(vdev, more)"),
+    (GOOD.format(result=0, compat="x,y", hid=None).replace("def stop", "async def stop"), "coroutine"),
+    (GOOD.format(result=0, compat="x,y", hid=None).replace("y', None, stop)", "y', None, len)").replace(
+        "return module\n", "return 5\n"), "returns 5, not what module_vfio_reset_handler"),
+    (GOOD.format(result=0, compat="x,y", hid=None).replace("return module\n", "raise OSError('no')\n"),
+     "hidma_reset_module() fails: OSError: no"),
+    (GOOD.format(result=0, compat="x,y", hid=None).replace("hidma_reset_module()", "hidma_reset_module(kernel)"),
+     "does not fit the hooks of hidma"),
+    (GOOD.format(result=0, compat="x,y", hid=None).replace("hidma_reset_module", "hidma_something"), "does not fit the hooks"),
+    ("", "implements no hook hidma_reset_module()"),
+    ("1 / 0", "cannot be imported: ZeroDivisionError: division by zero"),
+    ("import sys; sys.exit(3)", "cannot be imported: SystemExit: 3"),
+    ("import no_such_module_at_all", "cannot be imported: ModuleNotFoundError"),
+    (GOOD.format(result=0, compat="x,y", hid=None) + "\n@hookimpl\ndef hidma_hookspec_version():\n    return 2\n",
+     "is written for version 2 of the hooks, and this hidma has version 1"),
+], ids=range(16))
+def test_what_is_wrong_is_one_sentence(install: Install, text: str, sentence: str) -> None:
+    install("plug_bad", text, "x,y")
+    assert sentence in broken("plug_bad")
+
+
+def test_unusable_plugin_is_an_errno_and_a_line_and_the_host_goes_on(install: Install) -> None:
+    install("plug_bad", "1 / 0", "qcom,other")
+    with hidma.boot() as machine:
+        with pytest.raises(OSError, match="ZeroDivisionError") as error:
+            machine.modprobe("qcom,other")
+        assert error.value.errno == errno.EINVAL
+        assert "reset plugin 'qcom,other' of plug_bad 1.2 (plug_bad) cannot be imported" in machine.dmesg()
+        assert machine.kernel.dead is None
+
+
+def test_hooks_are_documented_with_their_signature() -> None:
+    import inspect
+
+    docs = (Path(__file__).parents[1] / "docs" / "reset-plugins.rst").read_text()
+    names = [name for name in vars(hookspecs) if name.startswith("hidma_")]
+    assert names
+    for name in names:
+        parameters = ", ".join(inspect.signature(getattr(hookspecs, name)).parameters)
+        assert f"``{name}({parameters})``" in docs, name
+
+
+def test_version_of_the_hooks_is_documented() -> None:
+    docs = (Path(__file__).parents[1] / "docs" / "reset-plugins.rst").read_text()
+    assert f"version {hookspecs.HOOKSPEC_VERSION}" in docs
+
+
+# --- running ------------------------------------------------------------------------------------------------------------
+
+
+def registered(machine: hidma.Machine) -> list[str]:
+    """The modules on the list of reset functions, in its order."""
+    with machine.running():
+        return [node.owner.name for node in list_for_each_entry(reset_list())]
+
+
+def test_binding_loads_the_plugin_and_registers_what_it_says() -> None:
+    with hidma.boot() as machine:
+        assert "vfio_platform_qcomhidma" not in [module.name for module in machine.modules()]
+        vm.assign(machine, DEVICE)
+        assert "vfio_platform_qcomhidma" in [module.name for module in machine.modules()]
+        with machine.running():
+            (node,) = list_for_each_entry(reset_list())
+        assert (node.compat, node.acpihid) == ("qcom,hidma-1.0", "QCOM8061")
+
+
+def test_on_acpi_the_plugin_has_to_be_loaded_before() -> None:
+    with hidma.boot("acpi") as machine:
+        asked: list[Any] = []
+        machine.watch(lambda event: asked.append(event[1]) if event[0] == "request_module" else None)
+        vm.assign(machine, "QCOM8061:00")
+        machine.watch(None)
+        assert asked == ["vfio-reset:(null)"]
+        assert registered(machine) == []
+        vm.release(machine, "QCOM8061:00")
+        machine.modprobe("QCOM8061")
+        owner = Owner(machine, "QCOM8061:00")
+        assert owner.device.info().flags == 5
+        assert "HIDMA channel reset" in machine.dmesg()
+
+
+def test_of_two_that_match_the_last_one_registered_wins_and_both_are_named(install: Install) -> None:
+    install("plug_a", GOOD.format(result=0, compat="qcom,hidma-1.0", hid=None), "qcom,hidma-1.0", dist="aaa")
+    with hidma.boot() as machine:
+        owner = Owner(machine)
+        assert registered(machine) == ["vfio_platform_qcomhidma", "plug_a"]
+        (line,) = [line.text for line in machine.kernel.log if "row 31" in line.text]
+        assert "of hidma " in line and "of aaa 1.2 (plug_a)" in line and "so this one" in line
+        assert owner.device.info().flags == 5
+        assert sys.modules["plug_a"].calls == []
+
+
+def test_only_the_first_compatible_string_is_looked_at(install: Install) -> None:
+    install("plug_a", GOOD.format(result=0, compat="first,one", hid=None), "first,one")
+    with hidma.boot() as machine:
+        dev = next(dev for dev in machine.kernel.buses["platform"].devices if dev.name == DEVICE)
+        dev.fwnode.properties["compatible"] = b"first,one\0qcom,hidma-1.0\0"
+        Owner(machine)
+        assert registered(machine) == ["plug_a"]
+        assert sys.modules["plug_a"].calls == ["hidma"]
+
+
+@pytest.mark.parametrize(("result", "code", "said"), [
+    ("1 / 0", errno.EIO, "fails with -EIO: ZeroDivisionError: division by zero"),
+    ("None", errno.EINVAL, "returns None in place of 0 or a negative errno"),
+    ("True", errno.EINVAL, "returns True in place of 0"),
+    ("vdev.regions[9].ioaddr", errno.EIO, "fails with -EIO: AttributeError"),
+    ("__import__('hidma.linux.io', fromlist=['readl']).readl(0x10)", errno.EFAULT, "fails with -EFAULT"),
+    ("-5", errno.EIO, ""),
+])
+def test_reset_that_goes_wrong_is_a_negative_errno(install: Install, result: str, code: int, said: str) -> None:
+    install("plug_a", GOOD.format(result=result, compat="x,y", hid=None), "x,y")
+    with hidma.boot() as machine:
+        dev = next(dev for dev in machine.kernel.buses["platform"].devices if dev.name == DEVICE)
+        dev.fwnode.properties["compatible"] = b"x,y\0"
+        owner = Owner(machine)  # open ignores what the reset returns (row 33)
+        with pytest.raises(OSError) as error:
+            owner.device.reset()
+        assert error.value.errno == code
+        if said:
+            assert any(said in line.text and "reset plugin 'x,y' of plug_a 1.2 (plug_a)" in line.text
+                       for line in machine.kernel.log)
+        owner.hypervisor.exit()
+        assert machine.kernel.dead is None
+        chan = machine.dma.request_channel()
+        source, dest = machine.alloc(64), machine.alloc(64)
+        chan.memcpy(dest, source, 64).wait()
+
+
+def test_plugin_is_unloaded_with_its_registration(install: Install) -> None:
+    install("plug_a", GOOD.format(result=0, compat="x,y", hid="XX0001"), "x,y", "XX0001")
+    with hidma.boot() as machine:
+        machine.modprobe("XX0001")
+        assert registered(machine) == ["plug_a"]
+        with pytest.raises(OSError, match="EEXIST"):
+            machine.modprobe("x,y")
+        machine.rmmod("plug_a")
+        assert registered(machine) == []
+
+
+def test_two_kernels_have_their_own_lists() -> None:
+    with hidma.boot() as one, hidma.boot() as two:
+        one.modprobe("QCOM8061")
+        assert registered(one) == ["vfio_platform_qcomhidma"]
+        assert registered(two) == []
+
+
+def test_parameters_are_refused() -> None:
+    with hidma.boot() as machine, pytest.raises(OSError, match="has no parameters"):
+        machine.modprobe("QCOM8061", {"a": "1"})
