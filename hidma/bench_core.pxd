@@ -8,8 +8,9 @@ from hidma.ll cimport hidma_ll_queue_request, hidma_ll_request, hidma_ll_set_tra
 cdef class Ring:
     cdef public HidmaLldev lldev
     cdef public long long completed
-    @cython.locals(k="unsigned int", i="long long", first="unsigned int", n="unsigned int", lldev=HidmaLldev)
     cpdef long long run(self, unsigned long long dest, unsigned long long src, unsigned int length, unsigned int batch, long long rounds, unsigned int slots) except -1
 
+@cython.locals(k="unsigned int", i="long long", first="unsigned int", n="unsigned int")
+cpdef int push(HidmaLldev lldev, unsigned long long dest, unsigned long long src, unsigned int length, unsigned int batch, long long rounds, unsigned int slots) except -1  # struct
 @cython.locals(ring=Ring)
 cdef int ring_done(object data) except -1

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hidma.hidma_h import HidmaLldev
 from hidma.linux.types import function
 from hidma.ll import hidma_ll_queue_request, hidma_ll_request, hidma_ll_set_transfer_params, hidma_ll_start
 
@@ -28,20 +29,25 @@ class Ring:
 
     def run(self, dest: int, src: int, length: int, batch: int, rounds: int, slots: int) -> int:
         """``rounds`` times ``batch`` copies of ``length`` bytes, a doorbell after each batch; how many completed."""
-        lldev = self.lldev
-        first = 0
         self.completed = 0
-        i = 0
-        while i < rounds:
-            k = 0
-            while k < batch:
-                n = first + k
-                hidma_ll_set_transfer_params(lldev, n, src + n * length, dest + n * length, length, 0)
-                hidma_ll_queue_request(lldev, n)
-                k += 1
-            hidma_ll_start(lldev)
-            first += batch
-            if first + batch > slots:
-                first = 0
-            i += 1
+        push(self.lldev, dest, src, length, batch, rounds, slots)
         return self.completed
+
+
+def push(lldev: HidmaLldev, dest: int, src: int, length: int, batch: int, rounds: int, slots: int) -> int:
+    """What :meth:`Ring.run` does."""
+    first = 0
+    i = 0
+    while i < rounds:
+        k = 0
+        while k < batch:
+            n = first + k
+            hidma_ll_set_transfer_params(lldev, n, src + n * length, dest + n * length, length, 0)
+            hidma_ll_queue_request(lldev, n)
+            k += 1
+        hidma_ll_start(lldev)
+        first += batch
+        if first + batch > slots:
+            first = 0
+        i += 1
+    return 0

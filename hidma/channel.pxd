@@ -11,7 +11,7 @@ from hidma.linux.dmaengine cimport (
 from hidma.linux.interrupt cimport tasklet_init, tasklet_schedule
 from hidma.linux.io cimport readl
 from hidma.linux.list cimport (
-    INIT_LIST_HEAD, LIST_HEAD, ListHead, list_head_gone, list_add_tail, list_del, list_empty, list_entry, list_first_entry,
+    INIT_LIST_HEAD, LIST_HEAD, ListHead, list_head_gone, list_add, list_add_tail, list_del, list_empty, list_entry, list_first_entry,
     list_move, list_move_tail, list_splice_init, list_splice_tail_init)
 from hidma.linux.pm_runtime cimport (
     pm_runtime_get, pm_runtime_get_sync, pm_runtime_mark_last_busy, pm_runtime_put_autosuspend)
@@ -21,14 +21,14 @@ from hidma.ll cimport (
     hidma_ll_free, hidma_ll_inthandler, hidma_ll_isenabled, hidma_ll_queue_request, hidma_ll_request, hidma_ll_resume,
     hidma_ll_set_transfer_params, hidma_ll_start, hidma_ll_status)
 
-cdef HidmaDev to_hidma_dev(DmaDevice dmadev)
-cdef HidmaChan to_hidma_chan(DmaChan dmach)
-cdef HidmaDesc to_hidma_desc(DmaAsyncTxDescriptor t)
+cdef HidmaDev to_hidma_dev(DmaDevice dmadev)  # struct inline
+cdef HidmaChan to_hidma_chan(DmaChan dmach)  # struct inline
+cdef HidmaDesc to_hidma_desc(DmaAsyncTxDescriptor t)  # struct inline
 cpdef int hidma_free(HidmaDev dmadev) except -1
 @cython.locals(ddev=DmaDevice, mdma=HidmaDev, list_=ListHead, irqflags=int, node=ListHead, mdesc=HidmaDesc, desc=DmaAsyncTxDescriptor, llstat=int)
-cdef int hidma_process_completed(HidmaChan mchan) except -1
+cdef int hidma_process_completed(HidmaChan mchan) except -1  # struct
 @cython.locals(mdesc=HidmaDesc, mchan=HidmaChan, ddev=DmaDevice, dmadev=HidmaDev, queued=int, irqflags=int)
-cdef int hidma_callback(object data) except -1
+cdef int hidma_callback(object data) except -1  # struct
 @cython.locals(mchan=HidmaChan, ddev=DmaDevice)
 cdef int hidma_chan_init(HidmaDev dmadev, unsigned int dma_sig) except? -1
 @cython.locals(dmadev=HidmaDev)
@@ -38,11 +38,11 @@ cdef int hidma_issue_pending(DmaChan dmach) except? -1
 @cython.locals(mchan=HidmaChan, ret=int, flags=int, runcookie=int)
 cdef int hidma_tx_status(DmaChan dmach, int cookie, DmaTxState txstate) except? -1
 @cython.locals(mchan=HidmaChan, dmadev=HidmaDev, mdesc=HidmaDesc, irqflags=int, cookie=int)
-cdef int hidma_tx_submit(DmaAsyncTxDescriptor txd) except? -1
+cdef int hidma_tx_submit(DmaAsyncTxDescriptor txd) except? -1  # struct
 @cython.locals(mchan=HidmaChan, dmadev=HidmaDev, descs=ListHead, mdesc=HidmaDesc, irqflags=int, rc=int)
 cdef int hidma_alloc_chan_resources(DmaChan dmach) except? -1
 @cython.locals(mchan=HidmaChan, mdma=HidmaDev, mdesc=HidmaDesc, irqflags=int)
-cdef DmaAsyncTxDescriptor hidma_prep_dma_memcpy(DmaChan dmach, unsigned long long dest, unsigned long long src, unsigned long long len, unsigned long flags)
+cdef DmaAsyncTxDescriptor hidma_prep_dma_memcpy(DmaChan dmach, unsigned long long dest, unsigned long long src, unsigned long long len, unsigned long flags)  # struct
 @cython.locals(mchan=HidmaChan, dmadev=HidmaDev, list_=ListHead, irqflags=int, rc=int, mdesc=HidmaDesc, txd=DmaAsyncTxDescriptor)
 cdef int hidma_terminate_channel(DmaChan chan) except? -1
 @cython.locals(mchan=HidmaChan, dmadev=HidmaDev, rc=int)

@@ -293,6 +293,15 @@ def queue_batch(chan: DmaChan, counter: BatchCounter, dests: Any, srcs: Any, len
     return i - first
 
 
+def takes(hw: HwChannel) -> int:
+    """Whether both sides of a channel are enabled or running, and no error has stopped them."""
+    trca = hw.trca
+    evca = hw.evca
+    if trca.state != ENABLED and trca.state != RUNNING or evca.state != ENABLED and evca.state != RUNNING:
+        return 0
+    return not trca.dead and not evca.dead
+
+
 def out_of_range(values: Any, low: int, high: int) -> int:
     """Index of the first of ``values`` (u64) that is not from ``low`` to ``high``; -1 when all are."""
     for i in range(len(values)):
@@ -307,6 +316,7 @@ class BatchPart:
     :ivar offset: number of the first one in the batch
     :ivar cookie: cookie of the first one
     :ivar sequence: number that the hardware gives to the first one; -1: a reset came before their doorbell
+    :ivar last: how many were submitted together last
     """
 
     def __init__(self, offset: int, count: int, cookie: int, sequence: int, epoch: int) -> None:
@@ -315,6 +325,19 @@ class BatchPart:
         self.cookie = cookie
         self.sequence = sequence
         self.epoch = epoch
+        self.last = count
+
+    def follows(self, cookie: int, before: int, epoch: int) -> bool:
+        """Whether a copy with ``cookie`` comes right after these: nobody else's is in between, and no reset."""
+        return self.sequence >= 0 and self.cookie + self.count == cookie and self.epoch == before == epoch
+
+    def drop(self, count: int) -> None:
+        """The first ``count`` copies have ended."""
+        self.offset += count
+        self.count -= count
+        self.cookie += count
+        if self.sequence >= 0:
+            self.sequence += count
 
 
 class Batch:
@@ -373,11 +396,16 @@ class Batch:
         channel = self.channel
         while self._open:
             part = self._open[0]
-            if dma_async_is_tx_complete(channel._chan, part.cookie + part.count - 1) != DMA_COMPLETE:
+            count = part.count
+            if dma_async_is_tx_complete(channel._chan, part.cookie + count - 1) != DMA_COMPLETE:
+                # of those that were submitted together none has ended before all have
+                count = min(max(channel._chan.completed_cookie - part.cookie + 1, 0), count - part.last)
+            if not count or channel._holds_any(part.cookie, part.cookie + count):
                 return False
-            if channel._holds_any(part.cookie, part.cookie + part.count):
+            if not self._by_outcome(part, count):
                 return False
-            if not self._by_outcome(part, part.count):
+            if count < part.count:
+                part.drop(count)
                 return False
             self._open.pop(0)
         channel._forget(self)
@@ -626,7 +654,11 @@ class Channel:
         self._ledger[PENDING] += taken
         self.open[batch] = None
         alone = 1 if counter.apart else 0
-        if taken > alone:
+        part = batch._open[-1] if batch._open else None
+        if part is not None and not alone and part.follows(counter.cookie - taken + 1, before, len(self._hw.epochs)):
+            part.count += taken
+            part.last = taken
+        elif taken > alone:
             last = counter.first if alone else counter.last
             parts = [(taken - alone, *self._numbers(last, 1, before)[0][1:])] if alone else \
                 self._numbers(last, taken, before)
@@ -750,8 +782,7 @@ class Channel:
 
     def _takes(self) -> bool:
         """Whether V14 takes a transfer now, and the hardware will do it."""
-        trca, evca = self._hw.trca, self._hw.evca
-        return trca.state in (ENABLED, RUNNING) and evca.state in (ENABLED, RUNNING) and not trca.dead and not evca.dead
+        return bool(takes(self._hw))
 
     def _states(self) -> str:
         said = []

@@ -503,7 +503,9 @@ def hidma_ll_queue_request(lldev: HidmaLldev, tre_ch: int) -> int:
     tx_status.err_info = 0
     tre.queued = 1
     lldev.pending_tre_count += 1
-    lldev.tre_write_offset = (lldev.tre_write_offset + TRE_SIZE) % lldev.tre_ring_size
+    # not by % each time: a division takes longer than all the rest
+    write_offset = lldev.tre_write_offset + TRE_SIZE
+    lldev.tre_write_offset = write_offset if write_offset < lldev.tre_ring_size else write_offset % lldev.tre_ring_size
     spin_unlock_irqrestore(lock, flags)
     return 0
 

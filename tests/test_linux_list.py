@@ -13,6 +13,7 @@ from hidma.linux.list import (
     ListHead,
     list_add,
     list_add_tail,
+    list_before,
     list_del,
     list_empty,
     list_first_entry,
@@ -38,10 +39,10 @@ def new(*names: str) -> tuple[ListHead, dict[str, ListHead]]:
 def names(head: ListHead) -> str:
     """Forwards; backwards must agree."""
     backwards = []
-    node = head.prev
+    node = list_before(head)
     while node is not head:
         backwards.append(node.owner)
-        node = node.prev
+        node = list_before(node)
     forwards = list(list_for_each_entry(head))
     assert forwards == backwards[::-1]
     return "".join(forwards)

@@ -409,6 +409,153 @@ def test_a_mistake_in_a_module_fails_the_build_and_names_it(copy: Sample) -> Non
     assert re.search(r"hidma/three\.py:2:\d+: undeclared name", done.stderr)
 
 
+STRUCTS = {
+    "five.py": """\
+from hidma.four import Node, push
+
+
+class Holder:
+    def __init__(self):
+        self.node = None
+        self.items = [None, None]
+        self.done = 0
+
+
+def told(holder, text):
+    raise ValueError(f"{text}: {holder.done}")
+
+
+def walk(holder, limit):
+    \"\"\"How many nodes there are, up to a limit.\"\"\"
+    node = holder.node
+    holder.done = 0
+    while node is not None:
+        holder.done += 1
+        if holder.done > limit:
+            raise ValueError(f"more than {limit}")
+        if node.value < 0:
+            told(holder, "negative")
+        node = node.next
+    return holder.done
+
+
+def keep(holder, index, node):
+    holder.items[index] = node
+    holder.node = push(node, holder.node)
+    return len(holder.items)
+
+
+def kept(holder, index):
+    return holder.items[index]
+
+
+def head(holder):
+    return holder.node
+""",
+    "five.pxd": """\
+cimport cython
+from hidma.four cimport Node, push
+
+@cython.final
+cdef class Holder:
+    cdef public Node node
+    cdef public list items
+    cdef public int done
+
+@cython.locals(node=Node)
+cpdef int walk(Holder holder, int limit) except -1  # struct
+cpdef int keep(Holder holder, size_t index, Node node) except -1  # struct
+cpdef object kept(Holder holder, size_t index)  # struct inline beside
+cpdef Node head(Holder holder)  # struct inline
+""",
+    "four.py": """\
+class Base:
+    def __init__(self):
+        self.value = 0
+
+
+class Node(Base):
+    def __init__(self, value):
+        Base.__init__(self)
+        self.value = value
+        self.next = None
+
+
+def push(node, head):
+    node.next = head
+    return node
+""",
+    "four.pxd": """\
+cdef class Base:
+    cdef public int value
+
+cdef class Node(Base):
+    cdef public Node next
+
+cpdef Node push(Node node, Node head)  # struct inline
+""",
+}
+
+STRUCTS_RUN = """
+import sys, traceback
+from hidma import _mode, five, four
+assert _mode.compiled() == (sys.argv[1] == "compiled")
+holder = five.Holder()
+nodes = [four.Node(n) for n in range(3)]
+before = [sys.getrefcount(node) for node in nodes] + [sys.getrefcount(None)]
+for times in range(2000):
+    for i, node in enumerate(nodes):
+        assert five.keep(holder, i & 1, node) == 2
+    assert five.walk(holder, 5) == 3
+    assert five.kept(holder, 0) is nodes[2] and five.kept(holder, 1) is nodes[1]
+    assert five.head(holder) is nodes[2]
+    holder.node = None
+    holder.items[:] = [None, None]
+    for node in nodes:
+        node.next = None
+    assert five.walk(holder, 5) == 0 and five.head(holder) is None
+    del node
+after = [sys.getrefcount(node) for node in nodes] + [sys.getrefcount(None)]
+assert after[:3] == before[:3] and abs(after[3] - before[3]) < 100, (before, after)
+for node in nodes:
+    five.keep(holder, 0, node)
+for call in (lambda: five.walk(holder, 2), lambda: five.keep(holder, 7, nodes[0]), lambda: five.kept(holder, 7)):
+    try:
+        call()
+    except Exception as error:
+        print(type(error).__name__, str(error).removeprefix("list assignment ").removeprefix("list "))
+nodes[1].value = -1
+try:
+    five.walk(holder, 9)
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_functions_with_objects_as_structs_do_what_the_source_says(tmp_path: Path, no_compiler: str) -> None:
+    if no_compiler:
+        pytest.skip(f"compiled mode needs what is missing here: {no_compiler}")
+    sample = Sample(tmp_path / "checkout")
+    shutil.copy(ROOT / "hidma" / "structs.h", sample.package)
+    for name, text in STRUCTS.items():
+        (sample.package / name).write_text(text, encoding="utf-8")
+    sample.build()
+    made = (next((sample.root / "build").glob("cpython*")) / "src" / "hidma" / "five.pxd").read_text("utf-8")
+    assert "cdef inline int _struct_walk(struct_Holder *holder, int limit)" in made
+    assert "struct_Node *node" in made
+    said = [
+        sample.run("-c", STRUCTS_RUN, mode, env=env).stdout
+        for mode, env in (("compiled", {}), ("interpreted", {"HIDMA_INTERPRETED": "1"}))
+    ]
+    assert said[0] == said[1]
+    assert said[0].splitlines() == [
+        "ValueError more than 2",
+        "IndexError index out of range",
+        "IndexError index out of range",
+        "negative: 2",
+    ]
+
+
 def test_hidma_pure_builds_no_extension_module(tmp_path: Path) -> None:
     sample = Sample(tmp_path)
     stale = sample.package / f"one{SUFFIX}"

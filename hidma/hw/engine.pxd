@@ -36,7 +36,7 @@ cdef class Engine:
                    tre_end="unsigned int", tre_len="unsigned int", tre_at="unsigned long long",
                    tre_all="unsigned int", tre_stop="unsigned int", event_at="unsigned long long", event_all="unsigned int",
                    event_stop="unsigned int", single="unsigned int", event_base="unsigned long long",
-                   event_next="unsigned int", event_len="unsigned int", event_read="unsigned int", event_good=int,
+                   event_next="unsigned int", event_len="unsigned int", event_read="unsigned int", event_good=int, plain=int,
                    copying="unsigned int", stage=int, length="unsigned int", source="unsigned long long",
                    dest="unsigned long long", moved="unsigned int", config="unsigned int", address="unsigned long long",
                    at="long long", to="long long", i="long long", high="unsigned long long", n="unsigned int",
@@ -44,6 +44,12 @@ cdef class Engine:
                    reads_left="long long", writes_left="long long", result="long long", done="long long",
                    bytes_moved="long long", read_bursts="long long", write_bursts="long long")
     cpdef long long run(self, Channel channel) except -1
+    @cython.locals(m=cython.p_uint, b=cython.p_uchar, base="unsigned long long", room="unsigned long long", copying="unsigned int",
+                   mask="unsigned int", i="size_t", k="size_t", done="unsigned int", length="unsigned int",
+                   bytes_moved="long long", high="unsigned long long", at="unsigned long long", dest="unsigned long long",
+                   to="unsigned long long")
+    cdef unsigned int run_through(self, Channel channel, unsigned long long tre_at, unsigned long long event_at,
+                                  unsigned int count, unsigned int single) noexcept
     cdef int refuse_doorbell(self, Channel channel) except -1
     @cython.locals(m=cython.p_uint, i="long long")
     cdef int fetch_fails(self, Channel channel, unsigned long long address, long long at) except -1

@@ -165,6 +165,7 @@ class Engine:
             size = 0
         copying = channel.copy_config
         single = self.read_len if self.read_len < self.write_len else self.write_len
+        plain = not special and not timed and size >= single
         reads_left = self.reads
         writes_left = self.writes
         # the TRE that was fetched last; one that runs through is noted at the end only, together with the others
@@ -189,6 +190,44 @@ class Engine:
                 if reads_left <= 0 or writes_left <= 0:
                     result = OVER
                     break
+                if plain and tre_next + TRE_SIZE != tre_end and tre_next < tre_stop and event_next < event_stop:
+                    # how many TREs and events lie in a row, up to where something else has to be thought of
+                    following = tre_stop if tre_stop < tre_len else tre_len
+                    if tre_next < tre_end < following:
+                        following = tre_end
+                    n = (following - tre_next) // TRE_SIZE
+                    following = event_stop if event_stop < event_len else event_len
+                    if event_next < event_read <= following:
+                        following = event_read - EVRE_SIZE
+                    elif event_read == 0 and following == event_len:
+                        following = event_len - EVRE_SIZE
+                    if (following - event_next) // EVRE_SIZE < n:
+                        n = (following - event_next) // EVRE_SIZE
+                    if reads_left < n:
+                        n = reads_left
+                    if writes_left < n:
+                        n = writes_left
+                    n = self.run_through(channel, tre_at + tre_next, event_at + event_next, n, single)
+                    if n:
+                        reads_left -= n
+                        writes_left -= n
+                        read_bursts += n
+                        write_bursts += n
+                        done += n
+                        tre_next += n * TRE_SIZE
+                        if tre_next >= tre_len:
+                            tre_next = 0
+                            tre_stop = tre_all
+                            if tre_end >= tre_len:
+                                tre_end = 0
+                                channel.tre_end = 0
+                        tw[READ_PTR >> 2] = tre_next
+                        event_next += n * EVRE_SIZE
+                        if event_next >= event_len:
+                            event_next = 0
+                            event_stop = event_all
+                        ew[WRITE_PTR >> 2] = event_next
+                        continue
                 at = tre_at + tre_next
                 if tre_next >= tre_stop:
                     at = stream.reach(tre_base + tre_next, TRE_SIZE, READ)
@@ -338,6 +377,50 @@ class Engine:
             if stage == EVENT:
                 self.stall(channel)
         return result
+
+    def run_through(self, channel: Channel, tre_at: int, event_at: int, count: int, single: int) -> int:
+        """Work off ordinary TREs in a row, ``count`` at most: copies of one burst inside RAM that raise no new cause.
+
+        :param tre_at: RAM offset of the first TRE; they lie one after the other, and so do the events
+        :param event_at: RAM offset of the first event
+        :param single: bytes that make a single burst, each way
+        :returns: how many there were before the first that is none of these
+        """
+        m = self.ram_words
+        b = self.ram
+        base = channel.stream.base
+        room = channel.stream.size - single
+        mask = 0xFFFF
+        if not channel.status & CAUSE_EOB or channel.swallowed:
+            mask = 0xFFFF | TRE_IEOB
+        copying = channel.copy_config
+        i = tre_at >> 2
+        k = event_at >> 2
+        bytes_moved = 0
+        done = 0
+        while done < count:
+            length = m[i + 1]
+            if m[i] & mask != copying or length > single or length == 0:
+                break
+            high = m[i + 3]
+            at = (((high << 32) | m[i + 2]) - base) & ALL_BITS
+            high = m[i + 5]
+            dest = (high << 32) | m[i + 4]
+            to = (dest - base) & ALL_BITS
+            if at > room or to > room:
+                break
+            move(b, to, at, length)
+            m[k] = EVRE_DMA_COMPLETE | CODE_COMPLETE << EVRE_CODE_SHIFT
+            m[k + 1] = length
+            m[k + 2] = dest & 0xFFFFFFFF
+            m[k + 3] = dest >> 32
+            bytes_moved += length
+            i += TRE_SIZE >> 2
+            k += EVRE_SIZE >> 2
+            done += 1
+        channel.sequence += done
+        channel.bytes_moved += bytes_moved
+        return done
 
     def refuse_doorbell(self, channel: Channel) -> int:
         """The doorbell does not fit the ring."""

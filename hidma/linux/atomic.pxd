@@ -5,8 +5,8 @@ cimport cython
 cdef class Atomic:
     cdef public int counter
 
-cpdef int atomic_read(Atomic v) noexcept  # inline
-cpdef int atomic_set(Atomic v, int i) noexcept  # inline
-cpdef int atomic_add_unless(Atomic v, int a, int u) noexcept  # inline
-cpdef int atomic_inc(Atomic v) noexcept  # inline
-cpdef int atomic_dec(Atomic v) noexcept  # inline
+cpdef int atomic_read(Atomic v) noexcept  # struct inline
+cpdef int atomic_set(Atomic v, int i) noexcept  # struct inline
+cpdef int atomic_add_unless(Atomic v, int a, int u) noexcept  # struct inline
+cpdef int atomic_inc(Atomic v) noexcept  # struct inline
+cpdef int atomic_dec(Atomic v) noexcept  # struct inline

@@ -71,15 +71,16 @@ cdef class DmaAsyncTxDescriptor:
 
 cpdef int dma_cookie_init(DmaChan chan) except -1
 @cython.locals(chan=DmaChan, cookie=int)
-cpdef int dma_cookie_assign(DmaAsyncTxDescriptor tx) except? -1
+cpdef int dma_cookie_assign(DmaAsyncTxDescriptor tx) except? -1  # struct inline
 @cython.locals(chan=DmaChan)
-cpdef int dma_cookie_complete(DmaAsyncTxDescriptor tx) except -1
+cpdef int dma_cookie_complete(DmaAsyncTxDescriptor tx) except -1  # struct inline
 cpdef int dma_async_is_complete(int cookie, int last_complete, int last_used) noexcept
 @cython.locals(used=int, complete=int)
 cpdef int dma_cookie_status(DmaChan chan, int cookie, DmaTxState state) except? -1
 cpdef int dma_async_tx_descriptor_init(DmaAsyncTxDescriptor tx, DmaChan chan) except -1
+cpdef int dma_run_dependencies(DmaAsyncTxDescriptor tx) except? -1  # struct inline
 @cython.locals(dep=DmaAsyncTxDescriptor, after=DmaAsyncTxDescriptor, chan=DmaChan)
-cpdef int dma_run_dependencies(DmaAsyncTxDescriptor tx) except? -1
+cdef int run_dependencies(DmaAsyncTxDescriptor tx) except? -1
 cpdef int dma_descriptor_unmap(DmaAsyncTxDescriptor tx) except -1
 @cython.locals(device=DmaDevice, rc=int)
 cpdef int dma_chan_get(DmaChan chan) except? -1

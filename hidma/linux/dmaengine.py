@@ -216,8 +216,11 @@ def dma_async_tx_descriptor_init(tx: DmaAsyncTxDescriptor, chan: DmaChan) -> int
 
 def dma_run_dependencies(tx: DmaAsyncTxDescriptor) -> int:
     """Submit what waited for ``tx``."""
-    if tx.next is None:
-        return 0
+    return 0 if tx.next is None else run_dependencies(tx)
+
+
+def run_dependencies(tx: DmaAsyncTxDescriptor) -> int:
+    """There is something that waited for ``tx``."""
     dep = tx.next
     tx.next = None
     chan = dep.chan

@@ -77,7 +77,7 @@ cdef class TaskletStruct:
     cdef TaskletStruct next
 
 cpdef int tasklet_init(TaskletStruct t, object func, object data) except -1
-cpdef int tasklet_schedule(TaskletStruct t) except -1  # inline
+cpdef int tasklet_schedule(TaskletStruct t) except -1  # struct inline
 @cython.locals(cpu=Cpu, gic=Gic, waiting=Waiting)
 cdef int tasklet_queue(TaskletStruct t) except -1
 @cython.locals(cpu=Cpu, since="long long")

@@ -112,8 +112,8 @@ class Waiting:
     """What waits for one CPU: interrupts in the order of their turns, and tasklets (``struct tasklet_vec``)."""
 
     def __init__(self) -> None:
-        self.first: IrqDesc | None = None
-        self.last: IrqDesc | None = None
+        self.first: Any = None
+        self.last: Any = None
         self.head: TaskletStruct | None = None
         self.tail: TaskletStruct | None = None
 

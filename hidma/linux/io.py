@@ -8,7 +8,11 @@ when the access returns.
 
 from __future__ import annotations
 
+from typing import Any
+
+from hidma.hw.block import RegisterBlock
 from hidma.hw.bus import Block
+from hidma.hw.clock import Clock
 from hidma.linux import sched
 from hidma.linux.sched import Cpu, KernelOops, interrupts, watch
 
@@ -20,7 +24,8 @@ WINDOW_MASK = 0xFFFFF
 class Window:
     """One mapping, or a megabyte of it: ``size`` bytes of ``block`` from byte ``start`` on, up to the end of a page.
 
-    ``first`` is the number of the window that the mapping begins with.
+    ``first`` is the number of the window that the mapping begins with. The first ``plain`` bytes are of ``registers`` that
+    are read as any :class:`RegisterBlock` is.
     """
 
     def __init__(self, block: Block, start: int, size: int, first: int) -> None:
@@ -28,6 +33,18 @@ class Window:
         self.start = start
         self.size = size
         self.first = first
+        self.plain = 0
+        self.registers: Any = None
+        self.trace: Any = None
+        ordinary: Any = RegisterBlock
+        if isinstance(block, RegisterBlock) and type(block).read32 is ordinary.read32 and not start & 3:
+            self.plain = min(size, block.size - start)
+            self.registers = block
+            self.trace = block.trace
+
+
+#: Where a mapping was.
+GONE = Window(Block("nothing", 0, 0), 0, 0, -1)
 
 
 def unmapped(address: int) -> int:
@@ -59,52 +76,72 @@ def iounmap(address: int) -> None:
     windows = sched.running_cpu().kernel.windows
     first = (address - IO_OFFSET) >> WINDOW_SHIFT
     for slot in range(max(first, 0), len(windows)):
-        if windows[slot] is None or windows[slot].first != first:
+        if windows[slot].first != first:
             break
-        windows[slot] = None
-    for cpu in sched.running_cpu().kernel.cpus:
-        cpu.window_size = 0
+        windows[slot] = GONE
 
 
-def turn_to(address: int) -> int:
-    """The window behind ``address`` is the one that this CPU uses from now on; returns the offset in it."""
+def find(address: int) -> Window:
+    """The window behind ``address``."""
     cpu = sched.this_cpu
-    slot = (address - IO_OFFSET) >> WINDOW_SHIFT
-    if slot >= len(cpu.windows) or address < IO_OFFSET:
+    slot = (address ^ IO_OFFSET) >> WINDOW_SHIFT
+    if slot >= len(cpu.windows):
         unmapped(address)
-    window = cpu.windows[slot]
-    if window is None or (address & WINDOW_MASK) >= window.size:
-        unmapped(address)
-    cpu.window_at = IO_OFFSET + (slot << WINDOW_SHIFT)
-    cpu.window_size = window.size
-    cpu.window_block = window.block
-    cpu.window_start = window.start
-    return address & WINDOW_MASK
+    return cpu.windows[slot]
+
+
+def read_block(block: Block, offset: int) -> int:
+    """Any register of any block."""
+    return block.read32(offset)
+
+
+def write_block(block: Block, offset: int, value: int) -> int:
+    """Any register of any block."""
+    return block.write32(offset, value)
+
+
+def overdue(clock: Clock) -> int:
+    """Something is to happen by now."""
+    return clock.sync()
 
 
 def readl(address: int) -> int:
     """Read the 32-bit register at ``address``."""
-    offset = address - sched.this_cpu.window_at
-    if offset < 0 or offset >= sched.this_cpu.window_size:
-        offset = turn_to(address)
-    value = sched.this_cpu.window_block.read32(sched.this_cpu.window_start + offset)
-    if sched.this_cpu.hardirq:
-        watch()
-    elif sched.this_cpu.npending:
-        interrupts(sched.this_cpu)
+    cpu = sched.this_cpu
+    window = find(address)
+    offset = address & WINDOW_MASK
+    if offset < window.plain and not offset & 3 and not window.trace.on:
+        # as RegisterBlock.read32() does
+        registers = window.registers
+        registers.reads += 1
+        value = registers.w[(window.start + offset) >> 2]
+        clock = registers.clock
+        clock.now += registers.access_ns
+        if clock.now >= clock.horizon:
+            overdue(clock)
+    else:
+        if offset >= window.size:
+            unmapped(address)
+        value = read_block(window.block, window.start + offset)
+    if cpu.hardirq:
+        watch(cpu)
+    elif cpu.npending:
+        interrupts(cpu)
     return value
 
 
 def writel(value: int, address: int) -> int:
     """Write the 32-bit register at ``address``."""
-    offset = address - sched.this_cpu.window_at
-    if offset < 0 or offset >= sched.this_cpu.window_size:
-        offset = turn_to(address)
-    sched.this_cpu.window_block.write32(sched.this_cpu.window_start + offset, value)
-    if sched.this_cpu.hardirq:
-        watch()
-    elif sched.this_cpu.npending:
-        interrupts(sched.this_cpu)
+    cpu = sched.this_cpu
+    window = find(address)
+    offset = address & WINDOW_MASK
+    if offset >= window.size:
+        unmapped(address)
+    write_block(window.block, window.start + offset, value)
+    if cpu.hardirq:
+        watch(cpu)
+    elif cpu.npending:
+        interrupts(cpu)
     return 0
 
 
@@ -121,8 +158,7 @@ def writel_relaxed(value: int, address: int) -> int:
 def access_odd(address: int, width: int, value: int | None = None) -> int:
     """An access of 1, 2 or 8 bytes (``readb``, ``writew``, ...): what the block makes of it; None reads."""
     cpu = sched.running_cpu()
-    slot = (address - IO_OFFSET) >> WINDOW_SHIFT
-    window = cpu.windows[slot] if 0 <= slot < len(cpu.windows) else None
+    window = window_of(cpu, address)
     if window is None or (address & WINDOW_MASK) + width > window.size:
         unmapped(address)
         return 0
@@ -139,4 +175,5 @@ def access_odd(address: int, width: int, value: int | None = None) -> int:
 def window_of(cpu: Cpu, address: int) -> Window | None:
     """The mapping behind ``address`` on ``cpu``, if any."""
     slot = (address - IO_OFFSET) >> WINDOW_SHIFT
-    return cpu.windows[slot] if 0 <= slot < len(cpu.windows) else None
+    window = cpu.windows[slot] if 0 <= slot < len(cpu.windows) else GONE
+    return None if window is GONE else window

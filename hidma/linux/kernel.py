@@ -5,6 +5,8 @@ several kernels in one process.
 
 from __future__ import annotations
 
+import itertools
+import re
 import traceback
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -25,7 +27,14 @@ if TYPE_CHECKING:
     from hidma.hw.clock import Clock
 
 PORT = ("hidma/", "reset_plugins/")
-PORT_MODULES = ("channel.py", "dbg.py", "ll.py", "mgmt.py", "mgmt_sys.py", "vfio_platform.py")
+PORT_MODULES = ("channel", "dbg", "ll", "mgmt", "mgmt_sys", "vfio_platform")
+
+
+def function_of(frame: str) -> str:
+    """The function of the port that a frame of a traceback belongs to; "" for one that is none (see setup.py)."""
+    found = re.fullmatch(r"(?:.*\.)?(?:_(?:struct|inline|door|cold)_)?(\w+)", frame)
+    name = found[1] if found is not None else frame.rpartition(".")[2]
+    return "" if name.startswith("_out_") else name
 
 
 class Kernel:
@@ -143,9 +152,11 @@ class Kernel:
         if self.dead is not None or self.cpus[0].dead == CLOSED:
             return
         frames = traceback.extract_tb(oops.__traceback__)
-        names = [f.name.rpartition(".")[2] for f in frames
+        names = [function_of(f.name) for f in frames
                  if any(p in f.filename for p in PORT) and not any(
                      f"hidma/{floor}/" in f.filename for floor in ("linux", "hw"))]
+        # what a function was compiled to may be several on top of each other
+        names = [name for name, _ in itertools.groupby(filter(None, names))]
         oops.backtrace = list(reversed(names))
         oops.kernel = self.name
         if oops.row is None:
@@ -223,4 +234,6 @@ def astray(error: BaseException) -> bool:
         return False
     frames = traceback.extract_tb(error.__traceback__)
     *path, name = frames[-1].filename.replace("\\", "/").split("/") if frames else [""]
-    return path[-1:] == ["hidma"] and name in PORT_MODULES or path[-2:] == ["hidma", "linux"] or "reset_plugins" in path
+    # frames of compiled functions may be in x.pxd
+    module = name.partition(".")[0]
+    return path[-1:] == ["hidma"] and module in PORT_MODULES or path[-2:] == ["hidma", "linux"] or "reset_plugins" in path

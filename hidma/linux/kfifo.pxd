@@ -10,6 +10,6 @@ cdef class Kfifo:
 
 cpdef unsigned int kfifo_size(Kfifo fifo) noexcept
 cpdef unsigned int kfifo_len(Kfifo fifo) noexcept
-cpdef int kfifo_put(Kfifo fifo, object val) except -1  # inline
-@cython.locals(slot="unsigned int")
-cpdef object kfifo_out(Kfifo fifo)  # inline
+cpdef int kfifo_put(Kfifo fifo, object val) except -1  # struct inline
+@cython.locals(val=object, slot="unsigned int")
+cpdef object kfifo_out(Kfifo fifo)  # struct inline beside

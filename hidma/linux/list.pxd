@@ -7,30 +7,38 @@ cdef class ListHead:
     cdef public object owner
     cdef public object nothing
     cdef public ListHead next
-    cdef public ListHead prev
+    cdef void *prev
+
+@cython.final
+cdef class Spare:
+    cdef public ListHead first
 
 cdef ListHead LIST_POISON
+cdef Spare SPARE
 
 @cython.locals(head=ListHead)
-cpdef ListHead LIST_HEAD()
-cpdef int list_head_gone(ListHead head) except -1
-cpdef int INIT_LIST_HEAD(ListHead head) except -1
+cpdef ListHead LIST_HEAD()  # struct inline
+cpdef int more_heads() except -1
+cpdef int list_head_gone(ListHead head) except -1  # struct inline
+cpdef ListHead list_before(ListHead node)  # struct inline
+cdef int unlinked(ListHead head) except -1  # struct inline
+cpdef int INIT_LIST_HEAD(ListHead head) except -1  # struct inline
 cdef int poisoned(ListHead entry) except -1
 @cython.locals(prev=ListHead)
-cpdef int list_add_tail(ListHead new, ListHead head) except -1
+cpdef int list_add_tail(ListHead new, ListHead head) except -1  # struct inline
 @cython.locals(after=ListHead)
-cpdef int list_add(ListHead new, ListHead head) except -1
+cpdef int list_add(ListHead new, ListHead head) except -1  # struct inline
 @cython.locals(after=ListHead, prev=ListHead)
-cpdef int list_del(ListHead entry) except -1
+cpdef int list_del(ListHead entry) except -1  # struct inline
 @cython.locals(after=ListHead, prev=ListHead)
-cpdef int list_move_tail(ListHead entry, ListHead head) except -1
+cpdef int list_move_tail(ListHead entry, ListHead head) except -1  # struct inline
 @cython.locals(after=ListHead, prev=ListHead)
-cpdef int list_move(ListHead entry, ListHead head) except -1
-cpdef int list_empty(ListHead head) except -1
+cpdef int list_move(ListHead entry, ListHead head) except -1  # struct inline
+cpdef int list_empty(ListHead head) except -1  # struct inline
 @cython.locals(first=ListHead, last=ListHead, at=ListHead)
-cpdef int list_splice_init(ListHead list_, ListHead head) except -1
+cpdef int list_splice_init(ListHead list_, ListHead head) except -1  # struct inline
 @cython.locals(first=ListHead, last=ListHead, at=ListHead)
-cpdef int list_splice_tail_init(ListHead list_, ListHead head) except -1
-cpdef object list_entry(ListHead node)
+cpdef int list_splice_tail_init(ListHead list_, ListHead head) except -1  # struct inline
+cpdef object list_entry(ListHead node)  # struct inline
 @cython.locals(first=ListHead)
-cpdef object list_first_entry(ListHead head)
+cpdef object list_first_entry(ListHead head)  # struct inline

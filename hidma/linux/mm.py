@@ -35,18 +35,20 @@ def virt_to_phys(address: int) -> int:
 
 def load_u32(ptr: int, index: int) -> int:
     """``ptr[index]`` for a ``u32 *ptr`` into RAM."""
+    memory = sched.this_cpu.memory
     at = ptr - PAGE_OFFSET + 4 * index
-    if at < 0 or at >= sched.this_cpu.memory.size:
+    if at < 0 or at >= memory.size:
         bad_address(ptr + 4 * index)
-    return sched.this_cpu.memory.w[at >> 2]
+    return memory.w[at >> 2]
 
 
 def memcpy_words(dest: int, src: Sequence[int], size: int) -> int:
     """``memcpy(dest, src, size)`` from an array of u32 to RAM; ``dest`` is aligned to 4, ``size`` a multiple of it."""
+    memory = sched.this_cpu.memory
     at = dest - PAGE_OFFSET
-    if at < 0 or at >= sched.this_cpu.memory.size or size > sched.this_cpu.memory.size - at:
+    if at < 0 or at >= memory.size or size > memory.size - at:
         bad_address(dest)
-    return move_words(sched.this_cpu.memory.w, at >> 2, src, size >> 2)
+    return move_words(memory.w, at >> 2, src, size >> 2)
 
 
 def memset(dest: int, value: int, size: int) -> int:

@@ -48,10 +48,10 @@ cdef int rpm_idle(DevPmInfo power, Clock clock) except? -1
 @cython.locals(rc=int)
 cdef int rpm_resume(DevPmInfo power, Clock clock) except? -1
 @cython.locals(cpu=Cpu, power=DevPmInfo)
-cpdef int pm_runtime_get_sync(Device dev) except? -1
+cpdef int pm_runtime_get_sync(Device dev) except? -1  # struct inline
 @cython.locals(cpu=Cpu, power=DevPmInfo)
 cpdef int pm_runtime_get(Device dev) except? -1
 @cython.locals(cpu=Cpu, power=DevPmInfo)
-cpdef int pm_runtime_mark_last_busy(Device dev) except? -1
+cpdef int pm_runtime_mark_last_busy(Device dev) except? -1  # struct inline
 @cython.locals(cpu=Cpu, power=DevPmInfo)
-cpdef int pm_runtime_put_autosuspend(Device dev) except? -1
+cpdef int pm_runtime_put_autosuspend(Device dev) except? -1  # struct inline

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
 cimport cython
-from hidma.hw.bus cimport Block
 from hidma.hw.clock cimport Clock, Event, Timeline
 from hidma.hw.memory cimport Memory
 from hidma.hw.trace cimport Trace
@@ -15,10 +14,6 @@ cdef class Cpu(Timeline):
     cdef public int number
     cdef public list windows
     cdef public Memory memory
-    cdef public Block window_block
-    cdef public unsigned int window_start
-    cdef public unsigned long long window_at
-    cdef public unsigned long long window_size
     cdef public IrqController controller
     cdef public int irqs_off
     cdef public int hardirq
@@ -71,7 +66,7 @@ cpdef int local_irq_save() except -1
 @cython.locals(cpu=Cpu)
 cpdef int local_irq_restore(int flags) except -1
 @cython.locals(now="long long")
-cpdef int watch() except -1  # inline
+cpdef int watch(Cpu cpu) except -1  # struct inline
 cpdef int locked_up(Cpu cpu) except -1
 cpdef int watch_line(Cpu cpu, str text) except -1
 @cython.locals(cpu=Cpu)

@@ -94,12 +94,7 @@ class Cpu(Timeline):
         self.number = number
         self.windows = windows
         self.memory = memory
-        # the window of the last register access
-        self.window_block: Any = None
-        self.window_start = 0
-        self.window_at = 0
-        self.window_size = 0
-        self.controller = IrqController()
+        self.controller: Any = IrqController()
         self.irqs_off = 0
         self.hardirq = 0
         self.softirq = 0
@@ -247,19 +242,19 @@ def local_irq_restore(flags: int) -> int:
     return 0
 
 
-def watch() -> int:
-    """One round of somebody's loop in a hard interrupt on this CPU: does it still get anywhere?"""
-    now = this_cpu.clock.now
-    if now != this_cpu.round_time:
-        this_cpu.round_time = now
-        this_cpu.rounds = 0
-        this_cpu.lines_repeated = 0
-        if now - this_cpu.entry_time > LOCKUP_NS:
-            locked_up(this_cpu)
+def watch(cpu: Cpu) -> int:
+    """One round of somebody's loop in a hard interrupt on ``cpu``, which runs: does it still get anywhere?"""
+    now = cpu.clock.now
+    if now != cpu.round_time:
+        cpu.round_time = now
+        cpu.rounds = 0
+        cpu.lines_repeated = 0
+        if now - cpu.entry_time > LOCKUP_NS:
+            locked_up(cpu)
     else:
-        this_cpu.rounds += 1
-        if this_cpu.rounds > LOCKUP_ROUNDS:
-            locked_up(this_cpu)
+        cpu.rounds += 1
+        if cpu.rounds > LOCKUP_ROUNDS:
+            locked_up(cpu)
     return 0
 
 
@@ -273,7 +268,7 @@ def locked_up(cpu: Cpu) -> int:
 
 def watch_line(cpu: Cpu, text: str) -> int:
     """A log line from a hard interrupt: the same lines over and over, while the clock stands, are a loop as well."""
-    watch()
+    watch(cpu)
     if text in cpu.lines_seen:
         cpu.lines_repeated += 1
         if cpu.lines_repeated > LOCKUP_LINES:

@@ -22,6 +22,7 @@ cdef int unlocked_by(Spinlock lock, Cpu cpu) except -1
 cpdef int spin_lock(Spinlock lock) except -1
 @cython.locals(cpu=Cpu)
 cpdef int spin_unlock(Spinlock lock) except -1
-@cython.locals(flags=int)
-cpdef int spin_lock_irqsave(Spinlock lock) except -1  # inline
-cpdef int spin_unlock_irqrestore(Spinlock lock, int flags) except -1  # inline
+@cython.locals(cpu=Cpu, flags=int)
+cpdef int spin_lock_irqsave(Spinlock lock) except -1  # struct inline
+@cython.locals(cpu=Cpu)
+cpdef int spin_unlock_irqrestore(Spinlock lock, int flags) except -1  # struct inline

@@ -125,25 +125,27 @@ def spin_unlock(lock: Spinlock) -> int:
 
 def spin_lock_irqsave(lock: Spinlock) -> int:
     """Take ``lock`` with interrupts disabled; returns the interrupt state to restore."""
-    flags = sched.this_cpu.irqs_off
-    sched.this_cpu.irqs_off = 1
+    cpu = sched.this_cpu
+    flags = cpu.irqs_off
+    cpu.irqs_off = 1
     if lock.holder:
-        contended(lock, sched.this_cpu)
-    lock.holder = sched.this_cpu.number + 1
+        contended(lock, cpu)
+    lock.holder = cpu.number + 1
     # taken in the same context once more, it has nothing new to say
-    if lock.checked != sched.this_cpu.hardirq + 1 and sched.this_cpu.lockdep:
-        check(lock, sched.this_cpu, 0)
+    if cpu.lockdep and lock.checked != cpu.hardirq + 1:
+        check(lock, cpu, 0)
     return flags
 
 
 def spin_unlock_irqrestore(lock: Spinlock, flags: int) -> int:
     """Release ``lock`` and restore the interrupt state; a pending interrupt is taken here."""
-    if lock.holder != sched.this_cpu.number + 1:
-        unlocked_by(lock, sched.this_cpu)
+    cpu = sched.this_cpu
+    if lock.holder != cpu.number + 1:
+        unlocked_by(lock, cpu)
     lock.holder = 0
-    sched.this_cpu.irqs_off = flags
-    if sched.this_cpu.hardirq:
-        watch()
-    elif sched.this_cpu.npending and not flags:
-        interrupts(sched.this_cpu)
+    cpu.irqs_off = flags
+    if cpu.hardirq:
+        watch(cpu)
+    elif cpu.npending and not flags:
+        interrupts(cpu)
     return 0
