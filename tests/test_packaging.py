@@ -277,6 +277,7 @@ class Sample:
         self.package.mkdir(parents=True)
         for name in ("setup.py", "pyproject.toml", "MANIFEST.in", "LICENSE", "README.md"):
             shutil.copy(ROOT / name, root)
+        shutil.copytree(ROOT / "tools" / "staging", root / "tools" / "staging", ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("__init__.py", "_mode.py"):
             shutil.copy(ROOT / "hidma" / name, self.package)
         for name, text in SAMPLE.items():
@@ -668,7 +669,7 @@ def test_sdist_and_pure_wheel_hold_every_file_of_the_package(tmp_path: Path) -> 
     assert [name for name in names if name.endswith((".so", ".c", ".part"))] == ["hidma/bench_floor.c"]
     with tarfile.open(next((tmp_path / "dist").glob("*.tar.gz"))) as archive:
         source = {name.partition("/")[2] for name in archive.getnames()}
-    assert wanted | {"setup.py", "pyproject.toml", "LICENSE", "README.md", "tools/hidma", ".ci/run"} <= source
+    assert wanted | {"setup.py", "pyproject.toml", "LICENSE", "README.md", "tools/hidma", "tools/staging/fold.py", ".ci/run"} <= source
     assert not [name for name in source if name.startswith(("build/", ".venv/")) or name.endswith(".so")]
     metadata = zipfile.ZipFile(wheel).read(f"hidma-{hidma.__version__}.dist-info/METADATA").decode()
     assert "\nLicense-Expression: GPL-2.0-only\n" in metadata
@@ -693,7 +694,7 @@ def test_sdist_and_pure_wheel_hold_every_file_of_the_package(tmp_path: Path) -> 
 def env_module(tmp_path: Path) -> ModuleType:
     """tools/_env.py, bound to a sample checkout."""
     sample = Sample(tmp_path / "checkout")
-    (sample.root / "tools").mkdir()
+    (sample.root / "tools").mkdir(exist_ok=True)
     shutil.copy(ROOT / "tools" / "_env.py", sample.root / "tools")
     return load(sample.root / "tools" / "_env.py")
 
@@ -705,7 +706,7 @@ def test_the_test_command_installs_what_the_other_one_does_and_more(env_module: 
     assert any(line.startswith("numpy") for line in test), "hidma[numpy] is resolved"
 
 
-@pytest.mark.parametrize("name", ["hidma/one.py", "hidma/one.pxd", "setup.py", "pyproject.toml"])
+@pytest.mark.parametrize("name", ["hidma/one.py", "hidma/one.pxd", "setup.py", "tools/staging/fold.py", "pyproject.toml"])
 def test_a_changed_source_is_seen_at_the_next_start(env_module: ModuleType, name: str) -> None:
     before = env_module.build_input()
     assert env_module.build_input() == before
@@ -729,7 +730,8 @@ def test_an_environment_of_another_place_or_python_is_not_taken(env_module: Modu
 @pytest.mark.network
 def test_the_first_start_sets_up_and_the_second_only_runs(tmp_path: Path) -> None:
     sample = Sample(tmp_path / "check out")
-    shutil.copytree(ROOT / "tools", sample.root / "tools", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "tools", sample.root / "tools", ignore=shutil.ignore_patterns("__pycache__"),
+                    dirs_exist_ok=True)
     (sample.package / "__main__.py").write_text(
         "import sys\nimport click, rich\nfrom hidma import two\nprint(sys.argv[1:], two.run(1), two.__file__)\n"
     )

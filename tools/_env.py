@@ -26,6 +26,7 @@ from typing import IO, Any, NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
+STAGING = ROOT / "tools" / "staging"
 STATE = VENV / "hidma.json"
 PYTHON = VENV / "bin" / "python"
 LOG = ROOT / "build" / "setup.log"
@@ -94,7 +95,7 @@ def fingerprint(suffixes: tuple[str, ...]) -> str:
 def build_input() -> str:
     """A hash of all that a build reads: sources, build files, and what the caller asks for."""
     parts = [fingerprint((".py", ".pxd", ".h"))]
-    for name in ("setup.py", "pyproject.toml"):
+    for name in ("setup.py", "pyproject.toml", *(f"tools/staging/{path.name}" for path in sorted(STAGING.glob("*.py")))):
         stat = (ROOT / name).stat()
         parts.append(f"{name} {stat.st_mtime_ns} {stat.st_size}")
     parts += [os.environ.get(name, "") for name in ("CC", "CFLAGS", "LDFLAGS", "HIDMA_PURE")]
