@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,3 +32,22 @@ def linux_rig() -> Iterator[Callable[..., Rig]]:
 def rig(linux_rig: Callable[..., Rig]) -> Rig:
     """A rig with one CPU."""
     return linux_rig()
+
+
+#: Debian's package linux-source-6.1, and what of it the tests look at.
+KERNEL_SOURCE = Path("/usr/src/linux-source-6.1.tar.xz")
+KERNEL_PARTS = ("Makefile", "drivers/dma", "drivers/vfio/platform", "scripts/get_abi.pl")
+
+
+@pytest.fixture(scope="session")
+def kernel_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source of Linux 6.1: ``HIDMA_KERNEL``, or parts of Debian's package, unpacked once."""
+    given = os.environ.get("HIDMA_KERNEL")
+    if given:
+        return Path(given)
+    if not KERNEL_SOURCE.exists() or shutil.which("xz") is None:
+        pytest.skip("the source of Linux 6.1 is not here: apt-get install linux-source-6.1 xz-utils")
+    top = tmp_path_factory.mktemp("kernel")
+    parts = [f"linux-source-6.1/{part}" for part in KERNEL_PARTS]
+    subprocess.run(["tar", "-xJf", KERNEL_SOURCE, "-C", top, "--strip-components=1", *parts], check=True)
+    return top

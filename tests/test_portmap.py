@@ -416,12 +416,9 @@ def test_without_the_extra_the_map_is_there_and_a_copy_says_what_is_missing(tmp_
         assert "the extra `source`: pip install 'hidma[source]'" in done.stderr and done.stderr.count("\n") == 1
 
 
-def test_debian_s_own_source(capsys: pytest.CaptureFixture[str]) -> None:
-    """With `HIDMA_KERNEL` naming linux-source-6.1, unpacked, the figures of that tree."""
-    kernel = os.environ.get("HIDMA_KERNEL")
-    if not kernel:
-        pytest.skip("HIDMA_KERNEL names no kernel tree: apt-get install linux-source-6.1, unpack it, and name it")
-    found = {file["path"]: file for file in facts(capsys, "--kernel", kernel)["files"]}
+@pytest.mark.slow
+def test_debian_s_own_source(kernel_source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = {file["path"]: file for file in facts(capsys, "--kernel", str(kernel_source))["files"]}
     assert found[LL]["there"]["functions"] == 22
     assert found["drivers/dma/qcom/hidma.c"]["there"]["functions"] == 33
     assert found[SYS]["there"]["made_by_macros"] == 16
