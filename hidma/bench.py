@@ -224,16 +224,16 @@ class Bench:
         with self.machine() as machine, machine.running() as kernel:
             device = next(d for d in kernel.buses["platform"].devices if d.name == "hidma.0")
             ring = Ring(device.driver_data.lldev, 64)
-            slots = 16
+            batch = slots = 64
             dest, src = (machine.alloc(slots * length).address for _ in range(2))
-            rounds = max(2, int(self.scale * 60000 * 4096 / length / 16))
+            rounds = max(2, int(self.scale * 60000 * 4096 / length / batch))
             ratios, times = [], []
             for _ in range(2 * PAIRS):
-                floor = self.floor.copy(length, rounds * 16, slots)
-                mine = timed(lambda: ring.run(dest, src, length, 16, rounds, slots)) / (rounds * 16)
+                floor = self.floor.copy(length, rounds * batch, slots)
+                mine = timed(lambda: ring.run(dest, src, length, batch, rounds, slots)) / (rounds * batch)
                 ratios.append(floor / mine)
                 times.append(mine)
-            self.rows.append(Row("copy", length, 16, 6, 1e9 / statistics.median(times), statistics.median(ratios)))
+            self.rows.append(Row("copy", length, batch, 6, 1e9 / statistics.median(times), statistics.median(ratios)))
             self.say(f"copy {length} B")
 
     def all(self, sizes: tuple[int, ...] = (64, 4096, 65536), batches: tuple[int, ...] = (1, 16, 64)) -> list[Row]:
