@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import mmap
 import os
 import random
 import signal
@@ -20,7 +21,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from os import PathLike
-from typing import Any
+from typing import Any, Protocol
 
 from greenlet import getcurrent  # type: ignore[import-untyped,unused-ignore]
 
@@ -164,6 +165,11 @@ class Sysfs:
         return os_error(rc, f"{path} {what}{why}")
 
 
+def _pages(size: int) -> mmap.mmap:
+    """Memory for ``size`` bytes of registers, in pages of its own, so that a guest in another process can have them."""
+    return mmap.mmap(-1, max(size, mmap.PAGESIZE))
+
+
 def _path(path: Any) -> str:
     if not isinstance(path, str) or not path.startswith("/"):
         raise OSError(EINVAL, f"a path is text that begins with /, such as '/sys/bus/platform/devices', not {path!r}")
@@ -303,6 +309,13 @@ class BootedKernel(Kernel):
             self.clock.tick(CONSOLE_NS)
 
 
+class Lodger(Protocol):
+    """Somebody who lives on a machine, and ends with it."""
+
+    def close(self) -> None:
+        """End, whatever is under way."""
+
+
 class Machine:
     """One machine: hardware and the kernel that runs on it. Made by :func:`boot`.
 
@@ -312,7 +325,7 @@ class Machine:
     :ivar kernel: the running Linux slice; ``kernel.dead`` is the KernelOops that stopped it, None while it runs
     :ivar dma: where channels are requested
     :ivar sysfs: the files of the kernel by path, read and written as text
-    :ivar guests: the guests that run on it (:class:`hidma.vm.Guest`); they are closed with it
+    :ivar guests: the guests that run on it (:class:`hidma.vm.Guest`, :class:`hidma.vm.GuestProcess`); they are closed with it
     :ivar notes: what V14 stumbles over on this board, in sentences
     :ivar closed: whether the machine is closed
     """
@@ -328,7 +341,7 @@ class Machine:
         self.other_streams: dict[int, Stream] = {}
         self.others: dict[int, DeviceModel] = {}
         self.lines: list[Line] = []
-        self.guests: list[Machine] = []
+        self.guests: list[Lodger] = []
         self.bus, self.smmu = self._buses(board)
         self.clock = self.bus.clock
         self.trace = self.bus.trace
@@ -381,7 +394,8 @@ class Machine:
                 self.lines.append(line)
                 channel = hw.add_channel(spec.index, spec.trca.base, spec.evca.base, line,
                                          self.smmu.stream(spec.stream, f"{name}.chan{spec.index}"),
-                                         trca_size=spec.trca.size, evca_size=spec.evca.size)
+                                         trca_size=spec.trca.size, evca_size=spec.evca.size,
+                                         trca_buffer=_pages(spec.trca.size), evca_buffer=_pages(spec.evca.size))
                 self.hw_channels[spec.trca.base] = channel
                 self.registers[spec.trca.base] = self.registers[spec.evca.base] = channel
             self.cores.append(hw)

@@ -10,7 +10,7 @@ interrupt) a thread of the host unmasks the line again, as the resampler of KVM 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from hidma import firmware
 from hidma.firmware.fdt import Node as FdtNode
@@ -118,11 +118,20 @@ class GuestGic(Gic):
         return rc
 
 
+class Unmasker(Protocol):
+    """Whoever lets the host unmask a line when the guest has handled its interrupt; ``todo`` are those not unmasked yet."""
+
+    todo: list[Irqfd]
+
+    def post(self, irqfd: Irqfd) -> None:
+        """``irqfd`` has ended."""
+
+
 class Irqfd:
     """An eventfd of the host that raises a line of the guest, and its end that goes back through another."""
 
     def __init__(self, source: IrqDesc, desc: IrqDesc, line: Line, trigger: EventfdCtx, resample: EventfdCtx,
-                 resampler: Resampler) -> None:
+                 resampler: Unmasker) -> None:
         self.source = source
         self.desc = desc
         self.line = line
@@ -275,27 +284,19 @@ def device_tree(devices: Sequence[Owned], memory: int, cpus: int) -> Tree:
     return Tree(root)
 
 
-class Guest(Machine):
-    """A guest on ``host``. What a :class:`hidma.Machine` has, it has too: ``dma``, ``sysfs``, ``dmesg()``, ``run()``.
+class Owner:
+    """The side of a guest that is on the host: a process that has RAM pinned and owns channels through VFIO.
 
-    :param host: the machine that it runs on
-    :param memory: bytes of RAM, whole pages; all of it is pinned while the guest lives
-    :param channels: the devices of the host that it gets, such as ``hidma.0``; they are with vfio-platform (:func:`assign`)
+    :param host: the machine that the guest runs on
+    :param memory: bytes of RAM, whole pages
+    :param channels: the devices that it gets
     :param name: what to call it
-    :param cpus: number of CPUs
-    :param modules: whether to load the channel driver
-    :param params: module parameters, as :func:`hidma.boot` takes them
-    :param seed: decides the guest's random numbers
-    :param trap: let no page be mapped, so that each register access is an exit: for comparison
-    :raises OSError: ENODEV (a device is not there, or not with VFIO), EBUSY (another guest has it), EINVAL, ENOMEM
-
-    :ivar fdt: its device tree; ``blob`` is what a bootloader would give it
+    :param memlock: bytes that it may pin, without a limit by default
+    :raises OSError: EPERM (``host`` is a guest itself), EINVAL, ENODEV (``host`` is closed)
     """
 
-    def __init__(self, host: Machine, *, memory: int = DEFAULT_MEMORY, channels: Sequence[str] = (), name: str = "guest",
-                 cpus: int = 1, modules: bool = True, params: Mapping[str, Mapping[str, str]] | None = None, seed: int = 0,
-                 trap: bool = False, debug: bool = False, memlock: int | None = None) -> None:
-        if isinstance(host, Guest):
+    def own(self, host: Machine, memory: int, channels: Sequence[str], name: str, memlock: int | None) -> None:
+        if isinstance(host, GuestMachine):
             raise OSError(EPERM, "a guest has no VFIO to give devices away with: guests of guests are not there")
         if isinstance(memory, bool) or not isinstance(memory, int) or memory < SMALLEST or memory % 4096:
             raise OSError(EINVAL, f"a guest has {SMALLEST >> 20} MiB of RAM or more, in pages of 4096 bytes, not {memory!r}")
@@ -305,26 +306,6 @@ class Guest(Machine):
         self.host = host
         self.name = name
         self.hypervisor = Hypervisor(host, name) if memlock is None else Hypervisor(host, name, memlock)
-        self.irqfds: list[Irqfd] = []
-        self.pages: list[Passthrough] = []
-        self.resampler: Resampler | None = None
-        self.alive = True
-        self.touched = 0
-        try:
-            self.owned = self._open(channels, memory)
-            self.blob = dump(device_tree(self.owned, memory, cpus))
-            self.fdt = parse(self.blob, f"{name}.dtb")
-            self.trapping = trap
-            super().__init__(self.fdt, firmware.describe(self.fdt), instant=False, seed=seed, timing=None, debug=debug, cpus=cpus)
-            host.guests.append(self)
-            self._wire()
-            self.touched = self._accesses()
-            self.start(modules, params or {})
-        except BaseException:
-            self._end()
-            raise
-
-    # --- what it is made of -------------------------------------------------------------------------------------
 
     def _open(self, channels: Sequence[str], memory: int) -> list[Owned]:
         """Container, groups, RAM, devices."""
@@ -369,6 +350,83 @@ class Guest(Machine):
         """A device of the host."""
         return to_platform_device(next(dev for dev in platform_bus(self.host.kernel).devices if dev.name == channel))
 
+
+class GuestMachine(Machine):
+    """A machine whose interrupts come from a host."""
+
+    name: str
+    irqfds: list[Irqfd]
+
+    def _kernel(self, board: firmware.Board, debug: bool, ranks: list[int]) -> Kernel:
+        first = max((timeline.rank for timeline in self.clock.timelines), default=-1) + 1
+        kernel = BootedKernel(self.name, self.bus, len(ranks), debug, [first + rank for rank in ranks])
+        gic = GuestGic(kernel)
+        gic.waiting = kernel.gic.waiting
+        kernel.gic = gic
+        for cpu in kernel.cpus:
+            cpu.controller = gic
+        return kernel
+
+    def _iommu(self) -> None:
+        """There is none."""
+
+    def _gic(self) -> GuestGic:
+        """Its interrupt controller."""
+        gic = self.kernel.gic
+        assert isinstance(gic, GuestGic)
+        return gic
+
+    def settle(self) -> None:
+        for irqfd in self.irqfds:
+            irqfd.recover()
+        super().settle()
+
+    def forwarding(self) -> bool:
+        return any(irqfd.under_way() for irqfd in self.irqfds)
+
+
+class Guest(GuestMachine, Owner):
+    """A guest on ``host``. What a :class:`hidma.Machine` has, it has too: ``dma``, ``sysfs``, ``dmesg()``, ``run()``.
+
+    :param host: the machine that it runs on
+    :param memory: bytes of RAM, whole pages; all of it is pinned while the guest lives
+    :param channels: the devices of the host that it gets, such as ``hidma.0``; they are with vfio-platform (:func:`assign`)
+    :param name: what to call it
+    :param cpus: number of CPUs
+    :param modules: whether to load the channel driver
+    :param params: module parameters, as :func:`hidma.boot` takes them
+    :param seed: decides the guest's random numbers
+    :param trap: let no page be mapped, so that each register access is an exit: for comparison
+    :raises OSError: ENODEV (a device is not there, or not with VFIO), EBUSY (another guest has it), EINVAL, ENOMEM
+
+    :ivar fdt: its device tree; ``blob`` is what a bootloader would give it
+    """
+
+    def __init__(self, host: Machine, *, memory: int = DEFAULT_MEMORY, channels: Sequence[str] = (), name: str = "guest",
+                 cpus: int = 1, modules: bool = True, params: Mapping[str, Mapping[str, str]] | None = None, seed: int = 0,
+                 trap: bool = False, debug: bool = False, memlock: int | None = None) -> None:
+        self.own(host, memory, channels, name, memlock)
+        self.irqfds: list[Irqfd] = []
+        self.pages: list[Passthrough] = []
+        self.resampler: Resampler | None = None
+        self.alive = True
+        self.touched = 0
+        try:
+            self.owned = self._open(channels, memory)
+            self.blob = dump(device_tree(self.owned, memory, cpus))
+            self.fdt = parse(self.blob, f"{name}.dtb")
+            self.trapping = trap
+            super().__init__(self.fdt, firmware.describe(self.fdt), instant=False, seed=seed, timing=None, debug=debug, cpus=cpus)
+            host.guests.append(self)
+            self._wire()
+            self.touched = self._accesses()
+            self.start(modules, params or {})
+        except BaseException:
+            self._end()
+            raise
+
+    # --- what it is made of -------------------------------------------------------------------------------------
+
     def _buses(self, board: firmware.Board) -> tuple[Bus, Smmu]:
         bus = Bus(self.host.clock, Memory(RAM_BASE, len(self.ram), self.ram), Trace(self.host.clock))
         return bus, Smmu(bus)
@@ -385,23 +443,9 @@ class Guest(Machine):
                 if hardware is not None and not index:
                     self.hw_channels[base] = hardware
 
-    def _kernel(self, board: firmware.Board, debug: bool, ranks: list[int]) -> Kernel:
-        first = max((timeline.rank for timeline in self.host.clock.timelines), default=-1) + 1
-        kernel = BootedKernel(self.name, self.bus, len(ranks), debug, [first + rank for rank in ranks])
-        gic = GuestGic(kernel)
-        gic.waiting = kernel.gic.waiting
-        kernel.gic = gic
-        for cpu in kernel.cpus:
-            cpu.controller = gic
-        return kernel
-
-    def _iommu(self) -> None:
-        """There is none."""
-
     def _wire(self) -> None:
         """Interrupts: host line, eventfd, guest line, and back."""
-        gic = self.kernel.gic
-        assert isinstance(gic, GuestGic)
+        gic = self._gic()
         if not any(owned.irqs for owned in self.owned):
             return
         self.resampler = Resampler(self.host, self.name)
@@ -431,14 +475,6 @@ class Guest(Machine):
         """Register accesses of its channels, since it was started, that did not go straight from the guest to the hardware:
         those that the host had to handle. Measured where they arrive, at the bus."""
         return self._accesses() - self.touched
-
-    def settle(self) -> None:
-        for irqfd in self.irqfds:
-            irqfd.recover()
-        super().settle()
-
-    def forwarding(self) -> bool:
-        return any(irqfd.under_way() for irqfd in self.irqfds)
 
     @property
     def interrupts_forwarded(self) -> int:
