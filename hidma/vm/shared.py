@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a guest in another process shares with its host: memory that both map, the page with the host's time, and how the two
+talk when it is not about hardware: one line of JSON for each word. It stands for no C file.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import mmap
+import os
+import signal
+from typing import Any
+
+from hidma.linux.errno import ENOMEM, EOPNOTSUPP
+
+MAP_FIXED = 0x10
+PR_SET_PDEATHSIG = 1
+TIME = 0
+LOOKS = 1
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+
+
+class Pages:
+    """Memory of this process that another one gets: ``fd`` is its file for as long as it is shared.
+
+    The bytes stay where they are here: whoever has their address notices nothing.
+
+    :param view: whole pages of a mapping of this process, writable
+    :param name: what to call the file
+    :raises OSError: EOPNOTSUPP (they are no whole pages here), ENOMEM
+    """
+
+    def __init__(self, view: memoryview, name: str) -> None:
+        self.view = view
+        self.fd = -1
+        first = ctypes.c_char.from_buffer(view)
+        self.address = ctypes.addressof(first)
+        del first
+        if (self.address | len(view)) % mmap.PAGESIZE:
+            raise OSError(EOPNOTSUPP, f"{name} has {len(view)} bytes at 0x{self.address:x}, which are no whole pages of "
+                                      f"{mmap.PAGESIZE} bytes here: it cannot be shared with another process")
+        try:
+            self.fd = os.memfd_create(name, os.MFD_CLOEXEC)
+            os.ftruncate(self.fd, len(view))
+        except OSError as error:
+            self.close()
+            raise OSError(error.errno, f"no shared memory of {len(view)} bytes for {name}: {error.strerror}") from None
+        self._replace(mmap.MAP_SHARED, self.fd)
+
+    def _replace(self, flags: int, fd: int) -> None:
+        """Put other pages in the place of those that are there; the bytes are the same."""
+        data = bytes(self.view)
+        where = _libc.mmap(self.address, len(self.view), mmap.PROT_READ | mmap.PROT_WRITE, flags | MAP_FIXED, fd, 0)
+        if where != self.address:
+            raise OSError(ENOMEM, f"{len(self.view)} bytes at 0x{self.address:x} cannot be mapped: "
+                                  f"{os.strerror(ctypes.get_errno())}")
+        self.view[:] = data
+
+    def close(self) -> None:
+        """They are this process's own again; what the other one still maps is not them."""
+        if self.fd < 0:
+            return
+        fd, self.fd = self.fd, -1
+        try:
+            self._replace(mmap.MAP_SHARED | mmap.MAP_ANONYMOUS, -1)
+        finally:
+            os.close(fd)
+
+
+class TimePage:
+    """The host's time and how often it has looked at the pages; only the host writes it.
+
+    :ivar fd: what the other process gets: it can be mapped to read, not to write
+    """
+
+    def __init__(self) -> None:
+        fd = os.memfd_create("hidma-time", os.MFD_CLOEXEC)
+        try:
+            os.ftruncate(fd, mmap.PAGESIZE)
+            self.words = memoryview(mmap.mmap(fd, mmap.PAGESIZE)).cast("Q")
+            self.fd = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            os.close(fd)
+
+    def close(self) -> None:
+        """Give the file back."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+def die_with(parent: int) -> None:
+    """This process ends when the thread that started it does, or now if it has."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+class Words:
+    """Words in a stream of bytes, a line of JSON each."""
+
+    def __init__(self) -> None:
+        self.unread = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """What has come."""
+        self.unread += data
+
+    def next(self) -> Any:
+        """The next word that is whole; None without one."""
+        line, found, rest = self.unread.partition(b"\n")
+        if not found:
+            return None
+        self.unread = rest
+        return json.loads(line)
+
+    @staticmethod
+    def pack(word: Any) -> bytes:
+        """``word`` as it is sent."""
+        return json.dumps(word).encode() + b"\n"
