@@ -263,9 +263,8 @@ class Inside(GuestMachine):
         if any(module.name == "hidma" for module in self.modules()):
             self.rmmod("hidma")
 
-    def answer(self, word: list[Any]) -> Any:
+    def answer(self, what: str, arguments: list[Any]) -> Any:
         """What comes of a word of the host."""
-        what, *arguments = word
         calls: dict[str, Callable[..., Any]] = {
             "boot": self.boot, "copy": self.copy, "alloc": self.allocate, "read": self.read, "dmesg": self.dmesg,
             "off": self.off,
@@ -293,12 +292,14 @@ def serve(link: socket.socket, words: Words, guest: Inside) -> None:
                 return
             words.feed(data)
             continue
+        number, what, *arguments = word
+        said: dict[str, Any] = {"to": number}
         try:
-            said: dict[str, Any] = {"done": guest.answer(word)}
+            said["done"] = guest.answer(what, arguments)
         except KernelOops as oops:
-            said = {"oops": [oops.message, oops.row, guest.dmesg()]}
+            said["oops"] = [oops.message, oops.row, guest.dmesg()]
         except OSError as error:
-            said = {"error": [error.errno, error.strerror]}
+            said["error"] = [error.errno, error.strerror]
         link.setblocking(True)
         link.sendall(Words.pack(said))
         link.setblocking(False)
@@ -316,7 +317,7 @@ def main() -> None:
             return
         words.feed(data)
     guest = Inside(plan)
-    link.sendall(Words.pack({"done": None}))
+    link.sendall(Words.pack({"to": 0, "done": None}))
     serve(link, words, guest)
 
 

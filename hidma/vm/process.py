@@ -8,7 +8,6 @@ guest's time is the host's, so the guest stands still while nobody runs the host
 
 from __future__ import annotations
 
-import json
 import operator
 import os
 import select
@@ -17,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from errno import ESRCH
 from pathlib import Path
@@ -126,6 +125,7 @@ class GuestProcess(Owner):
         self.own(host, memory, channels, name, memlock)
         self.alive = True
         self.job = 0
+        self.number = 0
         self.looks = 0
         self.touched = 0
         self.obituary = ""
@@ -164,18 +164,19 @@ class GuestProcess(Owner):
         plan["ram"] = self.shared[0].fd
         plan["pages"], plan["irqs"] = [], []
         for owned in self.owned:
-            hardware: set[Channel] = set()
+            hardware: list[Channel] = []
             for index, (region, base) in enumerate(zip(owned.regions, owned.bases, strict=True)):
                 registers = owned.device.mmap(index) if region.flags & VFIO_REGION_INFO_FLAG_MMAP else None
                 channel = self.host.registers.get(registers.block.base) if registers is not None else None
                 if registers is None or channel is None:
-                    raise OSError(EOPNOTSUPP, f"region {index} of {owned.device.name} is no page of a HIDMA channel, and a guest in "
-                                              "another process has nothing else; hidma.vm.Guest takes the device")
+                    raise OSError(EOPNOTSUPP, f"region {index} of {owned.device.name} is no page of a HIDMA channel, and a guest "
+                                              "in another process has nothing else; hidma.vm.Guest takes the device")
                 block = channel.trca if registers.block is channel.trca else channel.evca
                 pages = Pages(block.view[: registers.size], block.name)
                 self.shared.append(pages)
                 self.blocks.append(block)
-                hardware.add(channel)
+                if channel not in hardware:
+                    hardware.append(channel)
                 plan["pages"].append({"name": block.name, "base": base, "size": registers.size, "fd": pages.fd})
             self.watched += [WatchedChannel(channel) for channel in hardware]
             for index, spi in enumerate(owned.spis):
@@ -207,7 +208,7 @@ class GuestProcess(Owner):
             theirs.close()
         self.link.sendall(Words.pack(plan))
         self.link.setblocking(False)
-        self._result(lambda: select.select([self.link], [], [], 0.05))  # it needs no time yet
+        self._result()
 
     @property
     def pid(self) -> int:
@@ -290,43 +291,63 @@ class GuestProcess(Owner):
     def _why(self) -> str:
         return f"{self.obituary}; VFIO has its channels and has reset them"
 
-    def _result(self, live: Callable[[], Any]) -> Any:
-        """What the guest says to the last word; ``live`` is done until it comes."""
-        heard = time.monotonic()
-        busy = heard
+    def _say(self, *word: Any) -> None:
+        """A word to the guest."""
+        self._check()
+        if self.job:
+            raise OSError(EBUSY, f"the guest {self.name!r} is in the middle of a job; finish() it first")
+        self.number += 1
+        self.outgoing += Words.pack([self.number, *word])
+
+    def _ask(self, *word: Any) -> Any:
+        """A word to the guest, and what it says to it."""
+        self._say(*word)
+        return self._result()
+
+    def _result(self) -> Any:
+        """What the guest says to the last word. It runs until then, and the host with it."""
+        began = busy = time.monotonic()
         while True:
-            word = self.words.next()
+            try:
+                word = self.words.next()
+                if word is not None and word["to"] == self.number:
+                    return self._verdict(word)
+            except (ValueError, TypeError, LookupError):
+                self.kill()
+                raise OSError(EPROTO, f"the guest {self.name!r} said what makes no sense, and was killed") from None
             if word is not None:
-                break
+                continue  # to a word whose answer nobody waited for
             if self._died() and not self._talk():
                 self._end()
                 raise OSError(ESRCH, self._why())
-            seen = live()
-            if live != self._step:
-                self._talk()
+            seen = self._step() if self.number else self._starting()
             now = time.monotonic()
             if seen:
                 busy = now
             elif now - busy > QUIET_S:
                 time.sleep(NAP_S)
-            if now - heard > PATIENCE_S:
+            if now - began > PATIENCE_S:
                 self.kill()
                 raise OSError(ETIMEDOUT, f"the guest {self.name!r} has not answered within {PATIENCE_S:g} s, and was killed")
+
+    def _starting(self) -> int:
+        """Until it is there it needs no time of the host."""
+        assert self.link is not None
+        select.select([self.link], [], [], 0.05)
+        return self._talk()
+
+    def _verdict(self, word: dict[str, Any]) -> Any:
+        """What the guest's word comes to."""
         if "error" in word:
-            raise OSError(word["error"][0], word["error"][1])
+            code, sentence = word["error"]
+            raise OSError(int(code), str(sentence))
         if "oops" in word:
-            oops = KernelOops(word["oops"][0], word["oops"][1])
+            message, row, log = word["oops"]
+            oops = KernelOops(message, row)
             oops.kernel = self.name
-            oops.add_note(word["oops"][2])
+            oops.add_note(log)
             raise oops
         return word["done"]
-
-    def _ask(self, *word: Any) -> Any:
-        self._check()
-        if self.job:
-            raise OSError(EBUSY, f"the guest {self.name!r} is in the middle of a job; finish() it first")
-        self.outgoing += Words.pack(word)
-        return self._result(self._step)
 
     # --- what people use --------------------------------------------------------------------------------------
 
@@ -370,11 +391,10 @@ class GuestProcess(Owner):
             if not (0 <= dest <= MAX_ADDRESS and 0 <= src <= MAX_ADDRESS and 1 <= length <= MAX_LENGTH):
                 raise OSError(EINVAL, f"copy {number} has 64-bit addresses and 1 to {MAX_LENGTH} bytes; not {transfer!r}")
             rows.append([dest, src, length])
-        self._check()
-        if self.job:
-            raise OSError(EBUSY, f"the guest {self.name!r} is in the middle of a job; finish() it first")
+        if not rows:
+            raise OSError(EINVAL, "a job is one copy or more")
+        self._say("copy", rows)
         self.job = len(rows)
-        self.outgoing += json.dumps(["copy", rows]).encode() + b"\n"
 
     def finish(self) -> list[Status]:
         """Wait for the job that was begun: the status of each copy, in their order.
@@ -385,19 +405,18 @@ class GuestProcess(Owner):
         self._check()
         if not self.job:
             raise OSError(EINVAL, "no job was begun")
-        count = self.job
         try:
-            ends = self._result(self._step)
-        finally:
+            ends = self._result()
+        except Exception:
             self.job = 0
-        if len(ends) != count:
-            raise OSError(EPROTO, f"the guest {self.name!r} told of {len(ends)} copies, of {count}")
-        return [Status(*end) for end in ends]
+            raise
+        self.job = 0
+        return [Status(driver, called) for driver, called in ends]
 
     def copy(self, transfers: Sequence[tuple[int, int, int]]) -> list[Status]:
         """:meth:`begin` and :meth:`finish`."""
         self.begin(transfers)
-        return self.finish() if transfers else []
+        return self.finish()
 
     def read(self, path: str) -> str:
         """A file of the guest's sysfs.
@@ -473,11 +492,12 @@ class GuestProcess(Owner):
                     self.hypervisor.exit()
         finally:
             for pages in ram:  # until the reset the hardware may still have written there
-                pages.close()
+                pages.close(keep=False)
             for forward in self.forwards:
                 forward.close()
             if self.time is not None:
                 self.time.close()
+                self.time = None
             if self.link is not None:
                 self.link.close()
             if self.errors >= 0:

@@ -6,13 +6,14 @@ talk when it is not about hardware: one line of JSON for each word. It stands fo
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import json
 import mmap
 import os
 import signal
 from typing import Any
 
-from hidma.linux.errno import ENOMEM, EOPNOTSUPP
+from hidma.linux.errno import EOPNOTSUPP
 
 MAP_FIXED = 0x10
 PR_SET_PDEATHSIG = 1
@@ -43,30 +44,37 @@ class Pages:
         if (self.address | len(view)) % mmap.PAGESIZE:
             raise OSError(EOPNOTSUPP, f"{name} has {len(view)} bytes at 0x{self.address:x}, which are no whole pages of "
                                       f"{mmap.PAGESIZE} bytes here: it cannot be shared with another process")
+        fd = -1
         try:
-            self.fd = os.memfd_create(name, os.MFD_CLOEXEC)
-            os.ftruncate(self.fd, len(view))
+            fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+            os.ftruncate(fd, len(view))
+            # whoever made it shorter would end this process with a SIGBUS
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+            self._replace(mmap.MAP_SHARED, fd, bytes(view))
         except OSError as error:
-            self.close()
+            if fd >= 0:
+                os.close(fd)
             raise OSError(error.errno, f"no shared memory of {len(view)} bytes for {name}: {error.strerror}") from None
-        self._replace(mmap.MAP_SHARED, self.fd)
+        self.fd = fd
 
-    def _replace(self, flags: int, fd: int) -> None:
-        """Put other pages in the place of those that are there; the bytes are the same."""
-        data = bytes(self.view)
+    def _replace(self, flags: int, fd: int, data: bytes) -> None:
+        """Put other pages in the place of those that are there, with ``data`` in them."""
         where = _libc.mmap(self.address, len(self.view), mmap.PROT_READ | mmap.PROT_WRITE, flags | MAP_FIXED, fd, 0)
         if where != self.address:
-            raise OSError(ENOMEM, f"{len(self.view)} bytes at 0x{self.address:x} cannot be mapped: "
-                                  f"{os.strerror(ctypes.get_errno())}")
-        self.view[:] = data
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+        self.view[: len(data)] = data
 
-    def close(self) -> None:
-        """They are this process's own again; what the other one still maps is not them."""
+    def close(self, keep: bool = True) -> None:
+        """They are this process's own again; what the other one still maps is not them.
+
+        :param keep: whether the bytes stay; they are 0 otherwise
+        """
         if self.fd < 0:
             return
         fd, self.fd = self.fd, -1
         try:
-            self._replace(mmap.MAP_SHARED | mmap.MAP_ANONYMOUS, -1)
+            self._replace(mmap.MAP_SHARED | mmap.MAP_ANONYMOUS, -1, bytes(self.view) if keep else b"")
         finally:
             os.close(fd)
 
@@ -81,7 +89,8 @@ class TimePage:
         fd = os.memfd_create("hidma-time", os.MFD_CLOEXEC)
         try:
             os.ftruncate(fd, mmap.PAGESIZE)
-            self.words = memoryview(mmap.mmap(fd, mmap.PAGESIZE)).cast("Q")
+            self.page = mmap.mmap(fd, mmap.PAGESIZE)
+            self.words = memoryview(self.page).cast("Q")
             self.fd = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
         finally:
             os.close(fd)
@@ -91,6 +100,8 @@ class TimePage:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+            self.words.release()
+            self.page.close()
 
 
 def die_with(parent: int) -> None:
