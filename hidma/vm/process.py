@@ -35,6 +35,7 @@ from hidma.vm.guest import DEFAULT_MEMORY, RAM_BASE, Owner, device_tree, seen_by
 from hidma.vm.shared import LOOKS, TIME, Pages, TimePage, Words
 
 QUANTUM_NS = 10_000
+QUIET_NS = 100_000
 PATIENCE_S = 120.0
 QUIET_S = 0.002
 NAP_S = 0.0002
@@ -238,12 +239,12 @@ class GuestProcess(Owner):
             self.time.words[LOOKS] = self.looks
             self.time.words[TIME] = self.host.now
 
-    def _step(self) -> int:
-        """A look at the pages of all guests of this kind, and a piece of the host's time."""
+    def _step(self, ns: int = QUANTUM_NS) -> int:
+        """A look at the pages of all guests of this kind, and ``ns`` of the host's time; how many things there were."""
         others = [guest for guest in self.host.guests if isinstance(guest, GuestProcess) and guest is not self]
         guests = [self, *others]
         seen = sum(guest._look() for guest in guests)
-        self.host.run(QUANTUM_NS)
+        self.host.run(ns)
         for guest in guests:
             guest._publish()
             seen += guest._talk()
@@ -320,12 +321,13 @@ class GuestProcess(Owner):
             if self._died() and not self._talk():
                 self._end()
                 raise OSError(ESRCH, self._why())
-            seen = self._step() if self.number else self._starting()
+            quiet = time.monotonic() - busy > QUIET_S
+            if quiet:
+                time.sleep(NAP_S)  # it computes, or waits for what does not come
+            seen = self._step(QUIET_NS if quiet else QUANTUM_NS) if self.number else self._starting()
             now = time.monotonic()
             if seen:
                 busy = now
-            elif now - busy > QUIET_S:
-                time.sleep(NAP_S)
             if now - began > PATIENCE_S:
                 self.kill()
                 raise OSError(ETIMEDOUT, f"the guest {self.name!r} has not answered within {PATIENCE_S:g} s, and was killed")
@@ -361,7 +363,7 @@ class GuestProcess(Owner):
         self._check()
         end = self.host.now + ns
         while self.host.now < end:
-            self._step()
+            self._step(min(QUANTUM_NS, end - self.host.now))
             if self._died():
                 self._end()
                 raise OSError(ESRCH, self._why())
