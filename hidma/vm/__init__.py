@@ -10,7 +10,7 @@ It stands for no C file.
 """
 
 from hidma.vm.guest import Guest
-from hidma.vm.process import GuestProcess
+from hidma.vm.process import GuestProcess, Status
 from hidma.vm.vfio import Container, Device, Group, Hypervisor, Mapping, assign, release
 
-__all__ = ["Container", "Device", "Group", "Guest", "GuestProcess", "Hypervisor", "Mapping", "assign", "release"]
+__all__ = ["Container", "Device", "Group", "Guest", "GuestProcess", "Hypervisor", "Mapping", "Status", "assign", "release"]

@@ -423,7 +423,7 @@ class GuestProcess(Owner):
     def read(self, path: str) -> str:
         """A file of the guest's sysfs.
 
-        :raises OSError: as :attr:`hidma.Machine.sysfs`
+        :raises OSError: ENOENT, EISDIR, EACCES (it cannot be read), or what the driver gives
         """
         text: str = self._ask("read", path)
         return text
