@@ -280,6 +280,7 @@ def test_oops_of_a_guest_is_its_own(host: hidma.Machine) -> None:
         copy(guest, b"fine")
         # after the next event WRITE_PTR says the ring's size: V14's handler never ends (row 37)
         hardware.wrong_pointer, hardware.wrong_at = 176, hardware.evres + 1
+        host.inject("irq-late:1ms:*@chan0")  # until it is on the page
         with pytest.raises(hidma.KernelOops, match="soft lockup") as oops:
             copy(guest, b"more")
         assert oops.value.row == 37 and oops.value.kernel == "guest"
