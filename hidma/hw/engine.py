@@ -349,6 +349,8 @@ class Engine:
             done += 1
             stage = IDLE
             if special:
+                channel.evres += done
+                done = 0
                 channel.event_next = following
                 channel.stage = stage
                 self.event_written(channel, event_next, i)
