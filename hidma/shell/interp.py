@@ -606,15 +606,9 @@ class Shell:
         if begin.strip():
             self.arithmetic(begin)
         while not self.interrupted and (not condition.strip() or self.arithmetic(condition)):
-            try:
-                last = self.run(command.body, io)
-            except Loop as jump:
-                jump.levels -= 1
-                if jump.levels > 0:
-                    raise
-                last = 0
-                if not jump.again:
-                    break
+            last, again = self.turn(command.body, io)
+            if not again:
+                break
             if step.strip():
                 self.arithmetic(step)
         self.status = INTERRUPTED if self.interrupted else last
@@ -722,6 +716,16 @@ class Shell:
             self.restore(saved)
         return self.status
 
+    def turn(self, body: Sequence, io: Io) -> tuple[int, bool]:
+        """One turn of a loop: its status, and whether the loop goes on."""
+        try:
+            return self.run(body, io), True
+        except Loop as jump:
+            jump.levels -= 1
+            if jump.levels > 0:
+                raise
+            return 0, jump.again
+
     def loop(self, command: For | While, io: Io) -> int:
         """``for``, ``while``, ``until``."""
         values: list[str] | None = None
@@ -745,15 +749,9 @@ class Shell:
                 self.variables[command.name] = values.pop(0)
             elif self.condition(command.condition, io) == command.until:
                 break
-            try:
-                last = self.run(command.body, io)
-            except Loop as jump:
-                jump.levels -= 1
-                if jump.levels > 0:
-                    raise
-                last = 0
-                if not jump.again:
-                    break
+            last, again = self.turn(command.body, io)
+            if not again:
+                break
         self.status = INTERRUPTED if self.interrupted else last
         return self.status
 
