@@ -492,6 +492,7 @@ def test_what_is_given_needs_nothing_fetched(tree: packages.Parts, tmp_path: Pat
     assert sentence(packages.find, None, str(tree.modules), None, print).startswith("--modules belongs to a kernel")
     assert sentence(packages.find, str(tree.kernel), "/nope", str(tree.busybox), print).startswith("/nope: no such directory")
     assert sentence(packages.find, str(tree.kernel), None, "/bin/sh", print).startswith("/bin/sh is no arm64 program")
+    assert sentence(packages.find, "/bin/sh", None, None, print).startswith("/bin/sh is no arm64 kernel")
 
 
 def test_fetching_without_apt_says_what_to_provide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

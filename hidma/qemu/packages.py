@@ -76,7 +76,11 @@ def find(kernel: str | None, modules: str | None, busybox: str | None, say: Say)
         raise QemuError("--modules belongs to a kernel of the same build: name that with --kernel")
     parts = None
     if kernel is None or busybox is None:
-        parts = cached() or fetch(say)
+        parts = cached()
+        if parts is None:
+            if kernel is not None:
+                kernel_version(Path(kernel))  # nothing is fetched for one that is no good
+            parts = fetch(say)
     image = Path(kernel) if kernel is not None else parts.kernel if parts else Path()
     there = Path(modules) if modules is not None else parts.modules if parts and kernel is None else None
     box = Path(busybox) if busybox is not None else parts.busybox if parts else Path()
