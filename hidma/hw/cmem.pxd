@@ -8,6 +8,9 @@ cdef inline unsigned char *bytes_of(unsigned char[::1] view) noexcept:
 cdef inline unsigned int *words_of(unsigned char[::1] view) noexcept:
     return <unsigned int *>&view[0]
 
+cdef inline unsigned int *words_from(unsigned int *words, size_t index) noexcept:
+    return words + index
+
 cdef inline int move(unsigned char *memory, size_t dest, size_t src, size_t count) noexcept:
     memmove(memory + dest, memory + src, count)
     return 0

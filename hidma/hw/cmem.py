@@ -19,6 +19,11 @@ def words_of(view: memoryview) -> memoryview:
     return memoryview(view).cast("B").cast("I")
 
 
+def words_from(words: memoryview, index: int) -> memoryview:
+    """The words from number ``index`` on."""
+    return words[index:]
+
+
 def move(memory: memoryview, dest: int, src: int, count: int) -> int:
     """Move ``count`` bytes inside ``memory``; the ranges may overlap."""
     memory[dest : dest + count] = memory[src : src + count]

@@ -90,6 +90,8 @@ class IrqDesc(LineSink):
             if wanted:
                 waiting.add(self)
                 cpu.npending += 1
+                if not cpu.hardirq:
+                    cpu.patience = 0
                 cpu.clock.kick(cpu)
             else:
                 waiting.remove(self)
@@ -296,15 +298,8 @@ def handle_irq(desc: IrqDesc, cpu: Cpu) -> int:
     """One hard interrupt on ``cpu``: its handlers; 1 if somebody handled it."""
     flags = cpu.irqs_off
     handled = 0
-    cpu.hardirq += 1
+    sched.hardirq_enter(cpu)
     cpu.irqs_off = 1
-    cpu.rounds = 0
-    cpu.entry_time = cpu.clock.now
-    cpu.round_time = cpu.entry_time
-    if cpu.lines_repeated:
-        cpu.lines_repeated = 0
-    if cpu.lines_seen:
-        cpu.lines_seen.clear()
     if cpu is desc.cpu:
         desc.taken += 1
     else:
@@ -324,7 +319,7 @@ def handle_irq(desc: IrqDesc, cpu: Cpu) -> int:
         raise oops from None
     finally:
         desc.in_progress -= 1
-        cpu.hardirq -= 1
+        sched.hardirq_exit(cpu)
         cpu.irqs_off = flags
     if cpu.trace.on:
         cpu.trace.emit(("irq_exit", cpu.number, desc.irq))

@@ -13,8 +13,9 @@ from typing import Any
 from hidma.hw.block import RegisterBlock
 from hidma.hw.bus import Block
 from hidma.hw.clock import Clock
+from hidma.hw.cmem import words_from, words_of
 from hidma.linux import sched
-from hidma.linux.sched import Cpu, KernelOops, interrupts, watch
+from hidma.linux.sched import Cpu, KernelOops, look
 
 IO_OFFSET = 0xFFFF000000000000
 WINDOW_SHIFT = 20
@@ -24,8 +25,8 @@ WINDOW_MASK = 0xFFFFF
 class Window:
     """One mapping, or a megabyte of it: ``size`` bytes of ``block`` from byte ``start`` on, up to the end of a page.
 
-    ``first`` is the number of the window that the mapping begins with. The first ``plain`` bytes are of ``registers`` that
-    are read as any :class:`RegisterBlock` is.
+    ``first`` is the number of the window that the mapping begins with. The first ``plain`` words of it, which are ``words``,
+    are read as those of any :class:`RegisterBlock` are: a read takes ``access_ns`` of ``clock``, and has no other effect.
     """
 
     def __init__(self, block: Block, start: int, size: int, first: int) -> None:
@@ -34,14 +35,20 @@ class Window:
         self.size = size
         self.first = first
         self.plain = 0
-        self.registers: Any = None
+        self.words = words_of(memoryview(NO_WORDS))
+        self.access_ns = 0
+        self.clock: Any = None
         self.trace: Any = None
         ordinary: Any = RegisterBlock
         if isinstance(block, RegisterBlock) and type(block).read32 is ordinary.read32 and not start & 3:
-            self.plain = min(size, block.size - start)
-            self.registers = block
+            self.plain = min(size, block.size - start) >> 2
+            self.words = words_from(words_of(block.view), start >> 2)
+            self.access_ns = block.access_ns
+            self.clock = block.clock
             self.trace = block.trace
 
+
+NO_WORDS = bytearray(4)
 
 #: Where a mapping was.
 GONE = Window(Block("nothing", 0, 0), 0, 0, -1)
@@ -90,11 +97,6 @@ def find(address: int) -> Window:
     return cpu.windows[slot]
 
 
-def read_block(block: Block, offset: int) -> int:
-    """Any register of any block."""
-    return block.read32(offset)
-
-
 def write_block(block: Block, offset: int, value: int) -> int:
     """Any register of any block."""
     return block.write32(offset, value)
@@ -105,28 +107,35 @@ def overdue(clock: Clock) -> int:
     return clock.sync()
 
 
+def word_at(offset: int) -> int:
+    """Number of the word at byte ``offset``, u32; far too large a number where none begins."""
+    return (offset >> 2) | ((offset & 3) << 30)
+
+
+def read_any(window: Window, address: int) -> int:
+    """Read the register at ``address``, of whatever block."""
+    if address & WINDOW_MASK >= window.size:
+        unmapped(address)
+    return window.block.read32(window.start + (address & WINDOW_MASK))
+
+
 def readl(address: int) -> int:
     """Read the 32-bit register at ``address``."""
     cpu = sched.this_cpu
     window = find(address)
-    offset = address & WINDOW_MASK
-    if offset < window.plain and not offset & 3 and not window.trace.on:
+    word = word_at(address & WINDOW_MASK)
+    if word < window.plain and not window.trace.on:
         # as RegisterBlock.read32() does
-        registers = window.registers
-        registers.reads += 1
-        value = registers.w[(window.start + offset) >> 2]
-        clock = registers.clock
-        clock.now += registers.access_ns
+        value = window.words[word]
+        clock = window.clock
+        clock.now += window.access_ns
         if clock.now >= clock.horizon:
             overdue(clock)
     else:
-        if offset >= window.size:
-            unmapped(address)
-        value = read_block(window.block, window.start + offset)
-    if cpu.hardirq:
-        watch(cpu)
-    elif cpu.npending:
-        interrupts(cpu)
+        value = read_any(window, address)
+    cpu.patience -= 1
+    if cpu.patience < 0:
+        look(cpu)
     return value
 
 
@@ -138,10 +147,9 @@ def writel(value: int, address: int) -> int:
     if offset >= window.size:
         unmapped(address)
     write_block(window.block, window.start + offset, value)
-    if cpu.hardirq:
-        watch(cpu)
-    elif cpu.npending:
-        interrupts(cpu)
+    cpu.patience -= 1
+    if cpu.patience < 0:
+        look(cpu)
     return 0
 
 

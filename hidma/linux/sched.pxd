@@ -15,7 +15,8 @@ cdef class Cpu(Timeline):
     cdef public list windows
     cdef public Memory memory
     cdef public IrqController controller
-    cdef public int irqs_off
+    cdef public int holds
+    cdef public unsigned char irqs_off
     cdef public int hardirq
     cdef public int softirq
     cdef public int bh_off
@@ -27,8 +28,9 @@ cdef class Cpu(Timeline):
     cdef public int frozen
     cdef public object spins_on
     cdef public int lockdep
-    cdef public int rounds
-    cdef public long long round_time
+    cdef public int patience
+    cdef public long long look_time
+    cdef public long long line_time
     cdef public long long entry_time
     cdef public set lines_seen
     cdef public int lines_repeated
@@ -65,9 +67,12 @@ cpdef int interrupts(Cpu cpu) except -1
 cpdef int local_irq_save() except -1
 @cython.locals(cpu=Cpu)
 cpdef int local_irq_restore(int flags) except -1
+cpdef int hardirq_enter(Cpu cpu) except -1
+cpdef int hardirq_exit(Cpu cpu) except -1
 @cython.locals(now="long long")
-cpdef int watch(Cpu cpu) except -1  # struct inline
-cpdef int locked_up(Cpu cpu) except -1
+cpdef int look(Cpu cpu) except -1
+@cython.locals(took="long long")
+cdef int stuck(Cpu cpu) except -1
 cpdef int watch_line(Cpu cpu, str text) except -1
 @cython.locals(cpu=Cpu)
 cpdef int wake_up_process(Task task) except -1

@@ -25,6 +25,7 @@ TASK_UNINTERRUPTIBLE = 2
 TASK_DEAD = 64
 
 LOCKUP_ROUNDS = 100000
+PATIENCE = 1000000000
 LOCKUP_NS = 20000000000
 LOCKUP_LINES = 900
 KSOFTIRQD_NS = 1000
@@ -83,7 +84,8 @@ class Cpu(Timeline):
     """One CPU of one kernel.
 
     ``irqs_off``, ``hardirq``, ``softirq`` and ``bh_off`` are its context; ``dead`` is STOPPED or CLOSED when it runs no
-    more; ``frozen`` while the caller of Python left it in the middle of an atomic section.
+    more; ``frozen`` while the caller of Python left it in the middle of an atomic section. ``patience`` is how many more
+    register accesses and ends of sections may pass before it has to :func:`look` at what it is doing.
     """
 
     def __init__(self, clock: Clock, rank: int, kernel: Any, number: int, windows: list[Any],
@@ -92,6 +94,7 @@ class Cpu(Timeline):
         self.kernel = kernel
         self.trace = kernel.trace
         self.number = number
+        self.holds = number + 1
         self.windows = windows
         self.memory = memory
         self.controller: Any = IrqController()
@@ -107,8 +110,9 @@ class Cpu(Timeline):
         self.frozen = 0
         self.spins_on: Any = None
         self.lockdep = 1
-        self.rounds = 0
-        self.round_time = 0
+        self.patience = 0
+        self.look_time = 0
+        self.line_time = 0
         self.entry_time = 0
         self.lines_seen: set[str] = set()
         self.lines_repeated = 0
@@ -242,33 +246,61 @@ def local_irq_restore(flags: int) -> int:
     return 0
 
 
-def watch(cpu: Cpu) -> int:
-    """One round of somebody's loop in a hard interrupt on ``cpu``, which runs: does it still get anywhere?"""
-    now = cpu.clock.now
-    if now != cpu.round_time:
-        cpu.round_time = now
-        cpu.rounds = 0
+def hardirq_enter(cpu: Cpu) -> int:
+    """A hard interrupt begins on ``cpu``; from now on it is watched whether its handlers get anywhere."""
+    cpu.hardirq += 1
+    cpu.entry_time = cpu.clock.now
+    cpu.look_time = cpu.entry_time
+    cpu.patience = LOCKUP_ROUNDS
+    if cpu.lines_repeated:
         cpu.lines_repeated = 0
-        if now - cpu.entry_time > LOCKUP_NS:
-            locked_up(cpu)
-    else:
-        cpu.rounds += 1
-        if cpu.rounds > LOCKUP_ROUNDS:
-            locked_up(cpu)
+    if cpu.lines_seen:
+        cpu.lines_seen.clear()
     return 0
 
 
-def locked_up(cpu: Cpu) -> int:
-    """It does not."""
-    if cpu.rounds > LOCKUP_ROUNDS:
-        raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck: {LOCKUP_ROUNDS} rounds while the clock stood")
-    seconds = (cpu.clock.now - cpu.entry_time) // 1000000000
-    raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck for {seconds}s!")
+def hardirq_exit(cpu: Cpu) -> int:
+    """It ends."""
+    cpu.hardirq -= 1
+    cpu.patience = LOCKUP_ROUNDS if cpu.hardirq else 0
+    return 0
+
+
+def look(cpu: Cpu) -> int:
+    """The patience of ``cpu``, which runs, is at an end: take what is pending; in a hard interrupt, does it get anywhere?
+
+    A register access and the end of a section cost one count of it, so that neither has to look every time. Whoever makes
+    an interrupt pending on a CPU that is in none takes all patience from it.
+    """
+    if cpu.hardirq:
+        now = cpu.clock.now
+        if now == cpu.look_time:
+            raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck: {LOCKUP_ROUNDS} rounds while the clock stood")
+        cpu.look_time = now
+        cpu.patience = LOCKUP_ROUNDS
+        stuck(cpu)
+    elif cpu.npending:
+        cpu.patience = 0
+        interrupts(cpu)
+    else:
+        cpu.patience = PATIENCE
+    return 0
+
+
+def stuck(cpu: Cpu) -> int:
+    """An Oops if the hard interrupt on ``cpu`` takes longer than the watchdog allows."""
+    took = cpu.clock.now - cpu.entry_time
+    if took > LOCKUP_NS:
+        raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck for {took // 1000000000}s!")
+    return 0
 
 
 def watch_line(cpu: Cpu, text: str) -> int:
     """A log line from a hard interrupt: the same lines over and over, while the clock stands, are a loop as well."""
-    watch(cpu)
+    stuck(cpu)
+    if cpu.clock.now != cpu.line_time:
+        cpu.line_time = cpu.clock.now
+        cpu.lines_repeated = 0
     if text in cpu.lines_seen:
         cpu.lines_repeated += 1
         if cpu.lines_repeated > LOCKUP_LINES:
@@ -356,10 +388,12 @@ def schedule_atomic(cpu: Cpu) -> int:
     cpu.softirq = 0
     cpu.irqs_off = 0
     cpu.bh_off = 0
+    cpu.patience = 0
     try:
         return switch_task(cpu)
     finally:
         cpu.hardirq = hardirq
+        cpu.patience = LOCKUP_ROUNDS if hardirq else 0
         cpu.softirq = softirq
         cpu.irqs_off = irqs_off
         cpu.bh_off = bh_off

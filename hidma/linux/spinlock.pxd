@@ -2,7 +2,7 @@
 cimport cython
 from hidma.hw.clock cimport Clock
 from hidma.linux cimport sched
-from hidma.linux.sched cimport Cpu, interrupts, watch
+from hidma.linux.sched cimport Cpu, look
 
 @cython.final
 cdef class Spinlock:

@@ -10,7 +10,7 @@ interrupts enabled) are done while ``cpu.lockdep`` is set, log once for each loc
 from __future__ import annotations
 
 from hidma.linux import sched
-from hidma.linux.sched import Cpu, KernelOops, interrupts, watch
+from hidma.linux.sched import Cpu, KernelOops, look
 
 USED_IN_HARDIRQ = 1
 USED_WITH_IRQS_ON = 2
@@ -108,7 +108,7 @@ def spin_lock(lock: Spinlock) -> int:
     cpu = sched.this_cpu
     if lock.holder:
         contended(lock, cpu)
-    lock.holder = cpu.number + 1
+    lock.holder = cpu.holds
     if cpu.lockdep:
         check(lock, cpu, not cpu.irqs_off)
     return 0
@@ -117,7 +117,7 @@ def spin_lock(lock: Spinlock) -> int:
 def spin_unlock(lock: Spinlock) -> int:
     """Release ``lock``."""
     cpu = sched.this_cpu
-    if lock.holder != cpu.number + 1:
+    if lock.holder != cpu.holds:
         unlocked_by(lock, cpu)
     lock.holder = 0
     return 0
@@ -130,7 +130,7 @@ def spin_lock_irqsave(lock: Spinlock) -> int:
     cpu.irqs_off = 1
     if lock.holder:
         contended(lock, cpu)
-    lock.holder = cpu.number + 1
+    lock.holder = cpu.holds
     # taken in the same context once more, it has nothing new to say
     if cpu.lockdep and lock.checked != cpu.hardirq + 1:
         check(lock, cpu, 0)
@@ -140,12 +140,11 @@ def spin_lock_irqsave(lock: Spinlock) -> int:
 def spin_unlock_irqrestore(lock: Spinlock, flags: int) -> int:
     """Release ``lock`` and restore the interrupt state; a pending interrupt is taken here."""
     cpu = sched.this_cpu
-    if lock.holder != cpu.number + 1:
+    if lock.holder != cpu.holds:
         unlocked_by(lock, cpu)
     lock.holder = 0
     cpu.irqs_off = flags
-    if cpu.hardirq:
-        watch(cpu)
-    elif cpu.npending and not flags:
-        interrupts(cpu)
+    cpu.patience -= 1
+    if cpu.patience < 0:
+        look(cpu)
     return 0

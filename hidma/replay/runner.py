@@ -296,15 +296,11 @@ class Player:
     def in_handler(self, function: Callable[..., Any], *args: Any) -> None:
         """Call ``function``, which only an interrupt handler calls, as one: a loop without an end is noticed."""
         cpu = sched.running_cpu()
-        cpu.hardirq += 1
-        cpu.rounds = 0
-        cpu.entry_time = cpu.round_time = cpu.clock.now
-        cpu.lines_seen.clear()
-        cpu.lines_repeated = 0
+        sched.hardirq_enter(cpu)
         try:
             function(*args)
         finally:
-            cpu.hardirq -= 1
+            sched.hardirq_exit(cpu)
 
     def ring_event(self, slot: int) -> None:
         """What the recorder wrote after a TRE was queued."""
