@@ -58,4 +58,16 @@ static inline __attribute__((always_inline, unused)) int set_item_of(void *list,
 	return 0;
 }
 
+// list[index], of a list that is never None, with an index in bounds
+static inline __attribute__((always_inline, unused)) void *slot_of(void *list, size_t index)
+{
+	return ((PyListObject *)list)->ob_item[index];
+}
+
+// list[index] = value, of such a list
+static inline __attribute__((always_inline, unused)) void set_slot_of(void *list, size_t index, void *value)
+{
+	set_field(((PyListObject *)list)->ob_item + index, value);
+}
+
 #endif

@@ -10,7 +10,8 @@ import pytest
 from linux_rig import Rig
 
 from hidma.linux.errno import EINVAL, ENOMEM
-from hidma.linux.kfifo import Kfifo, kfifo_alloc, kfifo_len, kfifo_out, kfifo_put, kfifo_size
+from hidma.linux.kfifo import Kfifo, kfifo_alloc, kfifo_len, kfifo_out, kfifo_peek, kfifo_put, kfifo_size
+from hidma.linux.sched import KernelOops
 
 
 @pytest.mark.parametrize(("asked", "got"), [(2, 2), (3, 4), (4, 4), (5, 8), (88, 128), (1000, 1024)])
@@ -75,7 +76,7 @@ def test_it_behaves_as_a_bounded_queue(rig: Rig, seed: int) -> None:
         assert kfifo_len(fifo) == len(model)
 
 
-def test_an_element_that_was_taken_is_not_held(rig: Rig) -> None:
+def test_an_element_that_was_taken_is_held_until_its_slot_is_used_again(rig: Rig) -> None:
     import weakref
 
     class Thing:
@@ -88,5 +89,16 @@ def test_an_element_that_was_taken_is_not_held(rig: Rig) -> None:
     kfifo_put(fifo, thing)
     del thing
     assert ref() is not None
-    kfifo_out(fifo)
+    assert kfifo_out(fifo) is ref()
+    assert kfifo_peek(fifo) == [] and kfifo_out(fifo) is None
+    for i in range(4):
+        kfifo_put(fifo, i)
     assert ref() is None
+    assert kfifo_peek(fifo) == [0, 1, 2, 3]
+
+
+def test_a_fifo_that_was_not_allocated_is_an_oops(rig: Rig) -> None:
+    fifo = Kfifo()
+    assert kfifo_out(fifo) is None
+    with pytest.raises(KernelOops, match="NULL pointer"):
+        kfifo_put(fifo, 1)

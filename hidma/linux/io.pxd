@@ -5,7 +5,7 @@ from hidma.hw.clock cimport Clock
 from hidma.hw.cmem cimport words_from, words_of
 from hidma.hw.trace cimport Trace
 from hidma.linux cimport sched
-from hidma.linux.sched cimport Cpu, look
+from hidma.linux.sched cimport Cpu, look, stuck
 
 @cython.final
 cdef class Window:
@@ -23,6 +23,7 @@ cpdef int unmapped(unsigned long long address) except -1
 @cython.locals(cpu=Cpu, slot="unsigned long long")
 cdef Window find(unsigned long long address)  # struct inline
 cdef unsigned int word_at(unsigned int offset) noexcept  # inline
+@cython.locals(offset="unsigned int", value="unsigned int")
 cdef long long read_any(Window window, unsigned long long address) except -1
 cdef int write_block(Block block, unsigned int offset, unsigned int value) except -1
 cdef int overdue(Clock clock) except -1

@@ -15,7 +15,7 @@ from hidma.hw.bus import Block
 from hidma.hw.clock import Clock
 from hidma.hw.cmem import words_from, words_of
 from hidma.linux import sched
-from hidma.linux.sched import Cpu, KernelOops, look
+from hidma.linux.sched import Cpu, KernelOops, look, stuck
 
 IO_OFFSET = 0xFFFF000000000000
 WINDOW_SHIFT = 20
@@ -98,8 +98,11 @@ def find(address: int) -> Window:
 
 
 def write_block(block: Block, offset: int, value: int) -> int:
-    """Any register of any block."""
-    return block.write32(offset, value)
+    """Any register of any block: it may take its time."""
+    block.write32(offset, value)
+    if sched.this_cpu.hardirq:
+        stuck(sched.this_cpu)
+    return 0
 
 
 def overdue(clock: Clock) -> int:
@@ -113,10 +116,14 @@ def word_at(offset: int) -> int:
 
 
 def read_any(window: Window, address: int) -> int:
-    """Read the register at ``address``, of whatever block."""
-    if address & WINDOW_MASK >= window.size:
+    """Read the register at ``address``, of whatever block: it may take its time."""
+    offset = address & WINDOW_MASK
+    if offset >= window.size:
         unmapped(address)
-    return window.block.read32(window.start + (address & WINDOW_MASK))
+    value = window.block.read32(window.start + offset)
+    if sched.this_cpu.hardirq:
+        stuck(sched.this_cpu)
+    return value
 
 
 def readl(address: int) -> int:

@@ -7,18 +7,24 @@ from typing import Any
 
 from hidma.linux import sched
 from hidma.linux.errno import EINVAL, ENOMEM
+from hidma.linux.sched import KernelOops
 
 U32 = 0xFFFFFFFF
 
 
 class Kfifo:
-    """``DECLARE_KFIFO_PTR``: ``in_`` and ``out`` are free-running u32 indices."""
+    """``DECLARE_KFIFO_PTR``: ``in_`` and ``out`` are free-running u32 indices.
+
+    There are ``size`` slots, ``mask`` + 1, and one where none are allocated. What was taken out stays in its slot until that
+    is used again.
+    """
 
     def __init__(self) -> None:
         self.in_ = 0
         self.out = 0
+        self.size = 0
         self.mask = 0
-        self.data: list[Any] = []
+        self.data: list[Any] = [None]
 
 
 def kfifo_alloc(fifo: Kfifo, size: int, gfp: int = 0) -> int:
@@ -26,16 +32,21 @@ def kfifo_alloc(fifo: Kfifo, size: int, gfp: int = 0) -> int:
     rounded = 1
     while rounded < size:
         rounded <<= 1
-    fifo.in_ = 0
-    fifo.out = 0
-    fifo.mask = 0
-    fifo.data = []
+    slots(fifo, 0)
     if rounded < 2:
         return -EINVAL
     if sched.running_cpu().kernel.fault_inject.alloc("kfifo"):
         return -ENOMEM
-    fifo.mask = rounded - 1
-    fifo.data = [None] * rounded
+    return slots(fifo, rounded)
+
+
+def slots(fifo: Kfifo, size: int) -> int:
+    """An empty FIFO of ``size`` slots, a power of two, or 0."""
+    fifo.in_ = 0
+    fifo.out = 0
+    fifo.size = size
+    fifo.mask = size - 1 if size else 0
+    fifo.data = [None] * (fifo.mask + 1)
     return 0
 
 
@@ -49,10 +60,22 @@ def kfifo_len(fifo: Kfifo) -> int:
     return (fifo.in_ - fifo.out) & U32
 
 
+def kfifo_peek(fifo: Kfifo) -> list[Any]:
+    """The elements that are in, oldest first; they stay."""
+    return [fifo.data[(fifo.out + n) & fifo.mask] for n in range(kfifo_len(fifo)) if n < fifo.size]
+
+
+def refused(fifo: Kfifo) -> int:
+    """There is no room; C writes through NULL where nothing was allocated."""
+    if not fifo.size:
+        raise KernelOops("Unable to handle kernel NULL pointer dereference: a FIFO that was not allocated")
+    return 0
+
+
 def kfifo_put(fifo: Kfifo, val: Any) -> int:
     """Append ``val``; 0 when the FIFO is full (the element is not taken)."""
-    if ((fifo.in_ - fifo.out) & U32) > fifo.mask:
-        return 0
+    if ((fifo.in_ - fifo.out) & U32) >= fifo.size:
+        return refused(fifo)
     fifo.data[fifo.in_ & fifo.mask] = val
     fifo.in_ = (fifo.in_ + 1) & U32
     return 1
@@ -62,8 +85,6 @@ def kfifo_out(fifo: Kfifo) -> Any:
     """``kfifo_out(fifo, &val, 1)``: the oldest element, None when there is none."""
     if fifo.in_ == fifo.out:
         return None
-    slot = fifo.out & fifo.mask
-    val = fifo.data[slot]
-    fifo.data[slot] = None
+    val = fifo.data[fifo.out & fifo.mask]
     fifo.out = (fifo.out + 1) & U32
     return val

@@ -13,7 +13,7 @@ from hidma.hidma_h import TRE_SIZE, HidmaDev, HidmaLldev
 from hidma.hw import registers
 from hidma.hw.registers import Register
 from hidma.linux import io, sched
-from hidma.linux.kfifo import kfifo_len, kfifo_size
+from hidma.linux.kfifo import kfifo_peek, kfifo_size
 from hidma.linux.mm import load_u32
 from hidma.ll import EVRE_SIZE
 from hidma.trace.events import Event
@@ -164,8 +164,8 @@ def _lldev(channel: ChannelState, lldev: HidmaLldev, kernel: Any) -> None:
     d["pending_tre_count"] = str(lldev.pending_tre_count)
     d["pending_tre_list"] = ", ".join(f"[{slot}] TRE {idx}" for slot, idx in pending) or "empty"
     fifo = lldev.handoff_fifo
-    if fifo is not None and fifo.mask:
-        waiting = [fifo.data[(fifo.out + n) & fifo.mask] for n in range(kfifo_len(fifo))]
+    if fifo is not None and fifo.size:
+        waiting = kfifo_peek(fifo)
         names = ", ".join(f"TRE {tre.idx}" for tre in waiting if tre is not None)
         d["handoff_fifo"] = f"{len(waiting)} of {kfifo_size(fifo)}" + (f": {names}" if names else "")
     d["tasklet"] = "runs" if lldev.task.running else "scheduled" if lldev.task.state else "idle"

@@ -18,10 +18,12 @@ FUNCTION = re.compile(
 )
 CLASS = re.compile(r"^cdef class (?P<name>\w+)(?:\((?P<base>\w+)\))?:\n(?P<body>(?:[ \t]+[^\n]*\n|\n)*)", re.MULTILINE)
 FIELD = re.compile(
-    r"^    cdef (?:public |readonly )?(?P<type>\w[\w ]*?[ *]+)(?P<name>[a-zA-Z]\w*|_[a-z]\w*)(?P<size>\[\d+\])?$",
+    r"^    cdef (?:public |readonly )?(?P<type>\w[\w ]*?[ *]+)(?P<name>[a-zA-Z]\w*|_[a-z]\w*)(?P<size>\[\d+\])?"
+    r"(?P<bounds>[ \t]+# in bounds)?$",
     re.MULTILINE,
 )
 GLOBAL = re.compile(r"^cdef (\w+) (\w+)$", re.MULTILINE)
+IN_BOUNDS = "in bounds"
 TOLD = "ftrace.unlikely(ftrace.here)"
 C_TYPES = ("unsigned", "signed", "char", "short", "int", "long", "bint", "size_t", "float", "double", "*")
 OBJECTS = ("object", "str", "list", "dict", "set", "tuple", "bytes")
@@ -55,7 +57,8 @@ class Structs:
     Cython counts references wherever an object is looked at. In these functions it does not: an object of a cdef class
     is the pointer to its C struct there (`struct_X *` for an X), any other a `void *`; None is a pointer like others, and
     whoever calls keeps alive what he passes. Storing an object counts, in a field and in a list. They can only use what
-    is in C: fields of such structs, items of lists, constants, C functions.
+    is in C: fields of such structs, items of lists, constants, C functions. The items of a list whose declaration ends with
+    `# in bounds` are not checked: it is private, never None, and its class keeps its indices right.
 
     The function itself is made from the .py like a twin, `_struct_f` in the .pxd (`_inline_f`, and compiled into its
     callers, with `# struct inline`). What the .py defines becomes the door for those who come with objects: it calls
@@ -79,7 +82,8 @@ class Structs:
                 self.classes[name] = module
                 self.bases[name] = found["base"] or ""
                 self.fields[name] = {
-                    f["name"]: (f["type"].strip(), f["name"], f["size"] or "") for f in FIELD.finditer(found["body"])
+                    f["name"]: (f["type"].strip(), f["name"], f["size"] or (IN_BOUNDS if f["bounds"] else ""))
+                    for f in FIELD.finditer(found["body"])
                 }
             self.functions.update({(module, found["name"]): found for found in FUNCTION.finditer(text)})
         for module, text in pxds.items():
@@ -96,7 +100,7 @@ class Structs:
         return "void *" if kind in OBJECTS else kind + " "
 
     def field(self, name: str, attr: str) -> tuple[str, str, str] | None:
-        """Type, C name and array size of a field of class `name`."""
+        """Type, C name and array size (or IN_BOUNDS) of a field of class `name`."""
         prefix = ""
         while name in self.fields:
             if attr in self.fields[name]:
@@ -154,6 +158,8 @@ class Structs:
             "    void *NONE",
             "    void *item_of(void *, size_t) except NULL",
             "    int set_item_of(void *, size_t, void *) except -1",
+            "    void *slot_of(void *, size_t) noexcept",
+            "    void set_slot_of(void *, size_t, void *) noexcept",
             "    void set_field(void *, void *) noexcept",
             "    size_t len_of(void *) noexcept",
         ]
@@ -170,7 +176,7 @@ class Structs:
                         if attr not in seen:
                             kind, cname, size = self.field(name, attr) or ("", "", "")
                             c_type = kind if all(word in C_TYPES for word in kind.split()) else "void *"
-                            seen[attr] = f'        {c_type} {attr} "{cname}"{size}'
+                            seen[attr] = f'        {c_type} {attr} "{cname}"{size if size != IN_BOUNDS else ""}'
                     base = self.bases[base]
                 lines += list(seen.values()) or ["        pass"]
         bodies = {node.name: node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)}
@@ -314,6 +320,13 @@ class _StructWriter(ast.NodeTransformer):
                 return found["type"].strip() if found else ""
         return ""
 
+    def in_bounds(self, node: ast.expr) -> bool:
+        """Whether this is a list which is indexed in bounds, by what its class makes sure of."""
+        if not isinstance(node, ast.Attribute):
+            return False
+        field = self.structs.field(self.kind(node.value), node.attr)
+        return field is not None and field[2] == IN_BOUNDS
+
     def is_object(self, kind: str) -> bool:
         return kind in self.structs.classes or kind in OBJECTS
 
@@ -355,7 +368,8 @@ class _StructWriter(ast.NodeTransformer):
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         if self.kind(node.value) == "list":
-            return ast.Call(ast.Name("item_of", ast.Load()), [self.visit(node.value), self.visit(node.slice)], [])
+            name = "slot_of" if self.in_bounds(node.value) else "item_of"
+            return ast.Call(ast.Name(name, ast.Load()), [self.visit(node.value), self.visit(node.slice)], [])
         self.generic_visit(node)
         return node
 
@@ -393,8 +407,9 @@ class _StructWriter(ast.NodeTransformer):
         kind = self.kind(target)
         value = self.visit(node.value)
         if isinstance(target, ast.Subscript) and self.kind(target.value) == "list":
+            name = "set_slot_of" if self.in_bounds(target.value) else "set_item_of"
             given = [self.visit(target.value), self.visit(target.slice), self.cast("object", value)]
-            return ast.Expr(ast.Call(ast.Name("set_item_of", ast.Load()), given, []))
+            return ast.Expr(ast.Call(ast.Name(name, ast.Load()), given, []))
         if isinstance(target, ast.Attribute):
             place = self.visit(target)
             if self.is_object(kind):
