@@ -58,7 +58,7 @@ cdef class Timer(Event):
 cdef class TaskWakeup(Event):
     cdef public Task task
 
-cdef Cpu this_cpu
+cdef Cpu this_cpu  # steady
 
 cpdef Task current()
 cpdef int in_interrupt(Cpu cpu) except -1

@@ -22,7 +22,7 @@ FIELD = re.compile(
     r"(?P<bounds>[ \t]+# in bounds)?$",
     re.MULTILINE,
 )
-GLOBAL = re.compile(r"^cdef (\w+) (\w+)$", re.MULTILINE)
+GLOBAL = re.compile(r"^cdef (?P<type>\w+) (?P<name>\w+)(?P<steady>[ \t]+# steady)?$", re.MULTILINE)
 IN_BOUNDS = "in bounds"
 TOLD = "ftrace.unlikely(ftrace.here)"
 C_TYPES = ("unsigned", "signed", "char", "short", "int", "long", "bint", "size_t", "float", "double", "*")
@@ -65,6 +65,9 @@ class Structs:
     that; with `# struct inline beside` it stays what it is (one that gives away an object which nobody else may hold).
     A C function that is not `# struct` can be called with such pointers, they are objects again there.
 
+    A global object whose declaration ends with `# steady` is the same for as long as a function runs, whoever runs in
+    between: the C compiler may keep it, as a kernel's does `current`.
+
     pxds: the text of each .pxd by module.
     """
 
@@ -75,6 +78,7 @@ class Structs:
         self.fields: dict[str, dict[str, tuple[str, str, str]]] = {}
         self.functions: dict[tuple[str, str], re.Match[str]] = {}
         self.globals: dict[tuple[str, str], str] = {}
+        self.steady: set[tuple[str, str]] = set()
         self.outlined: dict[str, list[str]] = {}
         for module, text in pxds.items():
             for found in CLASS.finditer(text):
@@ -87,7 +91,11 @@ class Structs:
                 }
             self.functions.update({(module, found["name"]): found for found in FUNCTION.finditer(text)})
         for module, text in pxds.items():
-            self.globals.update({(module, name): kind for kind, name in GLOBAL.findall(text) if kind in self.classes})
+            for found in GLOBAL.finditer(text):
+                if found["type"] in self.classes:
+                    self.globals[module, found["name"]] = found["type"]
+                    if found["steady"]:
+                        self.steady.add((module, found["name"]))
 
     def any(self) -> bool:
         """Whether there is such a function at all."""
@@ -179,8 +187,12 @@ class Structs:
                             seen[attr] = f'        {c_type} {attr} "{cname}"{size if size != IN_BOUNDS else ""}'
                     base = self.bases[base]
                 lines += list(seen.values()) or ["        pass"]
-        bodies = {node.name: node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)}
         made = []
+        for name in sorted(name for there, name in self.steady if there == module):
+            declared = f"static __attribute__((const, noipa, unused)) void *__pyx_f_{mangled}__steady_{name}(void);"
+            lines += ["cdef extern from *:", f'    """{declared}"""']
+            made += ["", f"cdef inline void *_steady_{name}() noexcept:", f"    return <void *>{name}"]
+        bodies = {node.name: node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)}
         for (there, name), found in self.functions.items():
             if there != module:
                 continue
@@ -344,12 +356,21 @@ class _StructWriter(ast.NodeTransformer):
             where = self.names.get(node.id)
             if where is not None and where[0] != self.module:
                 self.wanted[f"from {where[0]} cimport {where[1]}"] = None
-            return self.cast(kind, ast.Call(ast.Name("<void *>", ast.Load()), [node], []))
+            return self.cast(kind, self.steady(where or ("", "")) or ast.Call(ast.Name("<void *>", ast.Load()), [node], []))
         return node
+
+    def steady(self, where: tuple[str, str]) -> ast.expr | None:
+        """How a global object is got at that is `# steady`."""
+        if where not in self.structs.steady:
+            return None
+        if where[0] != self.module:
+            self.wanted[f"from {where[0]} cimport _steady_{where[1]}"] = None
+        return ast.Call(ast.Name(f"_steady_{where[1]}", ast.Load()), [], [])
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         if isinstance(node.value, ast.Name) and not self.kind(node.value) and self.kind(node) in self.structs.classes:
-            return self.cast(self.kind(node), ast.Call(ast.Name("<void *>", ast.Load()), [node], []))
+            steady = self.steady((".".join(self.names.get(node.value.id, ("", ""))), node.attr))
+            return self.cast(self.kind(node), steady or ast.Call(ast.Name("<void *>", ast.Load()), [node], []))
         kind = self.kind(node.value)
         value = self.visit(node.value)
         if kind in self.structs.classes and not isinstance(value, ast.Name):
