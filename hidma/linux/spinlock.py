@@ -128,12 +128,13 @@ def spin_lock_irqsave(lock: Spinlock) -> int:
     cpu = sched.this_cpu
     flags = cpu.irqs_off
     cpu.irqs_off = 1
-    if lock.holder:
-        contended(lock, cpu)
+    if lock.holder | cpu.lockdep:
+        if lock.holder:
+            contended(lock, cpu)
+        # taken in the same context once more, it has nothing new to say
+        if cpu.lockdep and lock.checked != cpu.hardirq + 1:
+            check(lock, cpu, 0)
     lock.holder = cpu.holds
-    # taken in the same context once more, it has nothing new to say
-    if cpu.lockdep and lock.checked != cpu.hardirq + 1:
-        check(lock, cpu, 0)
     return flags
 
 
