@@ -2,7 +2,6 @@
 cimport cython
 
 @cython.final
-@cython.freelist(16)
 cdef class ListHead:
     cdef public object owner
     cdef public object nothing
@@ -14,12 +13,14 @@ cdef class Spare:
     cdef readonly object first
 
 cdef ListHead LIST_POISON
+cdef list ending
 cdef Spare SPARE
 
 @cython.locals(head=ListHead)
 cpdef ListHead LIST_HEAD()  # struct inline
 cpdef int more_heads() except -1
 cpdef int list_head_gone(ListHead head) except -1  # struct inline
+cdef int drop_next(ListHead node) except -1
 cpdef ListHead list_before(ListHead node)  # struct inline
 cdef int no_entry(ListHead node) except -1  # struct inline
 cdef int unlinked(ListHead head) except -1  # struct inline

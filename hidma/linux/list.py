@@ -17,28 +17,32 @@ from hidma.linux.sched import KernelOops
 class ListHead:
     """``struct list_head``. ``next`` and ``prev`` are None before INIT_LIST_HEAD().
 
-    Who is in a list is held by the one before, all around. A move leads as many links to everybody as before, so it only
-    swaps links, and in compiled code nothing is counted for it. ``prev`` holds nobody there, and leads to somebody only as
-    long as his ``next`` leads back: whoever breaks that (a head that is initialised with entries in its list, an entry that
-    is added while it is in a list) or is freed takes himself out of the other's ``prev``, and then that one is in no list.
+    Who is in a list is held by the one before, all around. A move leaves as many links to everybody as there were, so it
+    only exchanges links, and in compiled code nothing is counted for it. ``prev`` holds nobody there; it may lead to
+    somebody only as long as his ``next`` leads back. Whoever ends that without taking himself out (a head that is
+    initialised over its entries, an entry that is added while it is in a list, one that is freed) breaks the list from
+    there on: its entries have nobody before them, and using them is an Oops.
     """
 
     next: Any
     prev: Any
 
     def __cinit__(self, owner: Any = None, nothing: Any = None) -> None:
-        """Compiled only: ``prev`` is no object that Cython would begin with None."""
+        """Compiled only: ``prev`` is no object that begins as None by itself."""
         no_entry(self)
 
     def __init__(self, owner: Any = None, nothing: Any = None) -> None:
+        if getattr(self, "next", None) is not None:  # once more
+            let_go(self)
         self.owner = owner
         self.nothing = nothing
         unlinked(self)
 
     def __dealloc__(self) -> None:
-        """Compiled only; when everything is Python's, ``prev`` holds."""
+        """Compiled only: otherwise ``prev`` holds."""
         if self.next is not None:
             let_go(self)
+            drop_next(self)
 
 
 def no_entry(node: ListHead) -> int:
@@ -55,10 +59,30 @@ def unlinked(head: ListHead) -> int:
 
 
 def let_go(node: ListHead) -> int:
-    """``node`` is about to lead elsewhere: whoever came after it has nobody before it."""
+    """``node`` will not lead to those after it any more: they are in no list."""
     after = node.next
-    if after.prev is node:
+    while after.prev is node:
         after.prev = None
+        node = after
+        after = node.next
+    return 0
+
+
+ending: list[Any] = []
+
+
+def drop_next(node: ListHead) -> int:
+    """``node`` ends, and with it maybe those after it: each when the one before is through, for a long list in its end
+    would need too much stack."""
+    first = not ending
+    if first:
+        ending.append(None)
+    ending.append(node.next)
+    node.next = None
+    if first:
+        while len(ending) > 1:
+            ending.pop()
+        ending.clear()
     return 0
 
 
@@ -129,12 +153,11 @@ def poisoned(entry: ListHead) -> int:
 
 
 def added_twice(new: ListHead, prev: ListHead, after: ListHead) -> int:
-    """``new`` comes between the two without having left the list that it is in; ``prev`` leads to ``after``."""
+    """``new`` comes between the two without having left the list that it is in."""
     let_go(new)
     new.next, prev.next = prev.next, new.next
     new.prev = prev
     after.prev = new
-    # last: it may be the end of whoever came after ``new``
     prev.next = new
     return 0
 
@@ -146,10 +169,11 @@ def list_add_tail(new: ListHead, head: ListHead) -> int:
         poisoned(head)
     if new.prev is not None:
         return added_twice(new, last, head)
-    new.next = new
+    # what ``new`` leads to goes last: it may be the end of it
     new.next, last.next = last.next, new.next
     new.prev = last
     head.prev = new
+    last.next = new
     return 0
 
 
@@ -160,10 +184,10 @@ def list_add(new: ListHead, head: ListHead) -> int:
     after = head.next
     if new.prev is not None:
         return added_twice(new, head, after)
-    new.next = new
     new.next, head.next = head.next, new.next
     new.prev = head
     after.prev = new
+    head.next = new
     return 0
 
 
@@ -175,8 +199,8 @@ def list_del(entry: ListHead) -> int:
     after = entry.next
     prev.next, entry.next = entry.next, prev.next
     after.prev = prev
-    entry.next = LIST_POISON
     entry.prev = None
+    entry.next = LIST_POISON
     return 0
 
 
@@ -225,13 +249,14 @@ def list_empty(head: ListHead) -> int:
 def list_splice_init(list_: ListHead, head: ListHead) -> int:
     """Move all of ``list_`` to the front of ``head``."""
     last = list_.prev
-    if last is None or head.prev is None:
-        poisoned(list_ if last is None else head)
+    if last is None:
+        poisoned(list_)
+    if head.prev is None:
+        poisoned(head)
     first = list_.next
     if first is not list_:
         at = head.next
-        head.next, last.next = last.next, head.next
-        head.next, list_.next = list_.next, head.next
+        last.next, head.next, list_.next = head.next, list_.next, last.next
         first.prev = head
         at.prev = last
         list_.prev = list_
@@ -242,12 +267,13 @@ def list_splice_tail_init(list_: ListHead, head: ListHead) -> int:
     """Move all of ``list_`` to the end of ``head``."""
     last = list_.prev
     at = head.prev
-    if last is None or at is None:
-        poisoned(list_ if last is None else head)
+    if last is None:
+        poisoned(list_)
+    if at is None:
+        poisoned(head)
     first = list_.next
     if first is not list_:
-        at.next, last.next = last.next, at.next
-        at.next, list_.next = list_.next, at.next
+        last.next, at.next, list_.next = at.next, list_.next, last.next
         first.prev = at
         head.prev = last
         list_.prev = list_
