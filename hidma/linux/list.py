@@ -155,9 +155,14 @@ def poisoned(entry: ListHead) -> int:
 def added_twice(new: ListHead, prev: ListHead, after: ListHead) -> int:
     """``new`` comes between the two without having left the list that it is in."""
     let_go(new)
+    if new is prev or new is after:
+        new.next = new
+        new.prev = new
+        return 0
     new.next, prev.next = prev.next, new.next
-    new.prev = prev
-    after.prev = new
+    if prev.prev is not None:  # else it was in this very list, and broke it
+        new.prev = prev
+        after.prev = new
     prev.next = new
     return 0
 
