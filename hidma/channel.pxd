@@ -25,8 +25,9 @@ cdef HidmaDev to_hidma_dev(DmaDevice dmadev)  # struct inline
 cdef HidmaChan to_hidma_chan(DmaChan dmach)  # struct inline
 cdef HidmaDesc to_hidma_desc(DmaAsyncTxDescriptor t)  # struct inline
 cpdef int hidma_free(HidmaDev dmadev) except -1
+# beside: hidma_callback() is then the only one that calls the C twin, which the compiler makes part of it
 @cython.locals(ddev=DmaDevice, mdma=HidmaDev, list_=ListHead, irqflags=int, node=ListHead, mdesc=HidmaDesc, desc=DmaAsyncTxDescriptor, llstat=int)
-cdef int hidma_process_completed(HidmaChan mchan) except -1  # struct
+cdef int hidma_process_completed(HidmaChan mchan) except -1  # struct inline beside
 @cython.locals(mdesc=HidmaDesc, mchan=HidmaChan, ddev=DmaDevice, dmadev=HidmaDev, queued=int, irqflags=int)
 cdef int hidma_callback(object data) except -1  # struct
 @cython.locals(mchan=HidmaChan, ddev=DmaDevice)

@@ -112,6 +112,9 @@ def test_cookies_count_from_2_and_wrap_to_1() -> None:
     assert (tx.cookie, chan.cookie) == (4, 4)
     chan.cookie = DMA_MAX_COOKIE - 1
     assert [dma_cookie_assign(tx) for _ in range(3)] == [DMA_MAX_COOKIE, 1, 2]
+    for wrong in (0, -1, -0x80000000):
+        chan.cookie = wrong
+        assert (dma_cookie_assign(tx), tx.cookie, chan.cookie) == (1, 1, 1)
 
 
 def test_a_completed_descriptor_gives_its_cookie_to_the_channel(rig: Rig) -> None:

@@ -86,9 +86,8 @@ cpdef int dma_descriptor_unmap(DmaAsyncTxDescriptor tx) except -1
 cpdef int dma_chan_get(DmaChan chan) except? -1
 @cython.locals(device=DmaDevice)
 cpdef int dma_chan_put(DmaChan chan) except? -1
-@cython.locals(device=DmaDevice)
-cpdef DmaAsyncTxDescriptor dmaengine_prep_dma_memcpy(DmaChan chan, unsigned long long dest, unsigned long long src, unsigned long long len, unsigned long flags)
-cpdef int dmaengine_submit(DmaAsyncTxDescriptor tx) except? -1
+cpdef DmaAsyncTxDescriptor dmaengine_prep_dma_memcpy(DmaChan chan, unsigned long long dest, unsigned long long src, unsigned long long len, unsigned long flags)  # inline
+cpdef int dmaengine_submit(DmaAsyncTxDescriptor tx) except? -1  # inline
 @cython.locals(device=DmaDevice)
 cpdef int dma_async_issue_pending(DmaChan chan) except? -1
 @cython.locals(device=DmaDevice)

@@ -165,10 +165,7 @@ def dma_cookie_init(chan: DmaChan) -> int:
 def dma_cookie_assign(tx: DmaAsyncTxDescriptor) -> int:
     """The next cookie of the channel of ``tx``; after 2147483647 comes 1."""
     chan = tx.chan
-    if chan.cookie == DMA_MAX_COOKIE or chan.cookie + 1 < DMA_MIN_COOKIE:
-        cookie = DMA_MIN_COOKIE
-    else:
-        cookie = chan.cookie + 1
+    cookie = chan.cookie + 1 if 0 <= chan.cookie < DMA_MAX_COOKIE else DMA_MIN_COOKIE
     tx.cookie = cookie
     chan.cookie = cookie
     return cookie
@@ -480,8 +477,7 @@ def dma_issue_pending_all() -> None:
 
 def dmaengine_prep_dma_memcpy(chan: DmaChan, dest: int, src: int, len: int, flags: int) -> DmaAsyncTxDescriptor | None:
     """A descriptor that copies ``len`` bytes between two bus addresses; None when the driver has none left."""
-    device = chan.device
-    return device.device_prep_dma_memcpy(chan, dest, src, len, flags)
+    return chan.device.device_prep_dma_memcpy(chan, dest, src, len, flags)
 
 
 def dmaengine_submit(tx: DmaAsyncTxDescriptor) -> int:

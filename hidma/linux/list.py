@@ -17,17 +17,38 @@ from hidma.linux.sched import KernelOops
 class ListHead:
     """``struct list_head``. ``next`` and ``prev`` are None before INIT_LIST_HEAD().
 
-    Who is in a list is held by the one before, all around. ``prev``, which leads back to somebody in the same list, holds
-    nobody in compiled code: a link that counts takes five times as long.
+    Who is in a list is held by the one before, all around. A move leaves as many links to everybody as there were, so it
+    only exchanges links, and in compiled code nothing is counted for it. ``prev`` holds nobody there; it may lead to
+    somebody only as long as his ``next`` leads back. Whoever ends that without taking himself out (a head that is
+    initialised over its entries, an entry that is added while it is in a list, one that is freed) breaks the list from
+    there on: its entries have nobody before them, and using them is an Oops.
     """
 
+    next: Any
     prev: Any
 
+    def __cinit__(self, owner: Any = None, nothing: Any = None) -> None:
+        """Compiled only: ``prev`` is no object that begins as None by itself."""
+        no_entry(self)
+
     def __init__(self, owner: Any = None, nothing: Any = None) -> None:
+        if getattr(self, "next", None) is not None:  # once more
+            let_go(self)
         self.owner = owner
         self.nothing = nothing
-        self.next: Any = None
         unlinked(self)
+
+    def __dealloc__(self) -> None:
+        """Compiled only: otherwise ``prev`` holds."""
+        if self.next is not None:
+            let_go(self)
+            drop_next(self)
+
+
+def no_entry(node: ListHead) -> int:
+    """``node`` has nobody before it: it is in no list, and no list itself."""
+    node.prev = None
+    return 0
 
 
 def unlinked(head: ListHead) -> int:
@@ -37,8 +58,36 @@ def unlinked(head: ListHead) -> int:
     return 0
 
 
-def list_before(node: ListHead) -> ListHead:
-    """Whoever is before ``node``: an entry, or the head."""
+def let_go(node: ListHead) -> int:
+    """``node`` will not lead to those after it any more: they are in no list."""
+    after = node.next
+    while after.prev is node:
+        after.prev = None
+        node = after
+        after = node.next
+    return 0
+
+
+ending: list[Any] = []
+
+
+def drop_next(node: ListHead) -> int:
+    """``node`` ends, and with it maybe those after it: each when the one before is through, for a long list in its end
+    would need too much stack."""
+    first = not ending
+    if first:
+        ending.append(None)
+    ending.append(node.next)
+    node.next = None
+    if first:
+        while len(ending) > 1:
+            ending.pop()
+        ending.clear()
+    return 0
+
+
+def list_before(node: ListHead) -> ListHead | None:
+    """Whoever is before ``node``, an entry or the head; None when it is in no list."""
     return node.prev
 
 
@@ -61,8 +110,8 @@ def LIST_HEAD() -> ListHead:
     if head is None:
         more_heads()
         head = SPARE.first
-    SPARE.first = head.next
-    head.next = head
+    # one after the other in Python, too: the head is led to by itself now
+    SPARE.first, head.next = head.next, SPARE.first
     head.prev = head
     return head
 
@@ -80,14 +129,17 @@ heads: list[ListHead] = []
 
 
 def list_head_gone(head: ListHead) -> int:
-    """The end of a local, empty list."""
-    head.next = SPARE.first
-    SPARE.first = head
+    """The end of a local list. One that is not empty stays where it is: what C finds on a stack that is gone."""
+    if head.next is head:
+        SPARE.first, head.next = head.next, SPARE.first
+        head.prev = None
     return 0
 
 
 def INIT_LIST_HEAD(head: ListHead) -> int:
     """Make ``head`` an empty list."""
+    if head.prev is not None:
+        let_go(head)
     head.next = head
     head.prev = head
     return 0
@@ -100,63 +152,98 @@ def poisoned(entry: ListHead) -> int:
     raise KernelOops("Unable to handle kernel NULL pointer dereference at virtual address 00000008")
 
 
+def added_twice(new: ListHead, prev: ListHead, after: ListHead) -> int:
+    """``new`` comes between the two without having left the list that it is in."""
+    let_go(new)
+    if new is prev or new is after:
+        new.next = new
+        new.prev = new
+        return 0
+    new.next, prev.next = prev.next, new.next
+    if prev.prev is not None:  # else it was in this very list, and broke it
+        new.prev = prev
+        after.prev = new
+    prev.next = new
+    return 0
+
+
 def list_add_tail(new: ListHead, head: ListHead) -> int:
     """Add ``new`` before ``head``."""
-    prev = head.prev
-    if prev is LIST_POISON or prev is None:
+    last = head.prev
+    if last is None:
         poisoned(head)
+    if new.prev is not None:
+        return added_twice(new, last, head)
+    # what ``new`` leads to goes last: it may be the end of it
+    new.next, last.next = last.next, new.next
+    new.prev = last
     head.prev = new
-    new.next = head
-    new.prev = prev
-    prev.next = new
+    last.next = new
     return 0
 
 
 def list_add(new: ListHead, head: ListHead) -> int:
     """Add ``new`` after ``head``."""
-    after = head.next
-    if after is LIST_POISON or after is None:
+    if head.prev is None:
         poisoned(head)
-    after.prev = new
-    new.next = after
+    after = head.next
+    if new.prev is not None:
+        return added_twice(new, head, after)
+    new.next, head.next = head.next, new.next
     new.prev = head
+    after.prev = new
     head.next = new
     return 0
 
 
 def list_del(entry: ListHead) -> int:
     """Take ``entry`` out; its links are poison afterwards."""
-    after = entry.next
-    if after is LIST_POISON or after is None:
-        poisoned(entry)
     prev = entry.prev
+    if prev is None:
+        poisoned(entry)
+    after = entry.next
+    prev.next, entry.next = entry.next, prev.next
     after.prev = prev
-    prev.next = after
+    entry.prev = None
     entry.next = LIST_POISON
-    entry.prev = LIST_POISON
     return 0
 
 
 def list_move_tail(entry: ListHead, head: ListHead) -> int:
     """Move ``entry`` to the end of ``head``."""
-    after = entry.next
-    if after is LIST_POISON or after is None:
-        poisoned(entry)
     prev = entry.prev
+    if prev is None:
+        poisoned(entry)
+    after = entry.next
+    prev.next, entry.next = entry.next, prev.next
     after.prev = prev
-    prev.next = after
-    return list_add_tail(entry, head)
+    # a list of its own, for the case that ``head`` is the entry itself
+    entry.prev = entry
+    last = head.prev
+    if last is None:
+        poisoned(head)
+    entry.next, last.next = last.next, entry.next
+    head.prev = entry
+    entry.prev = last
+    return 0
 
 
 def list_move(entry: ListHead, head: ListHead) -> int:
     """Move ``entry`` to the front of ``head``."""
-    after = entry.next
-    if after is LIST_POISON or after is None:
-        poisoned(entry)
     prev = entry.prev
+    if prev is None:
+        poisoned(entry)
+    after = entry.next
+    prev.next, entry.next = entry.next, prev.next
     after.prev = prev
-    prev.next = after
-    return list_add(entry, head)
+    entry.prev = entry
+    if head.prev is None:
+        poisoned(head)
+    after = head.next
+    entry.next, head.next = head.next, entry.next
+    after.prev = entry
+    entry.prev = head
+    return 0
 
 
 def list_empty(head: ListHead) -> int:
@@ -166,34 +253,34 @@ def list_empty(head: ListHead) -> int:
 
 def list_splice_init(list_: ListHead, head: ListHead) -> int:
     """Move all of ``list_`` to the front of ``head``."""
+    last = list_.prev
+    if last is None:
+        poisoned(list_)
+    if head.prev is None:
+        poisoned(head)
     first = list_.next
-    if first is None or head.next is None:
-        poisoned(list_ if first is None else head)
     if first is not list_:
-        last = list_.prev
         at = head.next
+        last.next, head.next, list_.next = head.next, list_.next, last.next
         first.prev = head
-        head.next = first
-        last.next = at
         at.prev = last
-        list_.next = list_
         list_.prev = list_
     return 0
 
 
 def list_splice_tail_init(list_: ListHead, head: ListHead) -> int:
     """Move all of ``list_`` to the end of ``head``."""
+    last = list_.prev
+    at = head.prev
+    if last is None:
+        poisoned(list_)
+    if at is None:
+        poisoned(head)
     first = list_.next
-    if first is None or head.prev is None:
-        poisoned(list_ if first is None else head)
     if first is not list_:
-        last = list_.prev
-        at = head.prev
+        last.next, at.next, list_.next = at.next, list_.next, last.next
         first.prev = at
-        at.next = first
-        last.next = head
         head.prev = last
-        list_.next = list_
         list_.prev = list_
     return 0
 

@@ -215,7 +215,7 @@ def pm_runtime_get_sync(dev: Any) -> int:
         emit(cpu, "get_sync", power)
     if cpu.lockdep and (cpu.hardirq or cpu.softirq):
         cpu.kernel.sleeping_call("pm_runtime_get_sync")
-    if power.disable_depth == 0 and power.runtime_status == RPM_ACTIVE:
+    if not power.disable_depth | power.runtime_status:  # enabled, and RPM_ACTIVE
         return 1
     return rpm_resume(power, cpu.clock)
 
