@@ -43,7 +43,7 @@ class Host(Protocol):
 
     def quiet(self) -> bool: ...
 
-    def settle(self) -> None: ...
+    def settle(self) -> int: ...
 
     def why_no_channel(self) -> str: ...
 
@@ -159,7 +159,7 @@ def bytes_of(thing: Any, what: str, writable: bool = False) -> memoryview:
 
 
 def u64(values: Any, what: str) -> memoryview:
-    """An array of u64 as :func:`hidma.client.queue_batch` takes it.
+    """An array of u64 as a :class:`hidma.batch.Batch` takes it.
 
     :raises OSError: EINVAL with a sentence
     """
