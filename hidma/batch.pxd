@@ -5,6 +5,7 @@ from hidma.hw.channel cimport Channel as HwChannel, ChannelBlock
 from hidma.linux cimport sched
 from hidma.linux.dmaengine cimport DmaAsyncTxDescriptor, DmaChan, dma_async_is_tx_complete, dma_async_issue_pending, dmaengine_prep_dma_memcpy, dmaengine_submit
 from hidma.linux.types cimport CFunction, function
+from hidma.running cimport Interrupts
 
 @cython.final
 cdef class BatchCounter:
@@ -56,16 +57,22 @@ cdef class Batch:
 
     @cython.locals(i="long long", bits="unsigned long long")
     cdef long long _wrong_length(self) except? -2
+    @cython.locals(interrupts=Interrupts)
     cpdef int _submit(self) except -1
     @cython.locals(before="long long", taken="long long")
     cdef int _round(self, object settle) except -1
     @cython.locals(part=BatchPart)
     cdef int _goes_on(self, long long taken, long long before) except -1
+    cdef int _begin(self, long long taken, long long before) except -1
+    @cython.locals(new="long long")
+    cdef int _tell(self) except -1
     @cython.locals(part=BatchPart, i="long long", length="unsigned long long")
     cpdef bint _uses(self, unsigned long long low, unsigned long long high) except -1
     @cython.locals(part=BatchPart, count="long long")
     cpdef bint _settle(self) except -1
+    cdef bint _by_outcome(self, BatchPart part, long long count, bint final) except -1
+    cdef int _count(self, str end, long long first, long long number, str text) except -1
 
 cdef int reaches(unsigned long long start, unsigned long long length, unsigned long long low, unsigned long long high) except -1
 @cython.locals(chan=DmaChan, counter=BatchCounter, callback=CFunction, tx=DmaAsyncTxDescriptor, last=DmaAsyncTxDescriptor, first="long long", end="long long", i="long long", cookie=int, before=int)
-cdef long long queue_batch(Batch batch, const unsigned long long[::1] dests, const unsigned long long[::1] srcs, const unsigned long long[::1] lengths) except? -1
+cdef long long queue_batch(Batch batch) except? -1

@@ -193,15 +193,17 @@ class Batch:
     # --- into the ring ----------------------------------------------------------------------------------------
 
     def _submit(self) -> int:
-        """Hand the copies to the driver, round by round, until it has all of them or somebody interrupts.
-
-        Interpreted code is asked in each round whether somebody does: only there Python handles signals.
-        """
+        """Hand the copies to the driver, round by round, until it has all of them or somebody interrupts."""
         channel = self.channel
-        interrupted = channel._machine.interrupted
-        settle = channel._machine.settle
+        machine = channel._machine
+        interrupts = machine.interrupts
+        settle = machine.settle
+        breathe = machine.breathe
         try:
-            while self.accepted < self.total and not interrupted():
+            while self.accepted < self.total:
+                breathe()
+                if interrupts.wanted():
+                    break
                 if takes(self._hw):
                     self._round(settle)
                     if self.accepted == self.total:
@@ -216,7 +218,7 @@ class Batch:
     def _round(self, settle: Callable[[], Any]) -> int:
         """As many copies as there are descriptors for, and a doorbell."""
         before = len(self._hw.epochs)
-        taken = queue_batch(self, self._dests, self._srcs, self._lengths)
+        taken = queue_batch(self)
         if self._error:
             self.channel._refused += 1
         if taken:
@@ -242,7 +244,7 @@ class Batch:
         part.last = taken
         return 1
 
-    def _begin(self, taken: int, before: int) -> None:
+    def _begin(self, taken: int, before: int) -> int:
         """The copies of this round are parts of their own; the last one, when somebody else's came in before it."""
         channel = self.channel
         if self._apart:
@@ -260,18 +262,20 @@ class Batch:
         for count, cookie, sequence, epoch in parts:
             self._open.append(BatchPart(offset, count, cookie, sequence, epoch))
             offset += count
+        return 0
 
     def _number(self, tx: DmaAsyncTxDescriptor | None, before: int) -> tuple[int, int]:
         """Number of one TRE, submitted since there were ``before`` resets, and resets then."""
         ((_, sequence, epoch),) = self.channel._numbers(tx, 1, before)
         return sequence, epoch
 
-    def _tell(self) -> None:
+    def _tell(self) -> int:
         """Let the channel's ledger know of the copies that it does not know of yet: it is not told of each round."""
         new = self.accepted - self._known
         if new:
             self._known += new
             self.channel._ledger[PENDING] += new
+        return 0
 
     # --- how they end -----------------------------------------------------------------------------------------
 
@@ -296,7 +300,7 @@ class Batch:
                 count = min(max(self._chan.completed_cookie - part.cookie + 1, 0), count - part.last)
             if not count or channel._holds_any(part.cookie, part.cookie + count):
                 return False
-            if not self._by_outcome(part, count):
+            if not self._by_outcome(part, count, False):
                 return False
             if count < part.count:
                 part.drop(count)
@@ -305,7 +309,7 @@ class Batch:
         channel._forget(self)
         return True
 
-    def _by_outcome(self, part: BatchPart, count: int, final: bool = False) -> bool:
+    def _by_outcome(self, part: BatchPart, count: int, final: bool) -> bool:
         """The driver has completed the first ``count`` copies of ``part``: the hardware tells how they ended.
 
         False when it has not ended them itself yet, unless it is ``final``: it never will.
@@ -325,14 +329,16 @@ class Batch:
         self._count(COMPLETED, part.offset, good, "")
         return True
 
-    def _count(self, end: str, first: int, number: int, text: str) -> None:
+    def _count(self, end: str, first: int, number: int, text: str) -> int:
+        """``number`` copies from number ``first`` on have ended."""
         if number <= 0:
-            return
+            return 0
         self.ends[end] += number
         self.channel._count(end, number)
         if end != COMPLETED:
             room = FAILURES_KEPT - len(self.failures)
             self.failures += [(first + i, f"{end}: {text}") for i in range(min(number, room))]
+        return 0
 
     def _give_up(self, verdict: Verdict) -> None:
         """No more will come: what the driver has completed is judged by the hardware, the rest by ``verdict``."""
@@ -344,7 +350,7 @@ class Batch:
             while finished and channel._holds_any(part.cookie, part.cookie + finished):
                 finished -= 1
             if finished:
-                self._by_outcome(part, finished, final=True)
+                self._by_outcome(part, finished, True)
             for i in range(finished, part.count):
                 sequence = part.sequence + i if part.sequence >= 0 else -1
                 end, row, text = verdict(part.cookie + i, channel._outcome(sequence, part.epoch))
@@ -362,7 +368,7 @@ def reaches(start: int, length: int, low: int, high: int) -> int:
     return start < high and (start >= low or low - start < length)
 
 
-def queue_batch(batch: Batch, dests: Any, srcs: Any, lengths: Any) -> int:
+def queue_batch(batch: Batch) -> int:
     """Prepare and submit copies of ``batch``, from the first that the driver does not have, as long as it has descriptors.
 
     Returns how many were accepted. The batch is told the rest: ``_error``, why the driver refused the next one; ``_first``
@@ -380,7 +386,7 @@ def queue_batch(batch: Batch, dests: Any, srcs: Any, lengths: Any) -> int:
     tx = last = None
     i = first
     while i < end:
-        tx = dmaengine_prep_dma_memcpy(chan, dests[i], srcs[i], lengths[i], FLAGS)
+        tx = dmaengine_prep_dma_memcpy(chan, batch._dests[i], batch._srcs[i], batch._lengths[i], FLAGS)
         if tx is None:
             break
         # from the second time on a descriptor has both: V14 leaves them there (row 46)

@@ -69,7 +69,7 @@ from hidma.linux.of import DeviceNode
 from hidma.linux.platform_device import of_platform_device_create, platform_bus
 from hidma.linux.sched import KernelOops
 from hidma.quirks import oops_row
-from hidma.running import Interrupts, Running, settle
+from hidma.running import Interrupts, Running, settle, turn
 
 __all__ = ["KernelOops", "Machine", "boot"]
 
@@ -246,7 +246,6 @@ class Machine:
         self.home = getcurrent()
         self.depth = 0
         self.interrupts = Interrupts()
-        self.pending: BaseException | None = None
 
     # --- building ---------------------------------------------------------------------------------------------
 
@@ -424,12 +423,18 @@ class Machine:
 
     def interrupt(self, error: BaseException) -> None:
         """Let ``error`` come out of the machine as soon as it can stop."""
-        if self.pending is None:
-            self.pending = error
+        if self.interrupts.pending is None:
+            self.interrupts.pending = error
 
     def interrupted(self) -> bool:
         """Whether somebody wants the caller to stop."""
-        return self.pending is not None or self.interrupts.count > 0
+        return bool(self.interrupts.wanted())
+
+    @staticmethod
+    def breathe() -> None:
+        """Interpreted code, for who stays long in compiled code: nowhere else does Python handle signals, and let other
+        threads run.
+        """
 
     def quiet(self) -> bool:
         """Whether every other CPU is idle."""
@@ -637,14 +642,14 @@ class Machine:
             return
         if threading.get_ident() != self.thread:
             raise OSError(EPERM, f"this machine was booted in thread {self.thread_name!r} and is closed only there")
-        if self.depth or Running.inside is not None and Running.inside.thread == self.thread:
+        if self.depth or turn.inside is not None and turn.inside.thread == self.thread:
             raise OSError(EDEADLK, "close() was called while the machine runs, in a callback; call it outside")
         for guest in list(self.guests):
             guest.close()
         self.closed = True
         self.dma.powered_off()
         self.trace.close()
-        with Running.lock:
+        with turn.lock:
             self.kernel.close()
 
     def __repr__(self) -> str:

@@ -25,16 +25,25 @@ _signal: Any = importlib.import_module("_signal")
 
 
 class Interrupts:
-    """SIGINT while a machine runs: it is remembered, and comes when the machine is at a place where it can stop.
+    """What wants the caller to leave a machine while it runs: an error of a callback, or SIGINT. It is remembered, and comes
+    when the machine is at a place where it can stop.
 
-    A second one comes at once; the kernel that it hits does not survive it.
+    A second SIGINT comes at once; the kernel that it hits does not survive it.
+
+    :ivar pending: an error of a callback that is no mistake of the client's
+    :ivar count: how many SIGINT have come
     """
 
     def __init__(self) -> None:
+        self.pending: BaseException | None = None
         self.count = 0
         self.before: Any = None
 
-    def hold(self) -> None:
+    def wanted(self) -> int:
+        """Whether somebody wants the caller to stop."""
+        return self.pending is not None or self.count > 0
+
+    def hold(self) -> int:
         """From now on SIGINT waits, if this is the thread of Python that gets it and somebody in Python handles it."""
         if threading.get_ident() == threading.main_thread().ident:
             before = _signal.getsignal(signal.SIGINT)
@@ -42,6 +51,7 @@ class Interrupts:
                 self.before = before
                 self.count = 0
                 _signal.signal(signal.SIGINT, self._come)
+        return 0
 
     def _come(self, number: int, frame: Any) -> None:
         self.count += 1
@@ -50,11 +60,23 @@ class Interrupts:
 
     def release(self) -> int:
         """SIGINT is again what it was; whether one came."""
-        before, self.before = self.before, None
+        before = self.before
+        self.before = None
         if before is None:
             return 0
         _signal.signal(signal.SIGINT, before)
         return self.count
+
+
+class Turn:
+    """Whose turn it is: one CPU runs at a time in a process, whatever machine it belongs to."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.inside: Machine | None = None
+
+
+turn = Turn()
 
 
 class Running:
@@ -63,11 +85,9 @@ class Running:
     An Oops there stops the kernel and goes on to the caller.
     """
 
-    lock = threading.Lock()  # one CPU runs at a time in a process, whatever machine it belongs to
-    inside: Machine | None = None
-
     def __init__(self, machine: Machine, hold: bool = False) -> None:
         self.machine = machine
+        self.interrupts = machine.interrupts
         self.hold = hold
         self.counted = False
 
@@ -84,7 +104,7 @@ class Running:
             machine.depth += 1
             self.counted = True
             return kernel
-        if Running.inside is machine and sched.running_cpu().kernel is machine.kernel:
+        if turn.inside is machine and sched.running_cpu().kernel is machine.kernel:
             return kernel  # a callback, on another CPU
         if threading.get_ident() != machine.thread:
             raise OSError(EPERM, f"this machine was booted in thread {machine.thread_name!r} and runs only there; boot "
@@ -92,24 +112,25 @@ class Running:
         raise OSError(EDEADLK, "this machine cannot run here, inside a callback of another machine or in another "
                                "greenlet; use it where it was booted")
 
-    def _begin(self, kernel: Kernel) -> None:
-        other = Running.inside
+    def _begin(self, kernel: Kernel) -> int:
+        other = turn.inside
         if other is not None and other.thread == self.machine.thread:
             raise OSError(EDEADLK, "another machine is in the middle of a callback here; use this one outside")
-        Running.lock.acquire()
-        Running.inside = self.machine
+        turn.lock.acquire()
+        turn.inside = self.machine
         try:
             if self.hold:
-                self.machine.interrupts.hold()
+                self.interrupts.hold()
             kernel.enter()
         except BaseException:
             self._end()
             raise
+        return 0
 
     def _end(self) -> int:
-        count = self.machine.interrupts.release()
-        Running.inside = None
-        Running.lock.release()
+        count = self.interrupts.release()
+        turn.inside = None
+        turn.lock.release()
         return count
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
@@ -128,7 +149,8 @@ class Running:
                 count = self._end()
                 if kernel.dead is not None:
                     machine.dma.kernel_died()
-                pending, machine.pending = machine.pending, None
+                pending = self.interrupts.pending
+                self.interrupts.pending = None
                 if pending is not None:
                     raise pending
                 if count:
