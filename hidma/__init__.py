@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from hidma import _mode
 
 if TYPE_CHECKING:
-    from hidma.buffer import Buffer
     from hidma.batch import Batch
+    from hidma.buffer import Buffer
     from hidma.client import Channel, Transfer, TransferError
     from hidma.firmware import FirmwareError
     from hidma.hw.engine import Timing

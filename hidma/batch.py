@@ -39,7 +39,7 @@ from hidma.linux.dmaengine import (
     dmaengine_submit,
 )
 from hidma.linux.errno import EINVAL
-from hidma.linux.types import CFunction, function
+from hidma.linux.types import function
 
 if TYPE_CHECKING:
     from hidma.client import Channel
@@ -149,8 +149,8 @@ class Batch:
         self._oops = False
         self._error = 0
         self._apart = 0
-        self._first: DmaAsyncTxDescriptor | None = None
-        self._last: DmaAsyncTxDescriptor | None = None
+        self._first: Any = None
+        self._last: Any = None
         self._cookie = 0
         self._last_cookie = 0
         wrong = self._wrong_length()
@@ -264,7 +264,7 @@ class Batch:
             offset += count
         return 0
 
-    def _number(self, tx: DmaAsyncTxDescriptor | None, before: int) -> tuple[int, int]:
+    def _number(self, tx: DmaAsyncTxDescriptor, before: int) -> tuple[int, int]:
         """Number of one TRE, submitted since there were ``before`` resets, and resets then."""
         ((_, sequence, epoch),) = self.channel._numbers(tx, 1, before)
         return sequence, epoch

@@ -245,7 +245,7 @@ class Machine:
         self.thread_name = threading.current_thread().name
         self.home = getcurrent()
         self.depth = 0
-        self.interrupts = Interrupts()
+        self.interrupts: Interrupts = Interrupts()
 
     # --- building ---------------------------------------------------------------------------------------------
 

@@ -87,7 +87,7 @@ class Running:
 
     def __init__(self, machine: Machine, hold: bool = False) -> None:
         self.machine = machine
-        self.interrupts = machine.interrupts
+        self.interrupts: Interrupts = machine.interrupts
         self.hold = hold
         self.counted = False
 

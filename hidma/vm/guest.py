@@ -376,7 +376,7 @@ class GuestMachine(Machine):
         assert isinstance(gic, GuestGic)
         return gic
 
-    def settle(self) -> int:  # type: ignore[override]
+    def settle(self) -> int:
         for irqfd in self.irqfds:
             irqfd.recover()
         return super().settle()
