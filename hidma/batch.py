@@ -42,7 +42,7 @@ from hidma.linux.errno import EINVAL
 from hidma.linux.types import function
 
 if TYPE_CHECKING:
-    from hidma.client import Channel
+    import hidma.client
     from hidma.ledger import Verdict
 
 FAILURES_KEPT = 100
@@ -128,7 +128,7 @@ class Batch:
     :ivar failures: number in the batch and what happened, for the first copies that did not complete (100 at most)
     """
 
-    def __init__(self, channel: Channel, dests: memoryview, srcs: memoryview, lengths: memoryview) -> None:
+    def __init__(self, channel: hidma.client.Channel, dests: memoryview, srcs: memoryview, lengths: memoryview) -> None:
         total = len(lengths)
         if not len(dests) == len(srcs) == total:
             raise OSError(EINVAL, f"dests, srcs and lengths are equally long, not {len(dests)}, {len(srcs)} and {total}")
@@ -184,7 +184,7 @@ class Batch:
         return not self._open or self.channel._look_now(self._settle)
 
     def wait(self, timeout: float | None = None) -> Batch:
-        """Let the machine run until all copies have ended; as :meth:`Transfer.wait`."""
+        """Let the machine run until all copies have ended; as :meth:`hidma.client.Transfer.wait`."""
         self.channel._wait(self._settle, timeout)
         if self.end == COMPLETED and self.accepted == self.total:
             return self
