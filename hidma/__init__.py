@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from hidma import _mode
 
 if TYPE_CHECKING:
+    from hidma.batch import Batch
     from hidma.buffer import Buffer
-    from hidma.client import Batch, Channel, Transfer, TransferError
+    from hidma.client import Channel, Transfer, TransferError
     from hidma.firmware import FirmwareError
     from hidma.hw.engine import Timing
     from hidma.machine import KernelOops, Machine, boot
@@ -23,7 +24,7 @@ __version__ = "0.1.0"
 _mode.install()
 
 _PUBLIC = {
-    "Batch": "hidma.client",
+    "Batch": "hidma.batch",
     "Buffer": "hidma.buffer",
     "Channel": "hidma.client",
     "FirmwareError": "hidma.firmware",

@@ -15,6 +15,7 @@ from hidma.hw.clock import Clock
 from hidma.hw.memory import Memory
 from hidma.linux.errno import EBUSY, EINVAL
 from hidma.linux.kernel import Kernel
+from hidma.running import Interrupts
 
 MAX_ADDRESS = 0xFFFFFFFFFFFFFFFF
 
@@ -26,10 +27,13 @@ class Host(Protocol):
     closed: bool
     dma: Any
     hw_channels: dict[int, Any]
+    interrupts: Interrupts
     kernel: Kernel
     memory: Memory
 
     def alloc(self, size: int) -> Buffer: ...
+
+    def breathe(self) -> None: ...
 
     def calling(self) -> AbstractContextManager[Any]: ...
 
@@ -43,7 +47,7 @@ class Host(Protocol):
 
     def quiet(self) -> bool: ...
 
-    def settle(self) -> None: ...
+    def settle(self) -> int: ...
 
     def why_no_channel(self) -> str: ...
 
@@ -159,7 +163,7 @@ def bytes_of(thing: Any, what: str, writable: bool = False) -> memoryview:
 
 
 def u64(values: Any, what: str) -> memoryview:
-    """An array of u64 as :func:`hidma.client.queue_batch` takes it.
+    """An array of u64 as a :class:`hidma.batch.Batch` takes it.
 
     :raises OSError: EINVAL with a sentence
     """
@@ -170,6 +174,8 @@ def u64(values: Any, what: str) -> memoryview:
     if view is not None and view.ndim != 1:
         raise OSError(EINVAL, f"{what} is a list of numbers, not an array of {view.ndim} dimensions")
     if view is not None and view.nbytes and view.itemsize == 8 and view.c_contiguous:
+        if view.format == "Q":
+            return view
         order = view.format[:-1]
         if view.format[-1:] in ("Q", "L", "N") and order in ("", "@", "=", "<" if sys.byteorder == "little" else ">"):
             return view.cast("B").cast("Q")

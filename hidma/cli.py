@@ -260,7 +260,8 @@ class TestLedger:
 
     def submitted(self, thread: DmatestThread, tx: DmaAsyncTxDescriptor, cookie: int, dest: int, src: int,
                   length: int) -> None:
-        from hidma.client import PENDING, Channel, Transfer
+        from hidma.client import Channel, Transfer
+        from hidma.ledger import PENDING
 
         chan = thread.chan
         channel = self.channels.get(chan.name)
@@ -286,7 +287,7 @@ class TestLedger:
         tx.callback = called
 
     def tested(self, thread: DmatestThread) -> None:
-        from hidma.client import COMPLETED
+        from hidma.ledger import COMPLETED
 
         transfer = self.last[thread]
         done = thread.test_done.done
@@ -314,7 +315,7 @@ class TestLedger:
 
     def unwell(self) -> int:
         """How many transfers did not end well."""
-        from hidma.client import COMPLETED
+        from hidma.ledger import COMPLETED
 
         return sum(count for channel in self.channels.values() for end, count in channel._ledger.items()
                    if end != COMPLETED)

@@ -17,11 +17,26 @@ from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit  # type: ignore[import-untyped,unused-ignore]
 
+from hidma.batch import Batch, has_descriptor, takes
 from hidma.buffer import MAX_ADDRESS, Buffer, Host, bytes_of, u64, whole
 from hidma.channel import lldev_of
 from hidma.hw.channel import Channel as HwChannel
 from hidma.hw.channel import Outcome
-from hidma.hw.registers import ENABLED, ERROR, IN_RESET, RUNNING, STOPPED, SUSPENDED
+from hidma.hw.registers import ERROR, IN_RESET, STOPPED, SUSPENDED
+from hidma.ledger import (
+    CODE_COMPLETE,
+    COMPLETED,
+    FAILED,
+    FLAGS,
+    LOST,
+    MAX_LENGTH,
+    NEVER_ANNOUNCED,
+    PENDING,
+    TERMINATED,
+    UNDER_WAY,
+    named,
+    text_of,
+)
 from hidma.linux import sched
 from hidma.linux.dmaengine import (
     DMA_COMPLETE,
@@ -42,29 +57,16 @@ from hidma.linux.dmaengine import (
     dmaengine_submit,
     dmaengine_terminate_all,
 )
-from hidma.linux.errno import EBUSY, EINVAL, EIO, ENODEV, ENOMEM, ETIMEDOUT
+from hidma.linux.errno import EBUSY, EDEADLK, EINVAL, EIO, ENODEV, ENOMEM, ETIMEDOUT
 from hidma.linux.kthread import WaitQueueHead, wait_event_timeout, wake_up
 from hidma.linux.list import list_for_each_entry
-from hidma.linux.types import function
 
 if TYPE_CHECKING:
-    #: From a cookie and what the hardware did: end, row of docs/quirks, what to say about the hardware.
-    Verdict = Callable[[int, Outcome], tuple[str, int | None, str]]
+    from hidma.ledger import Verdict
 
-PENDING = "pending"
-COMPLETED = "completed"
-FAILED = "failed"
-TERMINATED = "terminated"
-LOST = "lost by V14"
-
-FLAGS = 3  # DMA_PREP_INTERRUPT | DMA_CTRL_ACK
 TRE_BYTES = 32
-CODE_COMPLETE = 1
-MAX_LENGTH = 0xFFFFFFFF
 MAX_SECONDS = 1e9
 ECANCELED = 125
-EDEADLK = 35
-FAILURES_KEPT = 100
 
 # How long the caller sleeps before it looks again: a transfer that fails wakes nobody (row 17).
 NAP_NS = 1000
@@ -72,8 +74,6 @@ LONGEST_NAP_NS = 1000000
 MAX_NAP_NS = 1000000000
 
 STATES = {0: "DISABLED", 1: "ENABLED", 2: "RUNNING", 3: "SUSPENDED", 4: "STOPPED", 5: "ERROR", 9: "IN_RESET"}
-UNDER_WAY = ("waiting", "moving", "unknown")
-NEVER_ANNOUNCED = Outcome("dropped", "the channel was reset before its doorbell")
 
 
 class TransferError(OSError):
@@ -126,7 +126,7 @@ class Transfer:
         """How it ended: ``pending`` as long as it has not, ``completed``, ``failed``, ``terminated``, or
         ``lost by V14 (row n)``.
         """
-        return _named(self._end, self.row)
+        return named(self._end, self.row)
 
     def _done(self, _: Any) -> None:
         """The driver's callback."""
@@ -200,7 +200,7 @@ class Transfer:
         if status != DMA_COMPLETE and not self.terminating:
             return False
         outcome = channel._outcome(self.sequence, self.epoch)
-        self.hardware = _text(outcome)
+        self.hardware = text_of(outcome)
         if self.terminating:
             self._finish(TERMINATED)
         elif not self.called and channel._calls_back(self.desc):
@@ -236,230 +236,6 @@ class Transfer:
     def __repr__(self) -> str:
         return (f"<Transfer {self.cookie} of {self.channel.name}: {self.length} bytes, {self.end}; "
                 f"driver {self.driver}, hardware {self.hardware}>")
-
-
-class BatchCounter:
-    """What the callbacks of a batch count, and what :func:`queue_batch` tells beside its result."""
-
-    def __init__(self) -> None:
-        self.called = 0
-        self.error = 0
-        self.cookie = 0
-        self.apart = 0
-        self.first: Any = None
-        self.last: Any = None
-
-
-def batch_done(data: Any) -> int:
-    """The callback of every descriptor of a batch."""
-    counter = data
-    counter.called += 1
-    return 0
-
-
-def queue_batch(chan: DmaChan, counter: BatchCounter, dests: Any, srcs: Any, lengths: Any, first: int,
-                count: int) -> int:
-    """Prepare and submit copies ``first`` to ``count``, as long as the driver has descriptors.
-
-    Returns how many were accepted. ``counter`` tells the rest: ``error``, why the driver refused the next one;
-    ``first`` and ``last``, the first and last descriptor; ``cookie``, that of the last one; ``apart``, 1 when somebody
-    else's copy came in between before the last one, which then ends the round.
-    """
-    done = function(batch_done)
-    i = first
-    counter.error = 0
-    counter.apart = 0
-    before = 0
-    while i < count:
-        tx = dmaengine_prep_dma_memcpy(chan, dests[i], srcs[i], lengths[i], FLAGS)
-        if tx is None:
-            break
-        tx.callback = done
-        tx.callback_param = counter
-        cookie = dmaengine_submit(tx)
-        if cookie < 0:
-            tx.callback = None
-            counter.error = cookie
-            break
-        counter.last = tx
-        counter.cookie = cookie
-        if i == first:
-            counter.first = tx
-        i += 1
-        if cookie != before + 1 and i - first > 1:
-            counter.apart = 1
-            break
-        before = cookie
-    return i - first
-
-
-def takes(hw: HwChannel) -> int:
-    """Whether both sides of a channel are enabled or running, and no error has stopped them."""
-    trca = hw.trca
-    evca = hw.evca
-    if trca.state != ENABLED and trca.state != RUNNING or evca.state != ENABLED and evca.state != RUNNING:
-        return 0
-    return not trca.dead and not evca.dead
-
-
-def out_of_range(values: Any, low: int, high: int) -> int:
-    """Index of the first of ``values`` (u64) that is not from ``low`` to ``high``; -1 when all are."""
-    for i in range(len(values)):
-        if values[i] < low or values[i] > high:
-            return i
-    return -1
-
-
-class BatchPart:
-    """Copies of a batch that follow each other in the ring, with cookies that follow each other.
-
-    :ivar offset: number of the first one in the batch
-    :ivar cookie: cookie of the first one
-    :ivar sequence: number that the hardware gives to the first one; -1: a reset came before their doorbell
-    :ivar last: how many were submitted together last
-    """
-
-    def __init__(self, offset: int, count: int, cookie: int, sequence: int, epoch: int) -> None:
-        self.offset = offset
-        self.count = count
-        self.cookie = cookie
-        self.sequence = sequence
-        self.epoch = epoch
-        self.last = count
-
-    def follows(self, cookie: int, before: int, epoch: int) -> bool:
-        """Whether a copy with ``cookie`` comes right after these: nobody else's is in between, and no reset."""
-        return self.sequence >= 0 and self.cookie + self.count == cookie and self.epoch == before == epoch
-
-    def drop(self, count: int) -> None:
-        """The first ``count`` copies have ended."""
-        self.offset += count
-        self.count -= count
-        self.cookie += count
-        if self.sequence >= 0:
-            self.sequence += count
-
-
-class Batch:
-    """Many copies with one completion.
-
-    :ivar total: how many copies were asked for
-    :ivar accepted: how many of them the driver took
-    :ivar ends: how many of the accepted ones ended how
-    :ivar failures: number in the batch and what happened, for the first copies that did not complete (100 at most)
-    """
-
-    def __init__(self, channel: Channel, total: int) -> None:
-        self.channel = channel
-        self.total = total
-        self.accepted = 0
-        self.ends: Counter[str] = Counter()
-        self.failures: list[tuple[int, str]] = []
-        self.counter = BatchCounter()
-        self._open: list[BatchPart] = []
-        self._arrays: Any = None
-        self._oops = False
-
-    @property
-    def end(self) -> str:
-        """How the batch as a whole ended: the worst of its copies."""
-        if self._open:
-            return PENDING
-        for end in self.ends:
-            if end.startswith(LOST):
-                return end
-        for end in (TERMINATED, FAILED):
-            if self.ends[end]:
-                return end
-        return COMPLETED
-
-    def done(self) -> bool:
-        """Whether all accepted copies have ended, as far as can be known without letting time pass."""
-        return not self._open or self.channel._look_now(self._settle)
-
-    def wait(self, timeout: float | None = None) -> Batch:
-        """Let the machine run until all copies have ended; as :meth:`Transfer.wait`."""
-        self.channel._wait(self._settle, timeout)
-        if self.end == COMPLETED and self.accepted == self.total:
-            return self
-        raise self.channel._complaint(self)
-
-    def _uses(self, low: int, high: int) -> bool:
-        """Whether a copy that has not ended reaches into RAM from ``low`` to below ``high``."""
-        for part in self._open:
-            for i in range(part.offset, part.offset + part.count):
-                if any(self._arrays[k][i] < high and low < self._arrays[k][i] + self._arrays[2][i] for k in (0, 1)):
-                    return True
-        return False
-
-    def _settle(self) -> bool:
-        channel = self.channel
-        while self._open:
-            part = self._open[0]
-            count = part.count
-            if dma_async_is_tx_complete(channel._chan, part.cookie + count - 1) != DMA_COMPLETE:
-                # of those that were submitted together none has ended before all have
-                count = min(max(channel._chan.completed_cookie - part.cookie + 1, 0), count - part.last)
-            if not count or channel._holds_any(part.cookie, part.cookie + count):
-                return False
-            if not self._by_outcome(part, count):
-                return False
-            if count < part.count:
-                part.drop(count)
-                return False
-            self._open.pop(0)
-        channel._forget(self)
-        return True
-
-    def _by_outcome(self, part: BatchPart, count: int, final: bool = False) -> bool:
-        """The driver has completed the first ``count`` copies of ``part``: the hardware tells how they ended.
-
-        False when it has not ended them itself yet, unless it is ``final``: it never will.
-        """
-        channel = self.channel
-        if part.sequence < 0:
-            self._count(FAILED, part.offset, count, _text(NEVER_ANNOUNCED))
-            return True
-        odd = channel._odd_in(part.sequence, count, part.epoch)
-        if not final and any(outcome.end in UNDER_WAY for _, _, outcome in odd) and not channel._at_rest():
-            return False
-        good = count
-        for sequence, number, outcome in odd:
-            if outcome.end != "completed" or outcome.code != CODE_COMPLETE:
-                good -= number
-                self._count(FAILED, part.offset + sequence - part.sequence, number, channel._standstill(outcome))
-        self._count(COMPLETED, part.offset, good, "")
-        return True
-
-    def _count(self, end: str, first: int, number: int, text: str) -> None:
-        if number <= 0:
-            return
-        self.ends[end] += number
-        self.channel._count(end, number)
-        if end != COMPLETED:
-            room = FAILURES_KEPT - len(self.failures)
-            self.failures += [(first + i, f"{end}: {text}") for i in range(min(number, room))]
-
-    def _give_up(self, verdict: Verdict) -> None:
-        """No more will come: what the driver has completed is judged by the hardware, the rest by ``verdict``."""
-        channel = self.channel
-        complete = channel._chan.completed_cookie
-        for part in self._open:
-            finished = min(max(complete - part.cookie + 1, 0), part.count)
-            while finished and channel._holds_any(part.cookie, part.cookie + finished):
-                finished -= 1
-            if finished:
-                self._by_outcome(part, finished, final=True)
-            for i in range(finished, part.count):
-                sequence = part.sequence + i if part.sequence >= 0 else -1
-                end, row, text = verdict(part.cookie + i, channel._outcome(sequence, part.epoch))
-                self._count(_named(end, row), part.offset + i, 1, text)
-        self._open.clear()
-        channel._forget(self)
-
-    def __repr__(self) -> str:
-        ends = ", ".join(f"{count} {end}" for end, count in self.ends.items() if count)
-        return f"<Batch of {self.total} on {self.channel.name}: {ends or PENDING}>"
 
 
 class Channel:
@@ -615,63 +391,24 @@ class Channel:
         """
         self._check()
         to, at, sizes = (u64(a, what) for a, what in ((dests, "dests"), (srcs, "srcs"), (lengths, "lengths")))
-        count = len(sizes)
-        if not len(to) == len(at) == count:
-            raise OSError(EINVAL, f"dests, srcs and lengths are equally long, not {len(to)}, {len(at)} and {count}")
-        wrong = out_of_range(sizes, 1, MAX_LENGTH)
-        if wrong >= 0:
-            raise OSError(EINVAL, f"lengths[{wrong}]: a copy has 1 to {MAX_LENGTH} bytes, not {sizes[wrong]}")
-        batch = Batch(self, count)
-        batch._arrays = (to, at, sizes)
-        machine = self._machine
-        with machine.calling():
-            while batch.accepted < count and not machine.interrupted():
-                if self._takes():
-                    self._more(batch, to, at, sizes)
-                    if batch.accepted == count:
-                        break
-                if sched.in_interrupt(sched.running_cpu()):
-                    self._refuse(batch, EDEADLK, f"{self.name} takes no more copies now, and a callback cannot wait")
-                if not self._takes() or batch.counter.error:
-                    # while V14 recovers from an error nothing is taken; afterwards the rest is
-                    if not self._until(self._takes, None) and not machine.interrupted():
-                        self._refuse(batch, ENODEV, f"{self.name} takes no transfer: {self._why_not()}")
-                elif not self._until(self._has_descriptor, None) and not machine.interrupted():
-                    self._refuse(batch, ENOMEM, f"{self.name} has no descriptor free: {self._where_descriptors()}")
+        batch = Batch(self, to, at, sizes)
+        with self._machine.calling():
+            batch._submit()
         return batch
 
-    def _more(self, batch: Batch, dests: Any, srcs: Any, lengths: Any) -> None:
-        """As much of ``batch`` as there are descriptors for."""
-        counter = batch.counter
-        before = len(self._hw.epochs)
-        first = batch.accepted
-        taken = queue_batch(self._chan, counter, dests, srcs, lengths, first, batch.total)
-        if counter.error:
-            self._refused += 1
-        if not taken:
-            return
-        batch.accepted += taken
-        self._ledger[PENDING] += taken
-        self.open[batch] = None
-        alone = 1 if counter.apart else 0
-        part = batch._open[-1] if batch._open else None
-        if part is not None and not alone and part.follows(counter.cookie - taken + 1, before, len(self._hw.epochs)):
-            part.count += taken
-            part.last = taken
-        elif taken > alone:
-            last = counter.first if alone else counter.last
-            parts = [(taken - alone, *self._numbers(last, 1, before)[0][1:])] if alone else \
-                self._numbers(last, taken, before)
-            cookie = counter.first.container.desc.cookie if alone else counter.cookie - taken + 1
-            for number, sequence, epoch in parts:
-                batch._open.append(BatchPart(first, number, cookie, sequence, epoch))
-                first += number
-                cookie += number
-        if alone:
-            _, sequence, epoch = self._numbers(counter.last, 1, before)[-1]
-            batch._open.append(BatchPart(first, 1, counter.cookie, sequence, epoch))
-        dma_async_issue_pending(self._chan)
-        self._machine.settle()
+    def _make_room(self, batch: Batch, refused: int) -> None:
+        """Let the machine run until V14 takes more of ``batch``; ``refused``: it has taken no more, though it had descriptors.
+
+        :raises TransferError: it never will
+        """
+        if sched.in_interrupt(sched.running_cpu()):
+            self._refuse(batch, EDEADLK, f"{self.name} takes no more copies now, and a callback cannot wait")
+        if not self._takes() or refused:
+            # while V14 recovers from an error nothing is taken; afterwards the rest is
+            if not self._until(self._takes, None) and not self._machine.interrupted():
+                self._refuse(batch, ENODEV, f"{self.name} takes no transfer: {self._why_not()}")
+        elif not self._until(self._has_descriptor, None) and not self._machine.interrupted():
+            self._refuse(batch, ENOMEM, f"{self.name} has no descriptor free: {self._where_descriptors()}")
 
     def _refuse(self, batch: Batch, error: int, why: str) -> None:
         raise TransferError(error, f"{why}; {batch.accepted} of {batch.total} copies were accepted", batch)
@@ -732,9 +469,9 @@ class Channel:
         for item in items:
             if item._settle():
                 if isinstance(item, Transfer):
-                    item.hardware = _text(self._outcome(item.sequence, item.epoch))
+                    item.hardware = text_of(self._outcome(item.sequence, item.epoch))
             else:
-                item._give_up(lambda cookie, outcome: (LOST if gone else TERMINATED, row, _text(outcome)))
+                item._give_up(lambda cookie, outcome: (LOST if gone else TERMINATED, row, text_of(outcome)))
         self._drain()
 
     def status(self, cookie: int) -> str:
@@ -854,8 +591,7 @@ class Channel:
         return any(low <= mdesc.desc.cookie < high for mdesc in self._lists())
 
     def _has_descriptor(self) -> bool:
-        mchan = self._chan.container
-        return mchan.free.next is not mchan.free
+        return bool(has_descriptor(self._chan.container))
 
     # --- the ledger -------------------------------------------------------------------------------------------
 
@@ -973,7 +709,7 @@ class Channel:
     def _verdict(self, cookie: int, outcome: Outcome) -> tuple[str, int | None, str]:
         """How a transfer ended that V14 has not completed and never will."""
         hw = self._hw
-        text = _text(outcome)
+        text = text_of(outcome)
         mdesc = next((mdesc for mdesc in self._lists() if mdesc.desc.cookie == cookie), None)
         if mdesc is None:
             return LOST, 40, text
@@ -992,7 +728,7 @@ class Channel:
 
     def _standstill(self, outcome: Outcome) -> str:
         """What the hardware did with a TRE that it will not go on with."""
-        text = _text(outcome)
+        text = text_of(outcome)
         if outcome.end not in UNDER_WAY and outcome.end != "failed":
             return text
         if self._hw.swallowed:
@@ -1008,13 +744,13 @@ class Channel:
         row = dead.row
 
         def verdict(cookie: int, outcome: Outcome) -> tuple[str, int | None, str]:
-            return FAILED if row is None else LOST, row, f"{_text(outcome)}; the kernel stopped"
+            return FAILED if row is None else LOST, row, f"{text_of(outcome)}; the kernel stopped"
 
         self._close_books(verdict, oops=True)
 
     def _powered_off(self) -> None:
         """The machine is closed."""
-        self._close_books(lambda cookie, outcome: (TERMINATED, None, f"{_text(outcome)}; the machine was closed"),
+        self._close_books(lambda cookie, outcome: (TERMINATED, None, f"{text_of(outcome)}; the machine was closed"),
                           oops=False)
 
     def _close_books(self, verdict: Verdict, oops: bool) -> None:
@@ -1141,14 +877,6 @@ class Channel:
 
     def __repr__(self) -> str:
         return f"<Channel {self.name} of {self._machine.kernel.name}{', released' if self.released else ''}>"
-
-
-def _named(end: str, row: int | None) -> str:
-    return f"{end} (row {row})" if row is not None else end
-
-
-def _text(outcome: Outcome) -> str:
-    return outcome.end + (f": {outcome.cause}" if outcome.cause else "")
 
 
 class Dma:

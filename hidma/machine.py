@@ -12,11 +12,9 @@ runs in the thread that booted it; machines of several threads take turns. It st
 from __future__ import annotations
 
 import difflib
-import importlib
 import mmap
 import os
 import random
-import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +26,7 @@ from greenlet import getcurrent  # type: ignore[import-untyped,unused-ignore]
 from hidma import channel as channel_module
 from hidma import firmware, mgmt, vfio_platform
 from hidma.buffer import Buffer
-from hidma.client import EDEADLK, Dma
+from hidma.client import Dma
 from hidma.firmware import FirmwareError
 from hidma.hw.bus import Bus
 from hidma.hw.channel import Channel as HwChannel
@@ -52,6 +50,7 @@ from hidma.linux.errno import (
     EACCES,
     EAGAIN,
     EBUSY,
+    EDEADLK,
     EEXIST,
     EINVAL,
     ENODEV,
@@ -63,18 +62,16 @@ from hidma.linux.errno import (
 )
 from hidma.linux.iommu import set_iommu
 from hidma.linux.ioport import IORESOURCE_IRQ, IORESOURCE_MEM, Resource
-from hidma.linux.kernel import Kernel, astray
+from hidma.linux.kernel import Kernel
 from hidma.linux.kmod import set_modprobe
 from hidma.linux.module import Module, load_module, modules, unload_module, users
 from hidma.linux.of import DeviceNode
 from hidma.linux.platform_device import of_platform_device_create, platform_bus
 from hidma.linux.sched import KernelOops
 from hidma.quirks import oops_row
+from hidma.running import Interrupts, Running, settle, turn
 
 __all__ = ["KernelOops", "Machine", "boot"]
-
-# the public signal() costs ten times more, and every call into a machine needs it twice
-_signal: Any = importlib.import_module("_signal")
 
 MAX_CPUS = 64
 CONSOLE_LINES = 1000
@@ -176,121 +173,6 @@ def _path(path: Any) -> str:
     return path
 
 
-class _Interrupts:
-    """SIGINT while a machine runs: it is remembered, and comes when the machine is at a place where it can stop.
-
-    A second one comes at once; the kernel that it hits does not survive it.
-    """
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.before: Any = None
-
-    def hold(self) -> None:
-        """From now on SIGINT waits, if this is the thread of Python that gets it and somebody in Python handles it."""
-        if threading.get_ident() == threading.main_thread().ident:
-            before = _signal.getsignal(signal.SIGINT)
-            if callable(before):
-                self.before = before
-                self.count = 0
-                _signal.signal(signal.SIGINT, self._come)
-
-    def _come(self, number: int, frame: Any) -> None:
-        self.count += 1
-        if self.count > 1:
-            self.before(number, frame)
-
-    def release(self) -> int:
-        """SIGINT is again what it was; whether one came."""
-        before, self.before = self.before, None
-        if before is None:
-            return 0
-        _signal.signal(signal.SIGINT, before)
-        return self.count
-
-
-class Running:
-    """The caller runs on CPU 0 of a machine's kernel inside the ``with``, or goes on in a callback of its driver.
-
-    An Oops there stops the kernel and goes on to the caller.
-    """
-
-    lock = threading.Lock()  # one CPU runs at a time in a process, whatever machine it belongs to
-    inside: Machine | None = None
-
-    def __init__(self, machine: Machine, hold: bool = False) -> None:
-        self.machine = machine
-        self.hold = hold
-        self.counted = False
-
-    def __enter__(self) -> Kernel:
-        machine = self.machine
-        machine.check_open()
-        kernel = machine.kernel
-        if kernel.dead is not None:
-            raise kernel.dead.with_traceback(None)
-        here = getcurrent()
-        if here is machine.home:
-            if not machine.depth:
-                self._begin(kernel)
-            machine.depth += 1
-            self.counted = True
-            return kernel
-        if Running.inside is machine and sched.running_cpu().kernel is machine.kernel:
-            return kernel  # a callback, on another CPU
-        if threading.get_ident() != machine.thread:
-            raise OSError(EPERM, f"this machine was booted in thread {machine.thread_name!r} and runs only there; boot "
-                                 f"another one in {threading.current_thread().name!r}")
-        raise OSError(EDEADLK, "this machine cannot run here, inside a callback of another machine or in another "
-                               "greenlet; use it where it was booted")
-
-    def _begin(self, kernel: Kernel) -> None:
-        other = Running.inside
-        if other is not None and other.thread == self.machine.thread:
-            raise OSError(EDEADLK, "another machine is in the middle of a callback here; use this one outside")
-        Running.lock.acquire()
-        Running.inside = self.machine
-        try:
-            if self.hold:
-                self.machine.interrupts.hold()
-            kernel.enter()
-        except BaseException:
-            self._end()
-            raise
-
-    def _end(self) -> int:
-        count = self.machine.interrupts.release()
-        Running.inside = None
-        Running.lock.release()
-        return count
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        machine = self.machine
-        kernel = machine.kernel
-        stopped: BaseException | None = None
-        fatal = error is not None and (isinstance(error, KernelOops) or astray(error))
-        if fatal and kernel.dead is None and not machine.closed:
-            assert error is not None
-            kernel.die(sched.as_oops(error))
-        if fatal and error is not kernel.dead:
-            stopped = kernel.dead  # the first one, when several CPUs stop at once
-        if self.counted:
-            machine.depth -= 1
-            if not machine.depth:
-                count = self._end()
-                if kernel.dead is not None:
-                    machine.dma.kernel_died()
-                pending, machine.pending = machine.pending, None
-                if pending is not None:
-                    raise pending
-                if count:
-                    handler = signal.getsignal(signal.SIGINT)
-                    if callable(handler):
-                        handler(signal.SIGINT, None)
-        if stopped is not None:
-            raise stopped from None
-
-
 class BootedKernel(Kernel):
     """A kernel with a console, which is slow: what a CPU says over and over has to be written out in the end.
 
@@ -363,8 +245,7 @@ class Machine:
         self.thread_name = threading.current_thread().name
         self.home = getcurrent()
         self.depth = 0
-        self.interrupts = _Interrupts()
-        self.pending: BaseException | None = None
+        self.interrupts: Interrupts = Interrupts()
 
     # --- building ---------------------------------------------------------------------------------------------
 
@@ -542,12 +423,18 @@ class Machine:
 
     def interrupt(self, error: BaseException) -> None:
         """Let ``error`` come out of the machine as soon as it can stop."""
-        if self.pending is None:
-            self.pending = error
+        if self.interrupts.pending is None:
+            self.interrupts.pending = error
 
     def interrupted(self) -> bool:
         """Whether somebody wants the caller to stop."""
-        return self.pending is not None or self.interrupts.count > 0
+        return bool(self.interrupts.wanted())
+
+    @staticmethod
+    def breathe() -> None:
+        """Interpreted code, for who stays long in compiled code: nowhere else does Python handle signals, and let other
+        threads run.
+        """
 
     def quiet(self) -> bool:
         """Whether every other CPU is idle."""
@@ -558,12 +445,7 @@ class Machine:
         """Whether an interrupt is on its way to this kernel that it does not know of yet: only a guest has such."""
         return False
 
-    def settle(self) -> None:
-        """Let what is pending on this CPU happen; takes no time, and does nothing in a callback."""
-        cpu = sched.running_cpu()
-        if not sched.in_interrupt(cpu):
-            sched.interrupts(cpu)
-            sched.cond_resched()
+    settle = staticmethod(settle)  # a guest has more to do
 
     def run(self, ns: int) -> None:
         """Let ``ns`` nanoseconds of virtual time pass.
@@ -760,14 +642,14 @@ class Machine:
             return
         if threading.get_ident() != self.thread:
             raise OSError(EPERM, f"this machine was booted in thread {self.thread_name!r} and is closed only there")
-        if self.depth or Running.inside is not None and Running.inside.thread == self.thread:
+        if self.depth or turn.inside is not None and turn.inside.thread == self.thread:
             raise OSError(EDEADLK, "close() was called while the machine runs, in a callback; call it outside")
         for guest in list(self.guests):
             guest.close()
         self.closed = True
         self.dma.powered_off()
         self.trace.close()
-        with Running.lock:
+        with turn.lock:
             self.kernel.close()
 
     def __repr__(self) -> str:

@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 from linux_rig import Rig
 
+import hidma
+from hidma import Channel, Machine
+
 
 @pytest.fixture
 def linux_rig() -> Iterator[Callable[..., Rig]]:
@@ -32,6 +35,32 @@ def linux_rig() -> Iterator[Callable[..., Rig]]:
 def rig(linux_rig: Callable[..., Rig]) -> Rig:
     """A rig with one CPU."""
     return linux_rig()
+
+
+@pytest.fixture
+def boot() -> Iterator[Callable[..., Machine]]:
+    """``hidma.boot`` whose machines are closed at the end."""
+    machines: list[Machine] = []
+
+    def booted(*args: Any, **options: Any) -> Machine:
+        machines.append(hidma.boot(*args, **options))
+        return machines[-1]
+
+    yield booted
+    for machine in machines:
+        machine.close()
+
+
+@pytest.fixture
+def machine(boot: Callable[..., Machine]) -> Machine:
+    """The bundled board."""
+    return boot()
+
+
+@pytest.fixture
+def chan(machine: Machine) -> Channel:
+    """Its first channel."""
+    return machine.dma.request_channel()
 
 
 #: Debian's package linux-source-6.1, and what of it the tests look at.

@@ -376,10 +376,10 @@ class GuestMachine(Machine):
         assert isinstance(gic, GuestGic)
         return gic
 
-    def settle(self) -> None:
+    def settle(self) -> int:
         for irqfd in self.irqfds:
             irqfd.recover()
-        super().settle()
+        return super().settle()
 
     def forwarding(self) -> bool:
         return any(irqfd.under_way() for irqfd in self.irqfds)
