@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from hidma.hw.bus import Bus
 from hidma.hw.channel import Channel, Server
+from hidma.hw.clock import earliest
 from hidma.hw.engine import OVER, Engine
 
 # An endless ring of work that costs no time must not hold up the clock for ever: after so many grants at one moment the
@@ -112,6 +113,10 @@ class Arbiter(Server):
         return 0
 
     def fire(self) -> int:
+        return self.serve()
+
+    def serve(self) -> int:
+        """Give turns until nobody has work, or until the next step lands."""
         clock = self.clock
         engine = self.engine
         turns = 0
@@ -159,5 +164,4 @@ class Arbiter(Server):
         clock = self.clock
         if clock.current is None or time >= clock.next_event():
             return 0
-        other = clock.behind(None)
-        return 1 if other is None or time <= other.time else 0
+        return 1 if time <= earliest(clock.timelines, None) else 0

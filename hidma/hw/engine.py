@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from hidma.hw.bus import Bus
 from hidma.hw.channel import DATA, EVENT, IDLE, Channel, Outcome
-from hidma.hw.cmem import bytes_of, carry, move
+from hidma.hw.cmem import bytes_of, carry, move, pair, set_pair
 from hidma.hw.faults import (
     BURST,
     EVRE_WORD,
@@ -240,10 +240,8 @@ class Engine:
                 i = at >> 2
                 config = m[i]
                 length = m[i + 1]
-                high = m[i + 3]
-                source = (high << 32) | m[i + 2]
-                high = m[i + 5]
-                dest = (high << 32) | m[i + 4]
+                source = pair(m, i + 2)
+                dest = pair(m, i + 4)
                 moved = 0
                 tre_next += TRE_SIZE
                 if tre_next >= tre_len:
@@ -402,20 +400,17 @@ class Engine:
         done = 0
         while done < count:
             length = m[i + 1]
-            if m[i] & mask != copying or length > single or length == 0:
+            # a length of 0 is the largest there is
+            if m[i] & mask != copying or (length - 1) & 0xFFFFFFFF >= single:
                 break
-            high = m[i + 3]
-            at = (((high << 32) | m[i + 2]) - base) & ALL_BITS
-            high = m[i + 5]
-            dest = (high << 32) | m[i + 4]
+            at = (pair(m, i + 2) - base) & ALL_BITS
+            dest = pair(m, i + 4)
             to = (dest - base) & ALL_BITS
             if at > room or to > room:
                 break
             move(b, to, at, length)
-            m[k] = EVRE_DMA_COMPLETE | CODE_COMPLETE << EVRE_CODE_SHIFT
-            m[k + 1] = length
-            m[k + 2] = dest & 0xFFFFFFFF
-            m[k + 3] = dest >> 32
+            set_pair(m, k, EVRE_DMA_COMPLETE | CODE_COMPLETE << EVRE_CODE_SHIFT | length << 32)
+            set_pair(m, k + 2, dest)
             bytes_moved += length
             i += TRE_SIZE >> 2
             k += EVRE_SIZE >> 2

@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 cimport cython
-from hidma.hw.clock cimport Clock
 from hidma.hw.line cimport Line, LineSink
 from hidma.linux cimport sched
 from hidma.linux.sched cimport Cpu, IrqController
 from hidma.linux.types cimport call
+
+ctypedef int (*irq_handler_t)(int, object) except -1
+
+@cython.final
+cdef class IrqHandler:
+    cdef irq_handler_t fn
+
+cdef IrqHandler irq_handler(irq_handler_t fn)
 
 @cython.final
 cdef class IrqAction:
@@ -13,15 +20,20 @@ cdef class IrqAction:
     cdef public str name
     cdef public object dev_id
 
+cdef int handle_action(IrqAction action, int irq) except -1
+cdef int handle_c(IrqHandler handler, int irq, object dev_id) except -1
+
 cdef class TaskletStruct
 cdef class Waiting
 
+@cython.final
 cdef class IrqDesc(LineSink):
     cdef public int irq
     cdef public Line line
     cdef public list lines
     cdef public list actions
     cdef public Cpu cpu
+    cdef public Waiting waiting
     cdef public int depth
     cdef public int pulsed
     cdef public int pending
@@ -34,8 +46,11 @@ cdef class IrqDesc(LineSink):
     cdef public int in_progress
     cdef IrqDesc before
     cdef IrqDesc after
-    @cython.locals(cpu=Cpu, controller=Gic, wanted=int, line=Line, waiting=Waiting)
+    @cython.locals(wanted=int)
     cpdef int update(self) except -1
+
+@cython.locals(i="size_t", line=Line)
+cdef int irq_wanted(IrqDesc desc) except -1  # struct
 
 @cython.final
 cdef class Waiting:
@@ -56,14 +71,18 @@ cdef class Gic(IrqController):
     cdef public int next_cpu
     cpdef IrqDesc wire(self, int irq, Line line)
     cpdef Cpu assign(self)
-    @cython.locals(waiting=Waiting, desc=IrqDesc, clock=Clock, since="long long", rounds=int, served=int, run="long long")
     cpdef int handle(self, Cpu cpu) except -1
-    @cython.locals(waiting=Waiting, tasklet=TaskletStruct, last=TaskletStruct, flags=int, left=int, rounds=int, run=int)
     cpdef int softirq(self, Cpu cpu) except -1
 
+@cython.locals(desc=IrqDesc, since="long long", rounds=int, served=int, run="long long")
+cdef int take_interrupts(Waiting waiting, Cpu cpu) except -1
+@cython.locals(tasklet=TaskletStruct, last=TaskletStruct, flags=int, left=int, rounds=int, run=int)
+cdef int run_tasklets(Waiting waiting, Cpu cpu) except -1
+cdef int run_tasklet(TaskletStruct tasklet, Cpu cpu) except -1
 cpdef int irq_exit(Cpu cpu) except -1
 @cython.locals(flags=int, handled=int, action=IrqAction)
 cpdef int handle_irq(IrqDesc desc, Cpu cpu) except -1
+cdef int tell_irq(str what, IrqDesc desc, Cpu cpu) except -1
 cpdef int note_interrupt(IrqDesc desc, Cpu cpu, int handled) except -1
 
 @cython.final

@@ -29,14 +29,39 @@ SPURIOUS_NS = 100000000
 MAX_SOFTIRQ_RESTART = 10
 
 
+class IrqHandler:
+    """A function of the port behind an ``irq_handler_t``."""
+
+    fn: Callable[[int, Any], int]
+
+
+def irq_handler(fn: Callable[[int, Any], int]) -> IrqHandler:
+    """The ``irq_handler_t`` that points to ``fn``: in compiled modules it is called as C. Any Python callable will do instead."""
+    handler = IrqHandler()
+    handler.fn = fn
+    return handler
+
+
 class IrqAction:
     """``struct irqaction``: one handler of an interrupt."""
 
-    def __init__(self, handler: Callable[[int, Any], int], flags: int, name: str, dev_id: Any) -> None:
+    def __init__(self, handler: Any, flags: int, name: str, dev_id: Any) -> None:
         self.handler = handler
         self.flags = flags
         self.name = name
         self.dev_id = dev_id
+
+
+def handle_action(action: IrqAction, irq: int) -> int:
+    """Call the handler: 0 (IRQ_NONE) or 1."""
+    if type(action.handler) is IrqHandler:
+        return handle_c(action.handler, irq, action.dev_id)
+    return 1 if action.handler(irq, action.dev_id) != IRQ_NONE else 0
+
+
+def handle_c(handler: IrqHandler, irq: int, dev_id: Any) -> int:
+    """Call ``handler``, a function of the port: 0 (IRQ_NONE) or 1."""
+    return 1 if handler.fn(irq, dev_id) != IRQ_NONE else 0
 
 
 class IrqDesc(LineSink):
@@ -51,7 +76,9 @@ class IrqDesc(LineSink):
         self.line = line
         self.lines = [] if line is None else [line]
         self.actions: list[IrqAction] = []
-        self.cpu: Cpu | None = None
+        # where it is taken, and the queue that it waits in there; None before somebody requests it
+        self.cpu: Any = None
+        self.waiting: Any = None
         self.depth = 1
         self.pulsed = 0
         self.pending = 0
@@ -75,31 +102,20 @@ class IrqDesc(LineSink):
 
     def update(self) -> int:
         """Line, mask and pulse decide whether the interrupt is pending on its CPU."""
-        wanted = 0
-        if self.depth == 0 and self.actions:
-            wanted = self.pulsed
-            for line in self.lines:
-                if line.level:
-                    wanted = 1
-        if wanted != self.pending:
+        wanted = irq_wanted(self)
+        if wanted != self.pending and self.waiting is not None:
             self.pending = wanted
-            cpu = self.cpu
-            assert cpu is not None
-            controller = cpu.controller
-            waiting = controller.waiting[cpu.number]
             if wanted:
-                waiting.add(self)
-                cpu.npending += 1
-                cpu.clock.kick(cpu)
+                self.waiting.add(self)
+                self.cpu.npending += 1
+                self.cpu.clock.kick(self.cpu)
             else:
-                waiting.remove(self)
-                cpu.npending -= 1
+                self.waiting.remove(self)
+                self.cpu.npending -= 1
         return 0
 
     def line_changed(self, line: Line) -> int:
-        if self.cpu is not None:
-            self.update()
-        return 0
+        return self.update()
 
     def line_pulsed(self, line: Line) -> int:
         if self.cpu is not None and self.depth == 0:
@@ -108,27 +124,46 @@ class IrqDesc(LineSink):
         return 0
 
 
+def irq_wanted(desc: IrqDesc) -> int:
+    """Whether ``desc`` is unmasked, has a handler, and a pulse came or one of its lines is up."""
+    if desc.depth or not len(desc.actions):
+        return 0
+    if desc.pulsed:
+        return 1
+    i = 0
+    while i < len(desc.lines):
+        line = desc.lines[i]
+        if line.level:
+            return 1
+        i += 1
+    return 0
+
+
 class Waiting:
     """What waits for one CPU: interrupts in the order of their turns, and tasklets (``struct tasklet_vec``)."""
 
     def __init__(self) -> None:
         self.first: Any = None
         self.last: Any = None
-        self.head: TaskletStruct | None = None
-        self.tail: TaskletStruct | None = None
+        self.head: Any = None
+        self.tail: Any = None
 
     def add(self, desc: IrqDesc) -> int:
         """``desc`` is the last to be taken."""
-        desc.before = self.last
         if self.last is None:
             self.first = desc
         else:
+            desc.before = self.last
             self.last.after = desc
         self.last = desc
         return 0
 
     def remove(self, desc: IrqDesc) -> int:
         """``desc`` waits no more."""
+        if self.first is self.last:
+            self.first = None
+            self.last = None
+            return 0
         if desc.before is None:
             self.first = desc.after
         else:
@@ -153,11 +188,12 @@ class Waiting:
     def pop(self) -> TaskletStruct:
         """The tasklet that is next."""
         tasklet = self.head
-        assert tasklet is not None
-        self.head = tasklet.next
-        if self.head is None:
+        if tasklet is self.tail:
+            self.head = None
             self.tail = None
-        tasklet.next = None
+        else:
+            self.head = tasklet.next
+            tasklet.next = None
         return tasklet
 
     def tasklets(self) -> list[TaskletStruct]:
@@ -207,82 +243,95 @@ class Gic(IrqController):
         return all(waiting.first is None and waiting.head is None for waiting in self.waiting)
 
     def handle(self, cpu: Cpu) -> int:
-        waiting = self.waiting[cpu.number]
-        clock = cpu.clock
-        since = clock.now
-        rounds = 0
-        served = 0
-        while cpu.npending and not cpu.irqs_off and not cpu.dead:
-            desc = waiting.first
-            if desc.after is not None:
-                waiting.remove(desc)
-                waiting.add(desc)
-            if desc.pulsed:
-                desc.pulsed = 0
-                desc.update()
-            handle_irq(desc, cpu)
-            run = cpu.tasklets_run
-            if cpu.softirq_pending and served < MAX_SOFTIRQ_RESTART:
-                irq_exit(cpu)
-            if cpu.tasklets_run != run:
-                served += 1
-                rounds = 0
-                since = clock.now
-                continue
-            rounds += 1
-            if rounds > sched.LOCKUP_ROUNDS and cpu.npending:
-                # nothing but this interrupt: for ever, if nobody is there who could end it
-                alone = clock.next_event() >= sched.NEVER and clock.behind(cpu) is None
-                if alone or clock.now - since > sched.LOCKUP_NS:
-                    raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck: irq {desc.irq} comes again and again")
-        return 0
+        return take_interrupts(self.waiting[cpu.number], cpu)
 
     def softirq(self, cpu: Cpu) -> int:
         if cpu.hardirq or cpu.softirq or cpu.bh_off or cpu.dead:
             return 0
-        waiting = self.waiting[cpu.number]
-        flags = cpu.irqs_off
-        left = 0
-        rounds = 0
-        cpu.softirq = 1
-        cpu.irqs_off = 0
-        try:
-            while waiting.head is not None and (rounds < MAX_SOFTIRQ_RESTART or cpu.hold_softirq):
-                rounds += 1
-                left = 0
-                run = 0
-                # what is scheduled meanwhile, be it by itself, is for the next round
-                last = waiting.tail
-                tasklet = None
-                while tasklet is not last:
-                    tasklet = waiting.pop()
-                    if tasklet.count or tasklet.running:
-                        waiting.push(tasklet)
-                        left |= tasklet.running
-                        continue
-                    run = 1
-                    tasklet.state = 0
-                    tasklet.running = 1
-                    if cpu.trace.on:
-                        cpu.trace.emit(("tasklet_enter", cpu.number))
-                    try:
-                        call(tasklet.func, tasklet.data)
-                    finally:
-                        tasklet.running = 0
-                    if cpu.trace.on:
-                        cpu.trace.emit(("tasklet_exit", cpu.number))
-                    cpu.tasklets_run += 1
-                    if cpu.npending:
-                        sched.interrupts(cpu)
-                if not run:
-                    break
-            else:
-                left = 1
-        finally:
-            cpu.softirq = 0
-            cpu.irqs_off = flags
-            cpu.softirq_pending = 0 if waiting.head is None else 1
-        return 1 if left and waiting.head is not None else 0
+        return run_tasklets(self.waiting[cpu.number], cpu)
+
+
+def take_interrupts(waiting: Waiting, cpu: Cpu) -> int:
+    """Take the interrupts that wait for ``cpu``, and run the tasklets that they leave."""
+    since = cpu.clock.now
+    rounds = 0
+    served = 0
+    while cpu.npending and not cpu.irqs_off and not cpu.dead:
+        desc = waiting.first
+        if desc.after is not None:
+            waiting.remove(desc)
+            waiting.add(desc)
+        if desc.pulsed:
+            desc.pulsed = 0
+            desc.update()
+        handle_irq(desc, cpu)
+        run = cpu.tasklets_run
+        if cpu.softirq_pending and served < MAX_SOFTIRQ_RESTART:
+            irq_exit(cpu)
+        if cpu.tasklets_run != run:
+            served += 1
+            rounds = 0
+            since = cpu.clock.now
+            continue
+        rounds += 1
+        if rounds > sched.LOCKUP_ROUNDS and cpu.npending:
+            # nothing but this interrupt: for ever, if nobody is there who could end it
+            alone = cpu.clock.next_event() >= sched.NEVER and cpu.clock.behind(cpu) is None
+            if alone or cpu.clock.now - since > sched.LOCKUP_NS:
+                raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck: irq {desc.irq} comes again and again")
+    return 0
+
+
+def run_tasklets(waiting: Waiting, cpu: Cpu) -> int:
+    """Run the tasklets that wait for ``cpu``; 1 if some were left for the next turn."""
+    flags = cpu.irqs_off
+    left = 0
+    rounds = 0
+    cpu.softirq = 1
+    cpu.irqs_off = 0
+    try:
+        while waiting.head is not None and (rounds < MAX_SOFTIRQ_RESTART or cpu.hold_softirq):
+            rounds += 1
+            left = 0
+            run = 0
+            # what is scheduled meanwhile, be it by itself, is for the next round
+            last = waiting.tail
+            tasklet = None
+            while tasklet is not last and waiting.head is not None:
+                tasklet = waiting.pop()
+                if tasklet.count or tasklet.running:
+                    waiting.push(tasklet)
+                    left |= tasklet.running
+                    continue
+                run = 1
+                run_tasklet(tasklet, cpu)
+                cpu.tasklets_run += 1
+                if cpu.npending:
+                    sched.interrupts(cpu)
+            if not run:
+                break
+        else:
+            left = 1
+    finally:
+        cpu.softirq = 0
+        cpu.irqs_off = flags
+        cpu.softirq_pending = 0 if waiting.head is None else 1
+    return 1 if left and waiting.head is not None else 0
+
+
+def run_tasklet(tasklet: TaskletStruct, cpu: Cpu) -> int:
+    """Run ``tasklet`` on ``cpu``."""
+    tasklet.state = 0
+    tasklet.running = 1
+    if cpu.trace.on:
+        cpu.trace.emit(("tasklet_enter", cpu.number))
+    try:
+        call(tasklet.func, tasklet.data)
+    finally:
+        tasklet.running = 0
+    if cpu.trace.on:
+        cpu.trace.emit(("tasklet_exit", cpu.number))
+    return 0
 
 
 def irq_exit(cpu: Cpu) -> int:
@@ -311,11 +360,10 @@ def handle_irq(desc: IrqDesc, cpu: Cpu) -> int:
         desc.elsewhere[cpu.number] = desc.elsewhere.get(cpu.number, 0) + 1
     desc.in_progress += 1
     if cpu.trace.on:
-        cpu.trace.emit(("irq_enter", cpu.number, desc.irq))
+        tell_irq("irq_enter", desc, cpu)
     try:
         for action in desc.actions:
-            if action.handler(desc.irq, action.dev_id) != IRQ_NONE:
-                handled = 1
+            handled |= handle_action(action, desc.irq)
     except (KernelOops, IndexError) as error:
         oops = as_oops(error)
         desc.depth += 1  # this kernel takes no interrupt any more
@@ -327,9 +375,15 @@ def handle_irq(desc: IrqDesc, cpu: Cpu) -> int:
         cpu.hardirq -= 1
         cpu.irqs_off = flags
     if cpu.trace.on:
-        cpu.trace.emit(("irq_exit", cpu.number, desc.irq))
+        tell_irq("irq_exit", desc, cpu)
     note_interrupt(desc, cpu, handled)
     return handled
+
+
+def tell_irq(what: str, desc: IrqDesc, cpu: Cpu) -> int:
+    """Trace the begin or the end of a hard interrupt."""
+    cpu.trace.emit((what, cpu.number, desc.irq))
+    return 0
 
 
 def note_interrupt(desc: IrqDesc, cpu: Cpu, handled: int) -> int:
@@ -374,7 +428,7 @@ def generic_handle_irq(irq: int) -> int:
     return handled
 
 
-def request_irq(irq: int, handler: Callable[[int, Any], int], flags: int, name: str, dev_id: Any) -> int:
+def request_irq(irq: int, handler: Callable[[int, Any], int] | IrqHandler, flags: int, name: str, dev_id: Any) -> int:
     """Install ``handler`` for ``irq``: 0, -EINVAL (no such interrupt), -EBUSY (taken, and not shared by both)."""
     kernel = sched.running_cpu().kernel
     rc: int = kernel.fault_inject.value("request_irq")
@@ -395,6 +449,7 @@ def request_irq(irq: int, handler: Callable[[int, Any], int], flags: int, name: 
     desc.unhandled = 0
     if desc.cpu is None:
         desc.cpu = kernel.gic.assign()
+        desc.waiting = kernel.gic.waiting[desc.cpu.number]
     if len(desc.actions) == 1:
         desc.depth = 0
     elif desc.spurious_disabled:
@@ -468,7 +523,8 @@ def enable_irq(irq: int) -> None:
     sched.interrupts(sched.running_cpu())
 
 
-def devm_request_irq(dev: Any, irq: int, handler: Callable[[int, Any], int], flags: int, name: str, dev_id: Any) -> int:
+def devm_request_irq(dev: Any, irq: int, handler: Callable[[int, Any], int] | IrqHandler, flags: int, name: str,
+                     dev_id: Any) -> int:
     """:func:`request_irq` that is undone when ``dev`` loses its driver."""
     kernel = sched.running_cpu().kernel
     rc: int = kernel.fault_inject.value("devm_request_irq")
@@ -528,9 +584,9 @@ def tasklet_schedule(t: TaskletStruct) -> int:
 def tasklet_queue(t: TaskletStruct) -> int:
     """``t`` is the last in the queue of this CPU."""
     cpu = sched.this_cpu
-    gic = cpu.controller
     t.state = 1
     t.cpu = cpu
+    gic = cpu.controller
     waiting = gic.waiting[cpu.number]
     waiting.push(t)
     cpu.softirq_pending = 1
