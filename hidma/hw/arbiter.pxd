@@ -19,7 +19,6 @@ cdef class Arbiter(Server):
     cdef Queue low
     cdef Queue high
     cdef public Channel busy
-    @cython.locals(queue=Queue)
     cdef int unlink(self, Channel channel) except -1
     @cython.locals(queue=Queue)
     cpdef int set_share(self, Channel channel, int priority, int weight) except -1

@@ -32,17 +32,20 @@ class Queue:
 
     def append(self, channel: Channel) -> int:
         """``channel`` is the last of the round."""
-        channel.after = None
-        channel.before = self.last
         if self.last is None:
             self.first = channel
         else:
+            channel.before = self.last
             self.last.after = channel
         self.last = channel
         return 0
 
     def remove(self, channel: Channel) -> int:
         """``channel`` is out of the round."""
+        if self.first is self.last:
+            self.first = None
+            self.last = None
+            return 0
         if channel.before is None:
             self.first = channel.after
         else:
@@ -70,8 +73,10 @@ class Arbiter(Server):
     def ready(self, channel: Channel) -> int:
         channel.queued = 1
         channel.credits = 0
-        queue = self.high if channel.priority else self.low
-        queue.append(channel)
+        if channel.priority:
+            self.high.append(channel)
+        else:
+            self.low.append(channel)
         if self.busy is None and not (self.armed and self.time <= self.clock.now):
             self.clock.schedule(self, self.clock.now)
         return 0
@@ -89,8 +94,10 @@ class Arbiter(Server):
 
     def unlink(self, channel: Channel) -> int:
         """Out of its queue."""
-        queue = self.high if channel.priority else self.low
-        queue.remove(channel)
+        if channel.priority:
+            self.high.remove(channel)
+        else:
+            self.low.remove(channel)
         channel.queued = 0
         channel.credits = 0
         return 0
@@ -123,11 +130,12 @@ class Arbiter(Server):
         while True:
             channel = self.busy
             if channel is None:
-                channel = self.high.first
-                if channel is None:
+                if self.high.first is not None:
+                    channel = self.high.first
+                elif self.low.first is not None:
                     channel = self.low.first
-                    if channel is None:
-                        return 0
+                else:
+                    return 0
                 if turns >= GRANTS_AT_ONCE:
                     clock.schedule(self, clock.now + PAUSE_NS)
                     return 0

@@ -45,11 +45,13 @@ cdef class Engine:
                    bytes_moved="long long", read_bursts="long long", write_bursts="long long")
     cpdef long long run(self, Channel channel) except -1
     @cython.locals(m=cython.p_uint, b=cython.p_uchar, base="unsigned long long", room="unsigned long long", copying="unsigned int",
-                   mask="unsigned int", i="size_t", k="size_t", done="unsigned int", length="unsigned long long",
+                   mask="unsigned int", i="size_t", k="size_t", first="size_t", last="size_t", done="unsigned int",
+                   length="unsigned int",
                    bytes_moved="long long", at="unsigned long long", dest="unsigned long long",
                    to="unsigned long long")
     cdef unsigned int run_through(self, Channel channel, unsigned long long tre_at, unsigned long long event_at,
                                   unsigned int count, unsigned int single) noexcept
+    cdef int rouses(self, Channel channel) noexcept
     cdef int refuse_doorbell(self, Channel channel) except -1
     @cython.locals(m=cython.p_uint, i="long long")
     cdef int fetch_fails(self, Channel channel, unsigned long long address, long long at) except -1

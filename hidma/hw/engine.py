@@ -190,7 +190,13 @@ class Engine:
                 if reads_left <= 0 or writes_left <= 0:
                     result = OVER
                     break
-                if plain and tre_next + TRE_SIZE != tre_end and tre_next < tre_stop and event_next < event_stop:
+                if (
+                    plain
+                    and tre_next + TRE_SIZE != tre_end
+                    and tre_next < tre_stop
+                    and event_next < event_stop
+                    and not (m[(tre_at + tre_next) >> 2] & TRE_IEOB and self.rouses(channel))
+                ):
                     # how many TREs and events lie in a row, up to where something else has to be thought of
                     following = tre_stop if tre_stop < tre_len else tre_len
                     if tre_next < tre_end < following:
@@ -355,7 +361,7 @@ class Engine:
             event_next = following
             if following == 0:
                 event_stop = event_all
-            if config & TRE_IEOB and (not channel.status & CAUSE_EOB or special or channel.swallowed):
+            if config & TRE_IEOB and (special or self.rouses(channel)):
                 channel.tre_next = tre_next
                 channel.event_next = event_next
                 channel.stage = stage
@@ -391,14 +397,15 @@ class Engine:
         base = channel.stream.base
         room = channel.stream.size - single
         mask = 0xFFFF
-        if not channel.status & CAUSE_EOB or channel.swallowed:
+        if self.rouses(channel):
             mask = 0xFFFF | TRE_IEOB
         copying = channel.copy_config
-        i = tre_at >> 2
+        first = tre_at >> 2
+        last = first + count * (TRE_SIZE >> 2)
+        i = first
         k = event_at >> 2
         bytes_moved = 0
-        done = 0
-        while done < count:
+        while i < last:
             length = m[i + 1]
             # a length of 0 is the largest there is
             if m[i] & mask != copying or (length - 1) & 0xFFFFFFFF >= single:
@@ -409,15 +416,20 @@ class Engine:
             if at > room or to > room:
                 break
             move(b, to, at, length)
-            set_pair(m, k, EVRE_DMA_COMPLETE | CODE_COMPLETE << EVRE_CODE_SHIFT | length << 32)
+            m[k] = EVRE_DMA_COMPLETE | CODE_COMPLETE << EVRE_CODE_SHIFT
+            m[k + 1] = length
             set_pair(m, k + 2, dest)
             bytes_moved += length
             i += TRE_SIZE >> 2
             k += EVRE_SIZE >> 2
-            done += 1
+        done = (i - first) // (TRE_SIZE >> 2)
         channel.sequence += done
         channel.bytes_moved += bytes_moved
         return done
+
+    def rouses(self, channel: Channel) -> int:
+        """Whether an end of block would be news: a cause that is up already changes nothing, unless its interrupt was lost."""
+        return not channel.status & CAUSE_EOB or channel.swallowed
 
     def refuse_doorbell(self, channel: Channel) -> int:
         """The doorbell does not fit the ring."""

@@ -15,13 +15,13 @@ cdef IrqHandler irq_handler(irq_handler_t fn)
 
 @cython.final
 cdef class IrqAction:
-    cdef public object handler
+    cdef readonly object handler
+    cdef IrqHandler pointer
     cdef public int flags
     cdef public str name
     cdef public object dev_id
 
-cdef int handle_action(IrqAction action, int irq) except -1
-cdef int handle_c(IrqHandler handler, int irq, object dev_id) except -1
+cdef int call_python(IrqAction action, int irq) except? -1
 
 cdef class TaskletStruct
 cdef class Waiting
@@ -32,8 +32,8 @@ cdef class IrqDesc(LineSink):
     cdef public Line line
     cdef public list lines
     cdef public list actions
-    cdef public Cpu cpu
-    cdef public Waiting waiting
+    cdef readonly Cpu cpu
+    cdef readonly Waiting waiting
     cdef public int depth
     cdef public int pulsed
     cdef public int pending
@@ -46,11 +46,19 @@ cdef class IrqDesc(LineSink):
     cdef public int in_progress
     cdef IrqDesc before
     cdef IrqDesc after
-    @cython.locals(wanted=int)
     cpdef int update(self) except -1
+    cpdef int assign(self, Cpu cpu, Waiting waiting) except -1
+
+@cython.locals(cpu=Cpu, wanted=int)
+cdef int irq_update(IrqDesc desc) except -1  # struct
+@cython.locals(last=IrqDesc)
+cdef int irq_enqueue(Waiting waiting, IrqDesc desc) except -1  # struct inline
+cdef int irq_dequeue(Waiting waiting, IrqDesc desc) except -1  # struct inline
+cdef int irq_unlink(Waiting waiting, IrqDesc desc) except -1
+cdef int wake(Cpu cpu) except -1
 
 @cython.locals(i="size_t", line=Line)
-cdef int irq_wanted(IrqDesc desc) except -1  # struct
+cdef int irq_wanted(IrqDesc desc) except -1  # struct inline
 
 @cython.final
 cdef class Waiting:
@@ -58,9 +66,6 @@ cdef class Waiting:
     cdef public IrqDesc last
     cdef public TaskletStruct head
     cdef public TaskletStruct tail
-    cdef int add(self, IrqDesc desc) except -1
-    cdef int remove(self, IrqDesc desc) except -1
-    cdef int push(self, TaskletStruct tasklet) except -1
     @cython.locals(tasklet=TaskletStruct)
     cdef TaskletStruct pop(self)
 
@@ -78,10 +83,11 @@ cdef class Gic(IrqController):
 cdef int take_interrupts(Waiting waiting, Cpu cpu) except -1
 @cython.locals(tasklet=TaskletStruct, last=TaskletStruct, flags=int, left=int, rounds=int, run=int)
 cdef int run_tasklets(Waiting waiting, Cpu cpu) except -1
-cdef int run_tasklet(TaskletStruct tasklet, Cpu cpu) except -1
+cdef int tell_tasklet(str what, Cpu cpu) except -1
 cpdef int irq_exit(Cpu cpu) except -1
-@cython.locals(flags=int, handled=int, action=IrqAction)
+@cython.locals(flags=int, handled=int, died=int, rc=int, action=IrqAction)
 cpdef int handle_irq(IrqDesc desc, Cpu cpu) except -1
+cdef int irq_died(IrqDesc desc, Cpu cpu) except -1
 cdef int tell_irq(str what, IrqDesc desc, Cpu cpu) except -1
 cpdef int note_interrupt(IrqDesc desc, Cpu cpu, int handled) except -1
 
@@ -92,12 +98,17 @@ cdef class TaskletStruct:
     cdef public int state
     cdef public int running
     cdef public int count
-    cdef public Cpu cpu
+    cdef readonly Cpu cpu
+    cdef Waiting waiting
     cdef TaskletStruct next
 
 cpdef int tasklet_init(TaskletStruct t, object func, object data) except -1
 cpdef int tasklet_schedule(TaskletStruct t) except -1  # struct inline
-@cython.locals(cpu=Cpu, gic=Gic, waiting=Waiting)
-cdef int tasklet_queue(TaskletStruct t) except -1
+@cython.locals(cpu=Cpu)
+cdef int tasklet_queue(TaskletStruct t) except -1  # struct
+@cython.locals(gic=Gic)
+cdef int tasklet_move(TaskletStruct t, Cpu cpu) except -1
+@cython.locals(tail=TaskletStruct)
+cdef int tasklet_enqueue(Waiting waiting, TaskletStruct t) except -1  # struct inline
 @cython.locals(cpu=Cpu, since="long long")
 cpdef int tasklet_kill(TaskletStruct t) except -1

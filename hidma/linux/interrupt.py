@@ -9,6 +9,7 @@ are not there: the series uses neither.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -47,21 +48,16 @@ class IrqAction:
 
     def __init__(self, handler: Any, flags: int, name: str, dev_id: Any) -> None:
         self.handler = handler
+        self.pointer: Any = handler if isinstance(handler, IrqHandler) else None
         self.flags = flags
         self.name = name
         self.dev_id = dev_id
 
 
-def handle_action(action: IrqAction, irq: int) -> int:
-    """Call the handler: 0 (IRQ_NONE) or 1."""
-    if type(action.handler) is IrqHandler:
-        return handle_c(action.handler, irq, action.dev_id)
-    return 1 if action.handler(irq, action.dev_id) != IRQ_NONE else 0
-
-
-def handle_c(handler: IrqHandler, irq: int, dev_id: Any) -> int:
-    """Call ``handler``, a function of the port: 0 (IRQ_NONE) or 1."""
-    return 1 if handler.fn(irq, dev_id) != IRQ_NONE else 0
+def call_python(action: IrqAction, irq: int) -> int:
+    """Call a handler that is no :class:`IrqHandler`."""
+    rc: int = action.handler(irq, action.dev_id)
+    return rc
 
 
 class IrqDesc(LineSink):
@@ -102,26 +98,40 @@ class IrqDesc(LineSink):
 
     def update(self) -> int:
         """Line, mask and pulse decide whether the interrupt is pending on its CPU."""
-        wanted = irq_wanted(self)
-        if wanted != self.pending and self.waiting is not None:
-            self.pending = wanted
-            if wanted:
-                self.waiting.add(self)
-                self.cpu.npending += 1
-                self.cpu.clock.kick(self.cpu)
-            else:
-                self.waiting.remove(self)
-                self.cpu.npending -= 1
-        return 0
+        return irq_update(self)
 
     def line_changed(self, line: Line) -> int:
-        return self.update()
+        return irq_update(self)
 
     def line_pulsed(self, line: Line) -> int:
         if self.cpu is not None and self.depth == 0:
             self.pulsed = 1
-            self.update()
+            irq_update(self)
         return 0
+
+    def assign(self, cpu: Cpu, waiting: Waiting) -> int:
+        """From now on it is taken on ``cpu``, whose queue ``waiting`` is."""
+        self.cpu = cpu
+        self.waiting = waiting
+        return 0
+
+
+def irq_update(desc: IrqDesc) -> int:
+    """:meth:`IrqDesc.update`."""
+    wanted = irq_wanted(desc)
+    if wanted == desc.pending or desc.waiting is None:
+        return 0
+    desc.pending = wanted
+    cpu = desc.cpu
+    if wanted:
+        irq_enqueue(desc.waiting, desc)
+        cpu.npending += 1
+        if not cpu.runnable:
+            wake(cpu)
+    else:
+        irq_dequeue(desc.waiting, desc)
+        cpu.npending -= 1
+    return 0
 
 
 def irq_wanted(desc: IrqDesc) -> int:
@@ -139,6 +149,48 @@ def irq_wanted(desc: IrqDesc) -> int:
     return 0
 
 
+def irq_enqueue(waiting: Waiting, desc: IrqDesc) -> int:
+    """``desc`` is the last to be taken."""
+    if waiting.last is None:
+        waiting.first = desc
+    else:
+        desc.before = waiting.last
+        last = waiting.last
+        last.after = desc
+    waiting.last = desc
+    return 0
+
+
+def irq_dequeue(waiting: Waiting, desc: IrqDesc) -> int:
+    """``desc`` waits no more."""
+    if waiting.first is waiting.last:
+        waiting.first = None
+        waiting.last = None
+    else:
+        irq_unlink(waiting, desc)
+    return 0
+
+
+def irq_unlink(waiting: Waiting, desc: IrqDesc) -> int:
+    """``desc`` waits no more, others do."""
+    if desc.before is None:
+        waiting.first = desc.after
+    else:
+        desc.before.after = desc.after
+    if desc.after is None:
+        waiting.last = desc.before
+    else:
+        desc.after.before = desc.before
+    desc.before = None
+    desc.after = None
+    return 0
+
+
+def wake(cpu: Cpu) -> int:
+    """``cpu`` has something to do."""
+    return cpu.clock.kick(cpu)
+
+
 class Waiting:
     """What waits for one CPU: interrupts in the order of their turns, and tasklets (``struct tasklet_vec``)."""
 
@@ -147,43 +199,6 @@ class Waiting:
         self.last: Any = None
         self.head: Any = None
         self.tail: Any = None
-
-    def add(self, desc: IrqDesc) -> int:
-        """``desc`` is the last to be taken."""
-        if self.last is None:
-            self.first = desc
-        else:
-            desc.before = self.last
-            self.last.after = desc
-        self.last = desc
-        return 0
-
-    def remove(self, desc: IrqDesc) -> int:
-        """``desc`` waits no more."""
-        if self.first is self.last:
-            self.first = None
-            self.last = None
-            return 0
-        if desc.before is None:
-            self.first = desc.after
-        else:
-            desc.before.after = desc.after
-        if desc.after is None:
-            self.last = desc.before
-        else:
-            desc.after.before = desc.before
-        desc.before = None
-        desc.after = None
-        return 0
-
-    def push(self, tasklet: TaskletStruct) -> int:
-        """``tasklet`` is the last to run."""
-        if self.tail is None:
-            self.head = tasklet
-        else:
-            self.tail.next = tasklet
-        self.tail = tasklet
-        return 0
 
     def pop(self) -> TaskletStruct:
         """The tasklet that is next."""
@@ -259,8 +274,8 @@ def take_interrupts(waiting: Waiting, cpu: Cpu) -> int:
     while cpu.npending and not cpu.irqs_off and not cpu.dead:
         desc = waiting.first
         if desc.after is not None:
-            waiting.remove(desc)
-            waiting.add(desc)
+            irq_dequeue(waiting, desc)
+            irq_enqueue(waiting, desc)
         if desc.pulsed:
             desc.pulsed = 0
             desc.update()
@@ -300,11 +315,20 @@ def run_tasklets(waiting: Waiting, cpu: Cpu) -> int:
             while tasklet is not last and waiting.head is not None:
                 tasklet = waiting.pop()
                 if tasklet.count or tasklet.running:
-                    waiting.push(tasklet)
+                    tasklet_enqueue(waiting, tasklet)
                     left |= tasklet.running
                     continue
                 run = 1
-                run_tasklet(tasklet, cpu)
+                tasklet.state = 0
+                tasklet.running = 1
+                if cpu.trace.on:
+                    tell_tasklet("tasklet_enter", cpu)
+                try:
+                    call(tasklet.func, tasklet.data)
+                finally:
+                    tasklet.running = 0
+                if cpu.trace.on:
+                    tell_tasklet("tasklet_exit", cpu)
                 cpu.tasklets_run += 1
                 if cpu.npending:
                     sched.interrupts(cpu)
@@ -319,18 +343,9 @@ def run_tasklets(waiting: Waiting, cpu: Cpu) -> int:
     return 1 if left and waiting.head is not None else 0
 
 
-def run_tasklet(tasklet: TaskletStruct, cpu: Cpu) -> int:
-    """Run ``tasklet`` on ``cpu``."""
-    tasklet.state = 0
-    tasklet.running = 1
-    if cpu.trace.on:
-        cpu.trace.emit(("tasklet_enter", cpu.number))
-    try:
-        call(tasklet.func, tasklet.data)
-    finally:
-        tasklet.running = 0
-    if cpu.trace.on:
-        cpu.trace.emit(("tasklet_exit", cpu.number))
+def tell_tasklet(what: str, cpu: Cpu) -> int:
+    """Trace the begin or the end of a tasklet."""
+    cpu.trace.emit((what, cpu.number))
     return 0
 
 
@@ -344,7 +359,6 @@ def irq_exit(cpu: Cpu) -> int:
 def handle_irq(desc: IrqDesc, cpu: Cpu) -> int:
     """One hard interrupt on ``cpu``: its handlers; 1 if somebody handled it."""
     flags = cpu.irqs_off
-    handled = 0
     cpu.hardirq += 1
     cpu.irqs_off = 1
     cpu.rounds = 0
@@ -361,15 +375,22 @@ def handle_irq(desc: IrqDesc, cpu: Cpu) -> int:
     desc.in_progress += 1
     if cpu.trace.on:
         tell_irq("irq_enter", desc, cpu)
+    handled = 0
+    died = 1
     try:
-        for action in desc.actions:
-            handled |= handle_action(action, desc.irq)
-    except (KernelOops, IndexError) as error:
-        oops = as_oops(error)
-        desc.depth += 1  # this kernel takes no interrupt any more
-        desc.update()
-        cpu.kernel.die(oops)
-        raise oops from None
+        # not by `except`: to get ready for one takes longer than to call a handler
+        try:
+            for action in desc.actions:
+                if action.pointer is not None:
+                    rc = action.pointer.fn(desc.irq, action.dev_id)
+                else:
+                    rc = call_python(action, desc.irq)
+                if rc != IRQ_NONE:
+                    handled = 1
+            died = 0
+        finally:
+            if died:
+                irq_died(desc, cpu)
     finally:
         desc.in_progress -= 1
         cpu.hardirq -= 1
@@ -378,6 +399,18 @@ def handle_irq(desc: IrqDesc, cpu: Cpu) -> int:
         tell_irq("irq_exit", desc, cpu)
     note_interrupt(desc, cpu, handled)
     return handled
+
+
+def irq_died(desc: IrqDesc, cpu: Cpu) -> int:
+    """An exception is on its way out of a handler: if it is an Oops, this kernel takes no interrupt any more."""
+    error = sys.exc_info()[1]
+    if isinstance(error, KernelOops | IndexError):
+        oops = as_oops(error)
+        desc.depth += 1
+        desc.update()
+        cpu.kernel.die(oops)
+        raise oops from None
+    return 0
 
 
 def tell_irq(what: str, desc: IrqDesc, cpu: Cpu) -> int:
@@ -448,8 +481,8 @@ def request_irq(irq: int, handler: Callable[[int, Any], int] | IrqHandler, flags
     desc.rounds = 0
     desc.unhandled = 0
     if desc.cpu is None:
-        desc.cpu = kernel.gic.assign()
-        desc.waiting = kernel.gic.waiting[desc.cpu.number]
+        cpu = kernel.gic.assign()
+        desc.assign(cpu, kernel.gic.waiting[cpu.number])
     if len(desc.actions) == 1:
         desc.depth = 0
     elif desc.spurious_disabled:
@@ -552,7 +585,7 @@ def devm_free_irq(dev: Any, irq: int, dev_id: Any) -> None:
 
 class TaskletStruct:
     """``struct tasklet_struct``: ``state`` is 1 while scheduled, ``running`` while its function runs, ``count`` above 0
-    while disabled; ``cpu`` is where it was scheduled last.
+    while disabled; ``cpu`` is where it was scheduled last, and ``waiting`` its queue.
     """
 
     def __init__(self) -> None:
@@ -562,6 +595,7 @@ class TaskletStruct:
         self.running = 0
         self.count = 0
         self.cpu: Any = None
+        self.waiting: Any = None
         self.next: TaskletStruct | None = None
 
 
@@ -584,12 +618,30 @@ def tasklet_schedule(t: TaskletStruct) -> int:
 def tasklet_queue(t: TaskletStruct) -> int:
     """``t`` is the last in the queue of this CPU."""
     cpu = sched.this_cpu
+    if t.cpu is not cpu:
+        tasklet_move(t, cpu)
     t.state = 1
-    t.cpu = cpu
-    gic = cpu.controller
-    waiting = gic.waiting[cpu.number]
-    waiting.push(t)
+    tasklet_enqueue(t.waiting, t)
     cpu.softirq_pending = 1
+    return 0
+
+
+def tasklet_move(t: TaskletStruct, cpu: Cpu) -> int:
+    """``t`` was scheduled on another CPU before, or never."""
+    gic: Any = cpu.controller
+    t.waiting = gic.waiting[cpu.number]
+    t.cpu = cpu
+    return 0
+
+
+def tasklet_enqueue(waiting: Waiting, t: TaskletStruct) -> int:
+    """``t`` is the last to run."""
+    if waiting.tail is None:
+        waiting.head = t
+    else:
+        tail = waiting.tail
+        tail.next = t
+    waiting.tail = t
     return 0
 
 
