@@ -165,7 +165,10 @@ class Arbiter(Server):
                         queue.append(channel)
             else:
                 self.unlink(channel)
-                channel.update()
+                if channel.open:
+                    channel.look_for_work()
+                else:
+                    channel.update()
 
     def undisturbed(self, time: int) -> int:
         """Whether nothing but this arbiter can do anything up to ``time``: no other event, and no CPU is behind it."""

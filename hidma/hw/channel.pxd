@@ -132,8 +132,10 @@ cdef class Channel:
     cpdef int restore(self) except -1
     @cython.locals(block=ChannelBlock)
     cpdef int stop(self) except -1
-    @cython.locals(able=int, may_begin=int, wants=int)
+    @cython.locals(able=int, may_begin=int)
     cpdef int update(self) except -1
+    @cython.locals(wants=int)
+    cdef int look_for_work(self) except -1
     @cython.locals(following="unsigned int")
     cpdef int full(self) except -1
     @cython.locals(before=int, after=int)

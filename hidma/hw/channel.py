@@ -459,7 +459,9 @@ class Channel:
                 taken = 2
         if self.trace.on:
             self.trca.tell_doorbell(value, taken)
-        if taken:
+        if self.open:
+            self.look_for_work()
+        elif taken:
             self.update()
         return taken
 
@@ -525,12 +527,16 @@ class Channel:
         if may_begin and not self.open:
             self.latch()
         self.open = may_begin
+        return self.look_for_work()
+
+    def look_for_work(self) -> int:
+        """What there is to do has changed; what the channel may do has not."""
         if self.stage == IDLE:
-            wants = may_begin and (self.bad or self.tre_next != self.tre_end)
+            wants = self.open and (self.bad or self.tre_next != self.tre_end)
         elif self.stage == DATA:
-            wants = able
+            wants = self.able
         else:
-            wants = able and not self.full()
+            wants = self.able and not self.full()
         if wants:
             if not self.queued:
                 self.work(1)
