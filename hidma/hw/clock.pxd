@@ -52,7 +52,7 @@ cdef class Clock:
     @cython.locals(best=Timeline, timeline=Timeline)
     cpdef Timeline behind(self, Timeline me)
     cpdef int tick(self, long long ns) except -1
-    @cython.locals(me=Timeline, event_time="long long", other_time="long long")
+    @cython.locals(me=Timeline, other=Timeline, event_time="long long", other_time="long long")
     cpdef int sync(self) except -1
     @cython.locals(other=Timeline, event_time="long long")
     cpdef int idle(self, Timeline me) except -2

@@ -244,7 +244,9 @@ class Clock:
             if event_time <= me.time and event_time <= other_time:
                 self.fire_next()
             elif other_time < me.time:
-                self.switch(self.behind(me))
+                other = self.behind(me)
+                assert other is not None
+                self.switch(other)
             else:
                 break
         self.now = me.time

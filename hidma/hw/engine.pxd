@@ -46,9 +46,8 @@ cdef class Engine:
     cpdef long long run(self, Channel channel) except -1
     @cython.locals(m=cython.p_uint, b=cython.p_uchar, base="unsigned long long", room="unsigned long long", copying="unsigned int",
                    mask="unsigned int", i="size_t", k="size_t", first="size_t", last="size_t", done="unsigned int",
-                   length="unsigned int",
-                   bytes_moved="long long", at="unsigned long long", dest="unsigned long long",
-                   to="unsigned long long")
+                   length="unsigned long long", bytes_moved="long long", at="unsigned long long",
+                   dest="unsigned long long", to="unsigned long long")
     cdef unsigned int run_through(self, Channel channel, unsigned long long tre_at, unsigned long long event_at,
                                   unsigned int count, unsigned int single) noexcept
     cdef int rouses(self, Channel channel) noexcept
