@@ -66,8 +66,6 @@ cdef class Waiting:
     cdef public IrqDesc last
     cdef public TaskletStruct head
     cdef public TaskletStruct tail
-    @cython.locals(tasklet=TaskletStruct)
-    cdef TaskletStruct pop(self)
 
 cdef class Gic(IrqController):
     cdef public object kernel
@@ -110,5 +108,6 @@ cdef int tasklet_queue(TaskletStruct t) except -1  # struct
 cdef int tasklet_move(TaskletStruct t, Cpu cpu) except -1
 @cython.locals(tail=TaskletStruct)
 cdef int tasklet_enqueue(Waiting waiting, TaskletStruct t) except -1  # struct inline
+cdef int tasklet_dequeue(Waiting waiting, TaskletStruct t) except -1  # struct inline
 @cython.locals(cpu=Cpu, since="long long")
 cpdef int tasklet_kill(TaskletStruct t) except -1

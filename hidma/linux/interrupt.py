@@ -200,17 +200,6 @@ class Waiting:
         self.head: Any = None
         self.tail: Any = None
 
-    def pop(self) -> TaskletStruct:
-        """The tasklet that is next."""
-        tasklet = self.head
-        if tasklet is self.tail:
-            self.head = None
-            self.tail = None
-        else:
-            self.head = tasklet.next
-            tasklet.next = None
-        return tasklet
-
     def tasklets(self) -> list[TaskletStruct]:
         """Those that wait, the next one first."""
         found = []
@@ -313,7 +302,8 @@ def run_tasklets(waiting: Waiting, cpu: Cpu) -> int:
             last = waiting.tail
             tasklet = None
             while tasklet is not last and waiting.head is not None:
-                tasklet = waiting.pop()
+                tasklet = waiting.head
+                tasklet_dequeue(waiting, tasklet)
                 if tasklet.count or tasklet.running:
                     tasklet_enqueue(waiting, tasklet)
                     left |= tasklet.running
@@ -642,6 +632,17 @@ def tasklet_enqueue(waiting: Waiting, t: TaskletStruct) -> int:
         tail = waiting.tail
         tail.next = t
     waiting.tail = t
+    return 0
+
+
+def tasklet_dequeue(waiting: Waiting, t: TaskletStruct) -> int:
+    """``t``, the next to run, waits no more."""
+    if waiting.tail is t:
+        waiting.head = None
+        waiting.tail = None
+    else:
+        waiting.head = t.next
+        t.next = None
     return 0
 
 
