@@ -13,4 +13,4 @@ cdef class Ring:
 @cython.locals(k="unsigned int", i="long long", first="unsigned int", n="unsigned int")
 cpdef int push(HidmaLldev lldev, unsigned long long dest, unsigned long long src, unsigned int length, unsigned int batch, long long rounds, unsigned int slots) except -1  # struct
 @cython.locals(ring=Ring)
-cdef int ring_done(object data) except -1
+cdef int ring_done(object data) except -1  # struct

@@ -8,7 +8,7 @@ from hidma.linux.dmaengine cimport (
     DmaAsyncTxDescriptor, DmaChan, DmaDevice, DmaTxState,
     dma_async_tx_descriptor_init, dma_cookie_assign, dma_cookie_complete, dma_cookie_init, dma_cookie_status,
     dma_descriptor_unmap, dma_run_dependencies)
-from hidma.linux.interrupt cimport tasklet_init, tasklet_schedule
+from hidma.linux.interrupt cimport irq_handler, tasklet_init, tasklet_schedule
 from hidma.linux.io cimport readl
 from hidma.linux.list cimport (
     INIT_LIST_HEAD, LIST_HEAD, ListHead, list_head_gone, list_add, list_add_tail, list_del, list_empty, list_entry, list_first_entry,
@@ -54,6 +54,7 @@ cdef int hidma_free_chan_resources(DmaChan dmach) except? -1
 cdef int hidma_pause(DmaChan chan) except? -1
 @cython.locals(mchan=HidmaChan, dmadev=HidmaDev, rc=int)
 cdef int hidma_resume(DmaChan chan) except? -1
+cdef int hidma_chirq_handler(int chirq, object arg) except -1
 cpdef HidmaLldev lldev_of(DmaChan dmach)
 @cython.locals(dmadev=HidmaDev, rc=int, prm="unsigned int")
 cpdef int hidma_probe(object pdev) except? -1

@@ -36,7 +36,7 @@ from hidma.linux.dmaengine import (
     dma_run_dependencies,
 )
 from hidma.linux.errno import EINVAL, ENODEV, ENOMEM, ENXIO, EPROBE_DEFER
-from hidma.linux.interrupt import devm_free_irq, devm_request_irq, tasklet_init, tasklet_schedule
+from hidma.linux.interrupt import devm_free_irq, devm_request_irq, irq_handler, tasklet_init, tasklet_schedule
 from hidma.linux.io import readl
 from hidma.linux.ioport import IORESOURCE_MEM, IS_ERR, devm_ioremap_resource
 from hidma.linux.list import (
@@ -622,7 +622,7 @@ def hidma_probe(pdev: PlatformDevice) -> int:
         goto.callback(hidma_ll_uninit, dmadev.lldev)
         goto.callback(hidma_debug_uninit, dmadev)
 
-        rc = devm_request_irq(pdev.dev, chirq, hidma_chirq_handler, 0, "qcom-hidma", dmadev.lldev)
+        rc = devm_request_irq(pdev.dev, chirq, irq_handler(hidma_chirq_handler), 0, "qcom-hidma", dmadev.lldev)
         if rc:
             return rc
 

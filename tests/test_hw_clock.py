@@ -52,6 +52,56 @@ def test_an_event_that_is_cancelled_or_moved_happens_then_or_not_at_all() -> Non
     assert log == [40, 100]
 
 
+def test_an_event_that_an_earlier_one_displaced_still_comes_before_its_juniors_of_the_same_time() -> None:
+    clock = Clock()
+    log: list[str] = []
+    first = at(clock, 10, lambda: log.append("first"))
+    at(clock, 10, lambda: log.append("second"))
+    at(clock, 5, lambda: log.append("early"))
+    clock.tick(7)
+    assert log == ["early"]
+    assert clock.next_event() == 10
+    clock.cancel(first)
+    assert clock.next_event() == 10
+    clock.tick(10)
+    assert log == ["early", "second"]
+    assert clock.next_event() == FOREVER
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_next_event_is_the_earliest_that_still_stands(seed: int) -> None:
+    rng = random.Random(seed)
+    clock = Clock()
+    log: list[int] = []
+    standing: dict[int, tuple[int, int]] = {}
+    events: list[Event] = []
+    order = 0
+
+    def body(number: int) -> None:
+        log.append(number)
+        expected = min(standing, key=standing.__getitem__)
+        assert number == expected
+        del standing[number]
+
+    for number in range(12):
+        events.append(Happening(lambda number=number: body(number)))
+    for _ in range(400):
+        number = rng.randrange(12)
+        match rng.randrange(4):
+            case 0:
+                clock.cancel(events[number])
+                standing.pop(number, None)
+            case 1:
+                clock.tick(rng.randrange(4))
+            case _:
+                order += 1
+                time = clock.now + rng.randrange(6)
+                clock.schedule(events[number], time)
+                standing[number] = (time, order)
+        assert clock.next_event() == min((time for time, _ in standing.values()), default=FOREVER)
+    assert log
+
+
 def test_an_event_may_schedule_itself_and_others() -> None:
     clock = Clock()
     log: list[int] = []

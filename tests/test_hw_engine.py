@@ -95,6 +95,18 @@ def test_overlapping_copy_behaves_as_bursts_copied_forward_one_by_one(distance: 
     assert p.rig.bytes(p.data, 0x8000) == expected
 
 
+@pytest.mark.parametrize("length", [1, 15, 16, 17, 31, 32, 33, 47, 48, 63, 64, 65, 100])
+def test_a_short_copy_inside_one_burst_reads_all_of_it_before_it_writes(length: int) -> None:
+    for distance in (0, 1, 7, 16, 31, 32, 33, 48, 63, 64, -1, -16, -33, -63):
+        p = pair()
+        p.random_bytes(0, 0x400)
+        expected = bytearray(p.rig.bytes(p.data, 0x400))
+        expected[0x180 + distance : 0x180 + distance + length] = bytes(expected[0x180 : 0x180 + length])
+        p.copy(p.data + 0x180 + distance, p.data + 0x180, length)
+        p.ring()
+        assert p.rig.bytes(p.data, 0x400) == expected, distance
+
+
 def reference_overlap(memory: bytearray, dest: int, source: int, length: int, read: int, write: int) -> None:
     """What reads of ``read`` and writes of ``write`` bytes make of it, written down independently."""
     buffer = b""

@@ -892,6 +892,36 @@ def test_a_task_that_polls_gets_the_tasklets_that_it_scheduled(rig: Rig) -> None
     assert now() - start < 10_000
 
 
+@pytest.mark.parametrize("error", [KernelOops("in a handler"), IndexError("in a handler"), ValueError("in a handler")])
+def test_whatever_a_handler_raises_leaves_no_context_behind(rig: Rig, error: Exception) -> None:
+    line = rig.line(5)
+
+    def handler(irq: int, _: Any) -> int:
+        raise error
+
+    request_irq(5, handler, 0, "test", None)
+    line.set(1)
+    oops = not isinstance(error, ValueError)
+    with pytest.raises(KernelOops if oops else ValueError, match="an index past" if type(error) is IndexError else "in a"):
+        io.readl(rig.base)
+    cpu, desc = rig.kernel.cpus[0], rig.kernel.gic.descs[5]
+    assert (cpu.hardirq, desc.in_progress) == (0, 0)
+    # after an Oops the kernel takes no interrupt any more; what is wrong with the handler is not the kernel's to judge
+    assert (rig.kernel.dead is not None, desc.depth, desc.pending) == ((True, 1, 0) if oops else (False, 0, 1))
+    line.set(0)
+
+
+def test_of_two_handlers_both_are_called_and_one_that_says_so_is_enough(rig: Rig) -> None:
+    line = rig.line(5)
+    log: Log = []
+    request_irq(5, logging_handler(log, "one", rc=IRQ_NONE), IRQF_SHARED, "one", "one")
+    request_irq(5, logging_handler(log, "two", line), IRQF_SHARED, "two", "two")
+    line.set(1)
+    io.readl(rig.base)
+    assert log == ["one", "two"]
+    assert rig.kernel.gic.descs[5].unhandled == 0
+
+
 def test_an_oops_in_a_tasklet_leaves_no_context_behind(linux_rig: Make) -> None:
     rig = linux_rig(cpus=2)
 

@@ -2,7 +2,7 @@
 cimport cython
 from hidma.hw.bus cimport Bus
 from hidma.hw.channel cimport Channel, Server
-from hidma.hw.clock cimport Clock, Timeline
+from hidma.hw.clock cimport Clock, earliest
 from hidma.hw.engine cimport Engine
 
 @cython.final
@@ -12,20 +12,17 @@ cdef class Queue:
     cdef int append(self, Channel channel) except -1
     cdef int remove(self, Channel channel) except -1
 
+@cython.final
 cdef class Arbiter(Server):
     cdef public Clock clock
     cdef public Engine engine
     cdef Queue low
     cdef Queue high
     cdef public Channel busy
-    @cython.locals(queue=Queue)
-    cpdef int ready(self, Channel channel) except -1
-    cpdef int leave(self, Channel channel) except -1
-    @cython.locals(queue=Queue)
     cdef int unlink(self, Channel channel) except -1
     @cython.locals(queue=Queue)
     cpdef int set_share(self, Channel channel, int priority, int weight) except -1
     @cython.locals(clock=Clock, engine=Engine, turns=int, grants=int, channel=Channel, cost="long long", time="long long", queue=Queue)
-    cpdef int fire(self) except -1
-    @cython.locals(clock=Clock, other=Timeline)
+    cdef int serve(self) except -1
+    @cython.locals(clock=Clock)
     cdef int undisturbed(self, long long time) except -1

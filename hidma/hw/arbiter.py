@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from hidma.hw.bus import Bus
 from hidma.hw.channel import Channel, Server
+from hidma.hw.clock import earliest
 from hidma.hw.engine import OVER, Engine
 
 # An endless ring of work that costs no time must not hold up the clock for ever: after so many grants at one moment the
@@ -31,17 +32,20 @@ class Queue:
 
     def append(self, channel: Channel) -> int:
         """``channel`` is the last of the round."""
-        channel.after = None
-        channel.before = self.last
         if self.last is None:
             self.first = channel
         else:
+            channel.before = self.last
             self.last.after = channel
         self.last = channel
         return 0
 
     def remove(self, channel: Channel) -> int:
         """``channel`` is out of the round."""
+        if self.first is self.last:
+            self.first = None
+            self.last = None
+            return 0
         if channel.before is None:
             self.first = channel.after
         else:
@@ -69,8 +73,10 @@ class Arbiter(Server):
     def ready(self, channel: Channel) -> int:
         channel.queued = 1
         channel.credits = 0
-        queue = self.high if channel.priority else self.low
-        queue.append(channel)
+        if channel.priority:
+            self.high.append(channel)
+        else:
+            self.low.append(channel)
         if self.busy is None and not (self.armed and self.time <= self.clock.now):
             self.clock.schedule(self, self.clock.now)
         return 0
@@ -88,8 +94,10 @@ class Arbiter(Server):
 
     def unlink(self, channel: Channel) -> int:
         """Out of its queue."""
-        queue = self.high if channel.priority else self.low
-        queue.remove(channel)
+        if channel.priority:
+            self.high.remove(channel)
+        else:
+            self.low.remove(channel)
         channel.queued = 0
         channel.credits = 0
         return 0
@@ -112,17 +120,22 @@ class Arbiter(Server):
         return 0
 
     def fire(self) -> int:
+        return self.serve()
+
+    def serve(self) -> int:
+        """Give turns until nobody has work, or until the next step lands."""
         clock = self.clock
         engine = self.engine
         turns = 0
         while True:
             channel = self.busy
             if channel is None:
-                channel = self.high.first
-                if channel is None:
+                if self.high.first is not None:
+                    channel = self.high.first
+                elif self.low.first is not None:
                     channel = self.low.first
-                    if channel is None:
-                        return 0
+                else:
+                    return 0
                 if turns >= GRANTS_AT_ONCE:
                     clock.schedule(self, clock.now + PAUSE_NS)
                     return 0
@@ -152,12 +165,14 @@ class Arbiter(Server):
                         queue.append(channel)
             else:
                 self.unlink(channel)
-                channel.update()
+                if channel.open:
+                    channel.look_for_work()
+                else:
+                    channel.update()
 
     def undisturbed(self, time: int) -> int:
         """Whether nothing but this arbiter can do anything up to ``time``: no other event, and no CPU is behind it."""
         clock = self.clock
         if clock.current is None or time >= clock.next_event():
             return 0
-        other = clock.behind(None)
-        return 1 if other is None or time <= other.time else 0
+        return 1 if time <= earliest(clock.timelines, None) else 0

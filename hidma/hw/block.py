@@ -104,7 +104,7 @@ class RegisterBlock(Block):
         else:
             value = self.w[offset >> 2]
         if self.trace.on:
-            self.trace.emit(("read", self.name, offset, value))
+            self.tell("read", offset, value)
         # as clock.tick() does
         self.clock.now += self.access_ns
         if self.clock.now >= self.clock.horizon:
@@ -113,7 +113,7 @@ class RegisterBlock(Block):
 
     def write32(self, offset: int, value: int) -> int:
         if self.trace.on:
-            self.trace.emit(("write", self.name, offset, value))
+            self.tell("write", offset, value)
         if offset & 3 or offset >= self.size:
             self.refuse("write", offset, 4)
         else:
@@ -131,6 +131,11 @@ class RegisterBlock(Block):
         self.clock.now += self.access_ns
         if self.clock.now >= self.clock.horizon:
             self.clock.sync()
+        return 0
+
+    def tell(self, what: str, offset: int, value: int) -> int:
+        """Trace an access."""
+        self.trace.emit((what, self.name, offset, value))
         return 0
 
     def wrote(self, code: int, offset: int, value: int) -> int:

@@ -14,14 +14,15 @@ cdef class Server(Event):
     cpdef int ready(self, Channel channel) except -1
     cpdef int leave(self, Channel channel) except -1
 
+@cython.final
 cdef class ResetDone(Event):
     cdef ChannelBlock block
-    cpdef int fire(self) except -1
 
+@cython.final
 cdef class LateLine(Event):
     cdef Channel channel
-    cpdef int fire(self) except -1
 
+@cython.final
 cdef class ChannelBlock(RegisterBlock):
     cdef public Channel channel
     cdef public int is_event
@@ -34,8 +35,9 @@ cdef class ChannelBlock(RegisterBlock):
     cdef public long long commands_ignored
     cdef public long long resets
     cdef ResetDone done
-    cdef int wrote(self, unsigned int code, unsigned int offset, unsigned int value) except -1
     cpdef int show(self, int state) except -1
+    cdef int tell_state(self, int state) except -1
+    cdef int tell_doorbell(self, unsigned int value, int taken) except -1
     @cython.locals(word="unsigned int")
     cpdef int publish(self) except -1
     @cython.locals(channel=Channel, state=int, taken=int, target=int, place=int)
@@ -130,8 +132,10 @@ cdef class Channel:
     cpdef int restore(self) except -1
     @cython.locals(block=ChannelBlock)
     cpdef int stop(self) except -1
-    @cython.locals(trca=ChannelBlock, evca=ChannelBlock, able=int, may_begin=int, wants=int)
+    @cython.locals(able=int, may_begin=int)
     cpdef int update(self) except -1
+    @cython.locals(wants=int)
+    cdef int look_for_work(self) except -1
     @cython.locals(following="unsigned int")
     cpdef int full(self) except -1
     @cython.locals(before=int, after=int)
@@ -145,8 +149,11 @@ cdef class Channel:
     cpdef int drop_transfers(self) except -1
     cpdef int drop_event(self) except -1
     cpdef int cause(self, unsigned int causes) except -1
+    cdef int tell_causes(self, unsigned int causes) except -1
     @cython.locals(level=int)
     cpdef int drive(self) except -1
+    cdef int withheld(self) except -1
+    cdef int tell_line(self) except -1
     cpdef int spurious(self) except -1
     cpdef int inject(self, object rule) except -1
     cpdef int heal(self, object rule) except -1

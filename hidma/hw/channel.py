@@ -186,9 +186,19 @@ class ChannelBlock(RegisterBlock):
         """The state field becomes ``state``."""
         if state != self.state:
             if self.trace.on:
-                self.trace.emit(("state", self.name, self.state, state))
+                self.tell_state(state)
             self.state = state
         return self.publish()
+
+    def tell_state(self, state: int) -> int:
+        """Trace that the state field becomes ``state``."""
+        self.trace.emit(("state", self.name, self.state, state))
+        return 0
+
+    def tell_doorbell(self, value: int, taken: int) -> int:
+        """Trace a doorbell and whether it was taken."""
+        self.trace.emit(("doorbell", self.name, value, taken))
+        return 0
 
     def publish(self) -> int:
         """Put CTRLSTS where software reads it."""
@@ -448,8 +458,10 @@ class Channel:
             if self.rung:
                 taken = 2
         if self.trace.on:
-            self.trace.emit(("doorbell", self.trca.name, value, taken))
-        if taken:
+            self.trca.tell_doorbell(value, taken)
+        if self.open:
+            self.look_for_work()
+        elif taken:
             self.update()
         return taken
 
@@ -466,7 +478,7 @@ class Channel:
         if not taken:
             self.doorbells_dropped += 1
         if self.trace.on:
-            self.trace.emit(("doorbell", self.evca.name, value, taken))
+            self.evca.tell_doorbell(value, taken)
         if self.stage == EVENT:
             self.update()
         return taken
@@ -502,27 +514,29 @@ class Channel:
 
     def update(self) -> int:
         """Something has changed that may decide whether there is work to do, and whether a command can be completed."""
-        trca = self.trca
-        evca = self.evca
         able = 0
         if (
-            (trca.state == ENABLED or trca.state == RUNNING)
-            and (evca.state == ENABLED or evca.state == RUNNING)
-            and not trca.dead
-            and not evca.dead
+            (self.trca.state == ENABLED or self.trca.state == RUNNING)
+            and (self.evca.state == ENABLED or self.evca.state == RUNNING)
+            and not self.trca.dead
+            and not self.evca.dead
         ):
             able = 1
         self.able = able
-        may_begin = able and trca.pending == NO_STATE and evca.pending == NO_STATE and self.runs
+        may_begin = able and self.trca.pending == NO_STATE and self.evca.pending == NO_STATE and self.runs
         if may_begin and not self.open:
             self.latch()
         self.open = may_begin
+        return self.look_for_work()
+
+    def look_for_work(self) -> int:
+        """What there is to do has changed; what the channel may do has not."""
         if self.stage == IDLE:
-            wants = may_begin and (self.bad or self.tre_next != self.tre_end)
+            wants = self.open and (self.bad or self.tre_next != self.tre_end)
         elif self.stage == DATA:
-            wants = able
+            wants = self.able
         else:
-            wants = able and not self.full()
+            wants = self.able and not self.full()
         if wants:
             if not self.queued:
                 self.work(1)
@@ -649,11 +663,16 @@ class Channel:
         self.status |= causes
         self.ew[IRQ_STAT >> 2] = self.status
         if self.trace.on:
-            self.trace.emit(("irq", self.name, causes, self.status))
+            self.tell_causes(causes)
         if self.swallowed:
             self.swallowed = 0
             self.level = 0
         return self.drive()
+
+    def tell_causes(self, causes: int) -> int:
+        """Trace that ``causes`` were raised."""
+        self.trace.emit(("irq", self.name, causes, self.status))
+        return 0
 
     def drive(self) -> int:
         """The line follows IRQ_STAT, IRQ_EN and INTCTRL."""
@@ -664,28 +683,39 @@ class Channel:
             return 0
         self.level = level
         if level:
-            if self.armed:
-                if self.struck(IRQ_LOST) is not None:
-                    self.swallowed = 1
-                    return 0
-                if self.struck(IRQ_DUP) is not None:
-                    self.again = 1
-                rule = self.struck(IRQ_LATE)
-                if rule is not None:
-                    self.irqs += 1
-                    self.clock.schedule(self.late, self.clock.now + rule.value)
-                    return 0
+            if self.armed and self.withheld():
+                return 0
             self.irqs += 1
         else:
-            self.clock.cancel(self.late)
+            if self.late.armed:
+                self.clock.cancel(self.late)
             self.swallowed = 0
         if level != self.line.level:
             if self.trace.on:
-                self.trace.emit(("line", self.line.name, level))
+                self.tell_line()
             self.line.set(level)
             if not level and self.again:
                 self.again = 0
                 self.spurious()
+        return 0
+
+    def withheld(self) -> int:
+        """The interrupt goes up: 1 if an injected fault keeps the line from following now."""
+        if self.struck(IRQ_LOST) is not None:
+            self.swallowed = 1
+            return 1
+        if self.struck(IRQ_DUP) is not None:
+            self.again = 1
+        rule = self.struck(IRQ_LATE)
+        if rule is not None:
+            self.irqs += 1
+            self.clock.schedule(self.late, self.clock.now + rule.value)
+            return 1
+        return 0
+
+    def tell_line(self) -> int:
+        """Trace that the line follows."""
+        self.trace.emit(("line", self.line.name, self.level))
         return 0
 
     def spurious(self) -> int:

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 cimport cython
 
+@cython.locals(time="long long", i="size_t", timeline=Timeline)
+cdef long long earliest(list timelines, Timeline me) except -1  # struct
+
 cdef class Event:
     cdef public long long armed
     cdef public long long time
@@ -22,6 +25,8 @@ cdef class Clock:
     cdef public long long sequence
     cdef public Event soon
     cdef public long long later
+    cdef Event first
+    cdef long long first_armed
     cdef public list events
     cdef public list timelines
     cdef public Timeline current
@@ -35,9 +40,9 @@ cdef class Clock:
     cdef int push(self, Event event) except -1
     @cython.locals(entry=tuple)
     cdef Event pop(self)
+    cdef int note_first(self) except -1
     @cython.locals(live=list, entry=tuple, event=Event)
     cpdef int compact(self) except -1
-    @cython.locals(entry=tuple, event=Event)
     cpdef long long next_event(self) except -1
     @cython.locals(event=Event)
     cpdef int fire_next(self) except -1

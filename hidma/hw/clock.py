@@ -18,6 +18,18 @@ FOREVER = 0x7FFFFFFFFFFFFFFF
 STALE_KEPT = 256
 
 
+def earliest(timelines: list[Timeline], me: Timeline | None) -> int:
+    """The time in ns of the runnable one of ``timelines``, other than ``me``, that is furthest behind; FOREVER without one."""
+    time = FOREVER
+    i = 0
+    while i < len(timelines):
+        timeline = timelines[i]
+        if timeline.runnable and timeline.time < time and timeline is not me:
+            time = timeline.time
+        i += 1
+    return time
+
+
 class Event:
     """Something that the hardware will do at a moment. Subclasses override :meth:`fire`.
 
@@ -55,8 +67,9 @@ class Timeline:
 class Clock:
     """The machine's clock; times are virtual nanoseconds since power-on.
 
-    ``soon`` is an event that comes before all others; those are in the heap ``events``, none before ``later``. Most
-    appointments are made for the present moment and kept there: they never see the heap.
+    ``soon`` is an event that comes before all others; those are in the heap ``events``. Most appointments are made for the
+    present moment and kept there: they never see the heap. Of its first entry the time, the event and the number of its
+    appointment are ``later``, ``first`` and ``first_armed`` (FOREVER and None, when the heap is empty).
     """
 
     def __init__(self) -> None:
@@ -65,6 +78,8 @@ class Clock:
         self.sequence = 0
         self.soon: Event | None = None
         self.later = FOREVER
+        self.first: Event | None = None
+        self.first_armed = 0
         self.events: list[tuple[int, int, Event]] = []
         self.timelines: list[Timeline] = []
         self.current: Timeline | None = None
@@ -111,8 +126,8 @@ class Clock:
     def push(self, event: Event) -> int:
         """``event`` goes to the heap."""
         heappush(self.events, (event.time, event.armed, event))
-        if event.time < self.later:
-            self.later = event.time
+        if event.time <= self.later:
+            self.note_first()
         if self.stale > STALE_KEPT and self.stale > len(self.events) >> 1:
             self.compact()
         return 0
@@ -120,8 +135,18 @@ class Clock:
     def pop(self) -> Event:
         """The first of the heap leaves it."""
         entry = heappop(self.events)
-        self.later = self.events[0][0] if self.events else FOREVER
+        self.note_first()
         return entry[2]
+
+    def note_first(self) -> int:
+        """Another entry is the first of the heap."""
+        if self.events:
+            self.later, self.first_armed, self.first = self.events[0]
+        else:
+            self.later = FOREVER
+            self.first_armed = 0
+            self.first = None
+        return 0
 
     def compact(self) -> int:
         """Drop the appointments that were cancelled or moved: time-outs that never happen would fill the queue."""
@@ -132,7 +157,7 @@ class Clock:
                 live.append(entry)
         heapify(live)
         self.events = live
-        self.later = live[0][0] if live else FOREVER
+        self.note_first()
         self.stale = 0
         return 0
 
@@ -140,14 +165,10 @@ class Clock:
         """Time of the next event in ns, FOREVER without one."""
         if self.soon is not None:
             return self.soon.time
-        while self.events:
-            entry = self.events[0]
-            event = entry[2]
-            if event.armed == entry[1]:
-                return event.time
+        while self.first is not None and self.first.armed != self.first_armed:
             self.pop()
             self.stale -= 1
-        return FOREVER
+        return self.later
 
     def fire_next(self) -> int:
         """Fire the next event, which :meth:`next_event` has told of; ``now`` is its time while it runs."""
@@ -219,13 +240,12 @@ class Clock:
         me.time = self.now
         while True:
             event_time = self.next_event()
-            other = self.behind(me)
-            other_time = FOREVER
-            if other is not None:
-                other_time = other.time
+            other_time = earliest(self.timelines, me)
             if event_time <= me.time and event_time <= other_time:
                 self.fire_next()
-            elif other_time < me.time and other is not None:
+            elif other_time < me.time:
+                other = self.behind(me)
+                assert other is not None
                 self.switch(other)
             else:
                 break

@@ -30,6 +30,19 @@ def move(memory: memoryview, dest: int, src: int, count: int) -> int:
     return 0
 
 
+def pair(words: memoryview, index: int) -> int:
+    """The words ``index`` and ``index`` + 1 as a u64; the first is its lower half."""
+    low: int = words[index]
+    return low | words[index + 1] << 32
+
+
+def set_pair(words: memoryview, index: int, value: int) -> int:
+    """Store the u64 ``value`` in the words ``index`` (its lower half) and ``index`` + 1."""
+    words[index] = value & 0xFFFFFFFF
+    words[index + 1] = value >> 32
+    return 0
+
+
 def move_words(memory: memoryview, index: int, words: Sequence[int], count: int) -> int:
     """Store ``count`` words at word ``index`` of ``memory``."""
     for i in range(count):

@@ -3,7 +3,7 @@ cimport cython
 from hidma.hw.bus cimport Bus
 from hidma.hw.channel cimport Channel
 from hidma.hw.clock cimport Clock
-from hidma.hw.cmem cimport bytes_of, carry, move
+from hidma.hw.cmem cimport bytes_of, carry, move, pair, set_pair
 from hidma.hw.memory cimport Memory
 from hidma.hw.smmu cimport Stream
 from hidma.hw.trace cimport Trace
@@ -39,17 +39,18 @@ cdef class Engine:
                    event_next="unsigned int", event_len="unsigned int", event_read="unsigned int", event_good=int, plain=int,
                    copying="unsigned int", stage=int, length="unsigned int", source="unsigned long long",
                    dest="unsigned long long", moved="unsigned int", config="unsigned int", address="unsigned long long",
-                   at="long long", to="long long", i="long long", high="unsigned long long", n="unsigned int",
+                   at="long long", to="long long", i="long long", n="unsigned int",
                    reads="unsigned int", writes="unsigned int", cost="long long", following="unsigned int", timed=int,
                    reads_left="long long", writes_left="long long", result="long long", done="long long",
                    bytes_moved="long long", read_bursts="long long", write_bursts="long long")
     cpdef long long run(self, Channel channel) except -1
     @cython.locals(m=cython.p_uint, b=cython.p_uchar, base="unsigned long long", room="unsigned long long", copying="unsigned int",
-                   mask="unsigned int", i="size_t", k="size_t", done="unsigned int", length="unsigned int",
-                   bytes_moved="long long", high="unsigned long long", at="unsigned long long", dest="unsigned long long",
-                   to="unsigned long long")
+                   mask="unsigned int", i="size_t", k="size_t", first="size_t", last="size_t", done="unsigned int",
+                   length="unsigned long long", bytes_moved="long long", at="unsigned long long",
+                   dest="unsigned long long", to="unsigned long long")
     cdef unsigned int run_through(self, Channel channel, unsigned long long tre_at, unsigned long long event_at,
                                   unsigned int count, unsigned int single) noexcept
+    cdef int rouses(self, Channel channel) noexcept
     cdef int refuse_doorbell(self, Channel channel) except -1
     @cython.locals(m=cython.p_uint, i="long long")
     cdef int fetch_fails(self, Channel channel, unsigned long long address, long long at) except -1

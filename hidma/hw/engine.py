@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from hidma.hw.bus import Bus
 from hidma.hw.channel import DATA, EVENT, IDLE, Channel, Outcome
-from hidma.hw.cmem import bytes_of, carry, move
+from hidma.hw.cmem import bytes_of, carry, move, pair, set_pair
 from hidma.hw.faults import (
     BURST,
     EVRE_WORD,
@@ -170,14 +170,23 @@ class Engine:
         writes_left = self.writes
         # the TRE that was fetched last; one that runs through is noted at the end only, together with the others
         stage = channel.stage
-        config = channel.config
-        length = channel.length
-        source = channel.source
-        dest = channel.dest
-        moved = channel.moved
-        n = channel.portion
-        reads = channel.portion_reads
-        writes = channel.portion_writes
+        config = 0
+        length = 0
+        source = 0
+        dest = 0
+        moved = 0
+        n = 0
+        reads = 0
+        writes = 0
+        if stage != IDLE:
+            config = channel.config
+            length = channel.length
+            source = channel.source
+            dest = channel.dest
+            moved = channel.moved
+            n = channel.portion
+            reads = channel.portion_reads
+            writes = channel.portion_writes
         done = 0
         bytes_moved = 0
         read_bursts = 0
@@ -190,7 +199,13 @@ class Engine:
                 if reads_left <= 0 or writes_left <= 0:
                     result = OVER
                     break
-                if plain and tre_next + TRE_SIZE != tre_end and tre_next < tre_stop and event_next < event_stop:
+                if (
+                    plain
+                    and tre_next + TRE_SIZE != tre_end
+                    and tre_next < tre_stop
+                    and event_next < event_stop
+                    and not (m[(tre_at + tre_next) >> 2] & TRE_IEOB and self.rouses(channel))
+                ):
                     # how many TREs and events lie in a row, up to where something else has to be thought of
                     following = tre_stop if tre_stop < tre_len else tre_len
                     if tre_next < tre_end < following:
@@ -240,10 +255,8 @@ class Engine:
                 i = at >> 2
                 config = m[i]
                 length = m[i + 1]
-                high = m[i + 3]
-                source = (high << 32) | m[i + 2]
-                high = m[i + 5]
-                dest = (high << 32) | m[i + 4]
+                source = pair(m, i + 2)
+                dest = pair(m, i + 4)
                 moved = 0
                 tre_next += TRE_SIZE
                 if tre_next >= tre_len:
@@ -357,7 +370,7 @@ class Engine:
             event_next = following
             if following == 0:
                 event_stop = event_all
-            if config & TRE_IEOB and (not channel.status & CAUSE_EOB or special or channel.swallowed):
+            if config & TRE_IEOB and (special or self.rouses(channel)):
                 channel.tre_next = tre_next
                 channel.event_next = event_next
                 channel.stage = stage
@@ -393,36 +406,39 @@ class Engine:
         base = channel.stream.base
         room = channel.stream.size - single
         mask = 0xFFFF
-        if not channel.status & CAUSE_EOB or channel.swallowed:
+        if self.rouses(channel):
             mask = 0xFFFF | TRE_IEOB
         copying = channel.copy_config
-        i = tre_at >> 2
+        first = tre_at >> 2
+        last = first + count * (TRE_SIZE >> 2)
+        i = first
         k = event_at >> 2
         bytes_moved = 0
-        done = 0
-        while done < count:
+        while i < last:
             length = m[i + 1]
-            if m[i] & mask != copying or length > single or length == 0:
+            # a length of 0 is the largest there is
+            if m[i] & mask != copying or (length - 1) & 0xFFFFFFFF >= single:
                 break
-            high = m[i + 3]
-            at = (((high << 32) | m[i + 2]) - base) & ALL_BITS
-            high = m[i + 5]
-            dest = (high << 32) | m[i + 4]
+            at = (pair(m, i + 2) - base) & ALL_BITS
+            dest = pair(m, i + 4)
             to = (dest - base) & ALL_BITS
             if at > room or to > room:
                 break
             move(b, to, at, length)
             m[k] = EVRE_DMA_COMPLETE | CODE_COMPLETE << EVRE_CODE_SHIFT
             m[k + 1] = length
-            m[k + 2] = dest & 0xFFFFFFFF
-            m[k + 3] = dest >> 32
+            set_pair(m, k + 2, dest)
             bytes_moved += length
             i += TRE_SIZE >> 2
             k += EVRE_SIZE >> 2
-            done += 1
+        done = (i - first) // (TRE_SIZE >> 2)
         channel.sequence += done
         channel.bytes_moved += bytes_moved
         return done
+
+    def rouses(self, channel: Channel) -> int:
+        """Whether an end of block would be news: a cause that is up already changes nothing, unless its interrupt was lost."""
+        return not channel.status & CAUSE_EOB or channel.swallowed
 
     def refuse_doorbell(self, channel: Channel) -> int:
         """The doorbell does not fit the ring."""

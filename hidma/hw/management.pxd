@@ -4,6 +4,7 @@ from hidma.hw.arbiter cimport Arbiter
 from hidma.hw.block cimport RegisterBlock
 from hidma.hw.channel cimport Channel
 
+@cython.final
 cdef class ManagementBlock(RegisterBlock):
     cdef public Arbiter arbiter
     cdef public unsigned int version
@@ -13,7 +14,7 @@ cdef class ManagementBlock(RegisterBlock):
     cpdef int set_up(self) except -1
     cpdef int adopt(self, Channel channel) except -1
     @cython.locals(channel=Channel, number="unsigned int")
-    cdef int wrote(self, unsigned int code, unsigned int offset, unsigned int value) except -1
+    cdef int wrote_qos(self, unsigned int offset, unsigned int value) except -1
     @cython.locals(channel=Channel)
     cpdef int refresh(self) except -1
     @cython.locals(word="unsigned int")

@@ -78,12 +78,7 @@ class ManagementBlock(RegisterBlock):
 
     def wrote(self, code: int, offset: int, value: int) -> int:
         if code == HOOK_QOS:
-            number = (offset - QOS_N) >> 2 if offset < CFG else (offset - QOS_N_ALIAS) >> 2
-            self.w[(QOS_N >> 2) + number] = value
-            self.w[(QOS_N_ALIAS >> 2) + number] = value
-            for channel in self.channels:
-                if channel.index == number:
-                    self.share(channel)
+            self.wrote_qos(offset, value)
         elif code == HOOK_BUS:
             self.bus_limits()
         elif code == HOOK_LIMIT:
@@ -91,6 +86,16 @@ class ManagementBlock(RegisterBlock):
                 self.limit(channel)
         elif code == HOOK_CORE:
             self.run()
+        return 0
+
+    def wrote_qos(self, offset: int, value: int) -> int:
+        """A QOS_N was written, under either of its offsets: it says so under both, and its channel follows."""
+        number = (offset - QOS_N) >> 2 if offset < CFG else (offset - QOS_N_ALIAS) >> 2
+        self.w[(QOS_N >> 2) + number] = value
+        self.w[(QOS_N_ALIAS >> 2) + number] = value
+        for channel in self.channels:
+            if channel.index == number:
+                self.share(channel)
         return 0
 
     def refresh(self) -> int:

@@ -1,4 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
+cimport cython
+
+@cython.final
 cdef class Trace:
     cdef public int on
     cdef public object clock

@@ -1,27 +1,39 @@
 # SPDX-License-Identifier: GPL-2.0-only
 cimport cython
-from hidma.hw.clock cimport Clock
 from hidma.hw.line cimport Line, LineSink
 from hidma.linux cimport sched
 from hidma.linux.sched cimport Cpu, IrqController
 from hidma.linux.types cimport call
 
+ctypedef int (*irq_handler_t)(int, object) except -1
+
+@cython.final
+cdef class IrqHandler:
+    cdef irq_handler_t fn
+
+cdef IrqHandler irq_handler(irq_handler_t fn)
+
 @cython.final
 cdef class IrqAction:
-    cdef public object handler
+    cdef readonly object handler
+    cdef IrqHandler pointer
     cdef public int flags
     cdef public str name
     cdef public object dev_id
 
+cdef int call_python(IrqAction action, int irq) except? -1
+
 cdef class TaskletStruct
 cdef class Waiting
 
+@cython.final
 cdef class IrqDesc(LineSink):
     cdef public int irq
     cdef public Line line
     cdef public list lines
     cdef public list actions
-    cdef public Cpu cpu
+    cdef readonly Cpu cpu
+    cdef readonly Waiting waiting
     cdef public int depth
     cdef public int pulsed
     cdef public int pending
@@ -34,8 +46,19 @@ cdef class IrqDesc(LineSink):
     cdef public int in_progress
     cdef IrqDesc before
     cdef IrqDesc after
-    @cython.locals(cpu=Cpu, controller=Gic, wanted=int, line=Line, waiting=Waiting)
     cpdef int update(self) except -1
+    cpdef int assign(self, Cpu cpu, Waiting waiting) except -1
+
+@cython.locals(cpu=Cpu, wanted=int)
+cdef int irq_update(IrqDesc desc) except -1  # struct
+@cython.locals(last=IrqDesc)
+cdef int irq_enqueue(Waiting waiting, IrqDesc desc) except -1  # struct inline
+cdef int irq_dequeue(Waiting waiting, IrqDesc desc) except -1  # struct inline
+cdef int irq_unlink(Waiting waiting, IrqDesc desc) except -1
+cdef int wake(Cpu cpu) except -1
+
+@cython.locals(i="size_t", line=Line)
+cdef int irq_wanted(IrqDesc desc) except -1  # struct inline
 
 @cython.final
 cdef class Waiting:
@@ -43,11 +66,6 @@ cdef class Waiting:
     cdef public IrqDesc last
     cdef public TaskletStruct head
     cdef public TaskletStruct tail
-    cdef int add(self, IrqDesc desc) except -1
-    cdef int remove(self, IrqDesc desc) except -1
-    cdef int push(self, TaskletStruct tasklet) except -1
-    @cython.locals(tasklet=TaskletStruct)
-    cdef TaskletStruct pop(self)
 
 cdef class Gic(IrqController):
     cdef public object kernel
@@ -56,14 +74,19 @@ cdef class Gic(IrqController):
     cdef public int next_cpu
     cpdef IrqDesc wire(self, int irq, Line line)
     cpdef Cpu assign(self)
-    @cython.locals(waiting=Waiting, desc=IrqDesc, clock=Clock, since="long long", rounds=int, served=int, run="long long")
     cpdef int handle(self, Cpu cpu) except -1
-    @cython.locals(waiting=Waiting, tasklet=TaskletStruct, last=TaskletStruct, flags=int, left=int, rounds=int, run=int)
     cpdef int softirq(self, Cpu cpu) except -1
 
+@cython.locals(desc=IrqDesc, since="long long", rounds=int, served=int, run="long long")
+cdef int take_interrupts(Waiting waiting, Cpu cpu) except -1
+@cython.locals(tasklet=TaskletStruct, last=TaskletStruct, flags=int, left=int, rounds=int, run=int)
+cdef int run_tasklets(Waiting waiting, Cpu cpu) except -1
+cdef int tell_tasklet(str what, Cpu cpu) except -1
 cpdef int irq_exit(Cpu cpu) except -1
-@cython.locals(flags=int, handled=int, action=IrqAction)
+@cython.locals(flags=int, handled=int, died=int, rc=int, action=IrqAction)
 cpdef int handle_irq(IrqDesc desc, Cpu cpu) except -1
+cdef int irq_died(IrqDesc desc, Cpu cpu) except -1
+cdef int tell_irq(str what, IrqDesc desc, Cpu cpu) except -1
 cpdef int note_interrupt(IrqDesc desc, Cpu cpu, int handled) except -1
 
 @cython.final
@@ -73,12 +96,18 @@ cdef class TaskletStruct:
     cdef public int state
     cdef public int running
     cdef public int count
-    cdef public Cpu cpu
+    cdef readonly Cpu cpu
+    cdef Waiting waiting
     cdef TaskletStruct next
 
 cpdef int tasklet_init(TaskletStruct t, object func, object data) except -1
 cpdef int tasklet_schedule(TaskletStruct t) except -1  # struct inline
-@cython.locals(cpu=Cpu, gic=Gic, waiting=Waiting)
-cdef int tasklet_queue(TaskletStruct t) except -1
+@cython.locals(cpu=Cpu)
+cdef int tasklet_queue(TaskletStruct t) except -1  # struct
+@cython.locals(gic=Gic)
+cdef int tasklet_move(TaskletStruct t, Cpu cpu) except -1
+@cython.locals(tail=TaskletStruct)
+cdef int tasklet_enqueue(Waiting waiting, TaskletStruct t) except -1  # struct inline
+cdef int tasklet_dequeue(Waiting waiting, TaskletStruct t) except -1  # struct inline
 @cython.locals(cpu=Cpu, since="long long")
 cpdef int tasklet_kill(TaskletStruct t) except -1

@@ -9,6 +9,7 @@ are not there: the series uses neither.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -29,14 +30,34 @@ SPURIOUS_NS = 100000000
 MAX_SOFTIRQ_RESTART = 10
 
 
+class IrqHandler:
+    """A function of the port behind an ``irq_handler_t``."""
+
+    fn: Callable[[int, Any], int]
+
+
+def irq_handler(fn: Callable[[int, Any], int]) -> IrqHandler:
+    """The ``irq_handler_t`` that points to ``fn``: in compiled modules it is called as C. Any Python callable will do instead."""
+    handler = IrqHandler()
+    handler.fn = fn
+    return handler
+
+
 class IrqAction:
     """``struct irqaction``: one handler of an interrupt."""
 
-    def __init__(self, handler: Callable[[int, Any], int], flags: int, name: str, dev_id: Any) -> None:
+    def __init__(self, handler: Any, flags: int, name: str, dev_id: Any) -> None:
         self.handler = handler
+        self.pointer: Any = handler if isinstance(handler, IrqHandler) else None
         self.flags = flags
         self.name = name
         self.dev_id = dev_id
+
+
+def call_python(action: IrqAction, irq: int) -> int:
+    """Call a handler that is no :class:`IrqHandler`."""
+    rc: int = action.handler(irq, action.dev_id)
+    return rc
 
 
 class IrqDesc(LineSink):
@@ -51,7 +72,9 @@ class IrqDesc(LineSink):
         self.line = line
         self.lines = [] if line is None else [line]
         self.actions: list[IrqAction] = []
-        self.cpu: Cpu | None = None
+        # where it is taken, and the queue that it waits in there; None before somebody requests it
+        self.cpu: Any = None
+        self.waiting: Any = None
         self.depth = 1
         self.pulsed = 0
         self.pending = 0
@@ -75,39 +98,99 @@ class IrqDesc(LineSink):
 
     def update(self) -> int:
         """Line, mask and pulse decide whether the interrupt is pending on its CPU."""
-        wanted = 0
-        if self.depth == 0 and self.actions:
-            wanted = self.pulsed
-            for line in self.lines:
-                if line.level:
-                    wanted = 1
-        if wanted != self.pending:
-            self.pending = wanted
-            cpu = self.cpu
-            assert cpu is not None
-            controller = cpu.controller
-            waiting = controller.waiting[cpu.number]
-            if wanted:
-                waiting.add(self)
-                cpu.npending += 1
-                if not cpu.hardirq:
-                    cpu.patience = 0
-                cpu.clock.kick(cpu)
-            else:
-                waiting.remove(self)
-                cpu.npending -= 1
-        return 0
+        return irq_update(self)
 
     def line_changed(self, line: Line) -> int:
-        if self.cpu is not None:
-            self.update()
-        return 0
+        return irq_update(self)
 
     def line_pulsed(self, line: Line) -> int:
         if self.cpu is not None and self.depth == 0:
             self.pulsed = 1
-            self.update()
+            irq_update(self)
         return 0
+
+    def assign(self, cpu: Cpu, waiting: Waiting) -> int:
+        """From now on it is taken on ``cpu``, whose queue ``waiting`` is."""
+        self.cpu = cpu
+        self.waiting = waiting
+        return 0
+
+
+def irq_update(desc: IrqDesc) -> int:
+    """:meth:`IrqDesc.update`."""
+    wanted = irq_wanted(desc)
+    if wanted == desc.pending or desc.waiting is None:
+        return 0
+    desc.pending = wanted
+    cpu = desc.cpu
+    if wanted:
+        irq_enqueue(desc.waiting, desc)
+        cpu.npending += 1
+        if not cpu.hardirq:
+            cpu.patience = 0
+        if not cpu.runnable:
+            wake(cpu)
+    else:
+        irq_dequeue(desc.waiting, desc)
+        cpu.npending -= 1
+    return 0
+
+
+def irq_wanted(desc: IrqDesc) -> int:
+    """Whether ``desc`` is unmasked, has a handler, and a pulse came or one of its lines is up."""
+    if desc.depth or not len(desc.actions):
+        return 0
+    if desc.pulsed:
+        return 1
+    i = 0
+    while i < len(desc.lines):
+        line = desc.lines[i]
+        if line.level:
+            return 1
+        i += 1
+    return 0
+
+
+def irq_enqueue(waiting: Waiting, desc: IrqDesc) -> int:
+    """``desc`` is the last to be taken."""
+    if waiting.last is None:
+        waiting.first = desc
+    else:
+        desc.before = waiting.last
+        last = waiting.last
+        last.after = desc
+    waiting.last = desc
+    return 0
+
+
+def irq_dequeue(waiting: Waiting, desc: IrqDesc) -> int:
+    """``desc`` waits no more."""
+    if waiting.first is waiting.last:
+        waiting.first = None
+        waiting.last = None
+    else:
+        irq_unlink(waiting, desc)
+    return 0
+
+
+def irq_unlink(waiting: Waiting, desc: IrqDesc) -> int:
+    """``desc`` waits no more, others do."""
+    if desc.before is None:
+        waiting.first = desc.after
+    else:
+        desc.before.after = desc.after
+    if desc.after is None:
+        waiting.last = desc.before
+    else:
+        desc.after.before = desc.before
+    desc.before = None
+    desc.after = None
+    return 0
+
+
+def wake(cpu: Cpu) -> int:
+    """``cpu`` has something to do."""
+    return cpu.clock.kick(cpu)
 
 
 class Waiting:
@@ -116,51 +199,8 @@ class Waiting:
     def __init__(self) -> None:
         self.first: Any = None
         self.last: Any = None
-        self.head: TaskletStruct | None = None
-        self.tail: TaskletStruct | None = None
-
-    def add(self, desc: IrqDesc) -> int:
-        """``desc`` is the last to be taken."""
-        desc.before = self.last
-        if self.last is None:
-            self.first = desc
-        else:
-            self.last.after = desc
-        self.last = desc
-        return 0
-
-    def remove(self, desc: IrqDesc) -> int:
-        """``desc`` waits no more."""
-        if desc.before is None:
-            self.first = desc.after
-        else:
-            desc.before.after = desc.after
-        if desc.after is None:
-            self.last = desc.before
-        else:
-            desc.after.before = desc.before
-        desc.before = None
-        desc.after = None
-        return 0
-
-    def push(self, tasklet: TaskletStruct) -> int:
-        """``tasklet`` is the last to run."""
-        if self.tail is None:
-            self.head = tasklet
-        else:
-            self.tail.next = tasklet
-        self.tail = tasklet
-        return 0
-
-    def pop(self) -> TaskletStruct:
-        """The tasklet that is next."""
-        tasklet = self.head
-        assert tasklet is not None
-        self.head = tasklet.next
-        if self.head is None:
-            self.tail = None
-        tasklet.next = None
-        return tasklet
+        self.head: Any = None
+        self.tail: Any = None
 
     def tasklets(self) -> list[TaskletStruct]:
         """Those that wait, the next one first."""
@@ -209,82 +249,96 @@ class Gic(IrqController):
         return all(waiting.first is None and waiting.head is None for waiting in self.waiting)
 
     def handle(self, cpu: Cpu) -> int:
-        waiting = self.waiting[cpu.number]
-        clock = cpu.clock
-        since = clock.now
-        rounds = 0
-        served = 0
-        while cpu.npending and not cpu.irqs_off and not cpu.dead:
-            desc = waiting.first
-            if desc.after is not None:
-                waiting.remove(desc)
-                waiting.add(desc)
-            if desc.pulsed:
-                desc.pulsed = 0
-                desc.update()
-            handle_irq(desc, cpu)
-            run = cpu.tasklets_run
-            if cpu.softirq_pending and served < MAX_SOFTIRQ_RESTART:
-                irq_exit(cpu)
-            if cpu.tasklets_run != run:
-                served += 1
-                rounds = 0
-                since = clock.now
-                continue
-            rounds += 1
-            if rounds > sched.LOCKUP_ROUNDS and cpu.npending:
-                # nothing but this interrupt: for ever, if nobody is there who could end it
-                alone = clock.next_event() >= sched.NEVER and clock.behind(cpu) is None
-                if alone or clock.now - since > sched.LOCKUP_NS:
-                    raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck: irq {desc.irq} comes again and again")
-        return 0
+        return take_interrupts(self.waiting[cpu.number], cpu)
 
     def softirq(self, cpu: Cpu) -> int:
         if cpu.hardirq or cpu.softirq or cpu.bh_off or cpu.dead:
             return 0
-        waiting = self.waiting[cpu.number]
-        flags = cpu.irqs_off
-        left = 0
-        rounds = 0
-        cpu.softirq = 1
-        cpu.irqs_off = 0
-        try:
-            while waiting.head is not None and (rounds < MAX_SOFTIRQ_RESTART or cpu.hold_softirq):
-                rounds += 1
-                left = 0
-                run = 0
-                # what is scheduled meanwhile, be it by itself, is for the next round
-                last = waiting.tail
-                tasklet = None
-                while tasklet is not last:
-                    tasklet = waiting.pop()
-                    if tasklet.count or tasklet.running:
-                        waiting.push(tasklet)
-                        left |= tasklet.running
-                        continue
-                    run = 1
-                    tasklet.state = 0
-                    tasklet.running = 1
-                    if cpu.trace.on:
-                        cpu.trace.emit(("tasklet_enter", cpu.number))
-                    try:
-                        call(tasklet.func, tasklet.data)
-                    finally:
-                        tasklet.running = 0
-                    if cpu.trace.on:
-                        cpu.trace.emit(("tasklet_exit", cpu.number))
-                    cpu.tasklets_run += 1
-                    if cpu.npending:
-                        sched.interrupts(cpu)
-                if not run:
-                    break
-            else:
-                left = 1
-        finally:
-            cpu.softirq = 0
-            cpu.irqs_off = flags
-            cpu.softirq_pending = 0 if waiting.head is None else 1
-        return 1 if left and waiting.head is not None else 0
+        return run_tasklets(self.waiting[cpu.number], cpu)
+
+
+def take_interrupts(waiting: Waiting, cpu: Cpu) -> int:
+    """Take the interrupts that wait for ``cpu``, and run the tasklets that they leave."""
+    since = cpu.clock.now
+    rounds = 0
+    served = 0
+    while cpu.npending and not cpu.irqs_off and not cpu.dead:
+        desc = waiting.first
+        if desc.after is not None:
+            irq_dequeue(waiting, desc)
+            irq_enqueue(waiting, desc)
+        if desc.pulsed:
+            desc.pulsed = 0
+            desc.update()
+        handle_irq(desc, cpu)
+        run = cpu.tasklets_run
+        if cpu.softirq_pending and served < MAX_SOFTIRQ_RESTART:
+            irq_exit(cpu)
+        if cpu.tasklets_run != run:
+            served += 1
+            rounds = 0
+            since = cpu.clock.now
+            continue
+        rounds += 1
+        if rounds > sched.LOCKUP_ROUNDS and cpu.npending:
+            # nothing but this interrupt: for ever, if nobody is there who could end it
+            alone = cpu.clock.next_event() >= sched.NEVER and cpu.clock.behind(cpu) is None
+            if alone or cpu.clock.now - since > sched.LOCKUP_NS:
+                raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck: irq {desc.irq} comes again and again")
+    return 0
+
+
+def run_tasklets(waiting: Waiting, cpu: Cpu) -> int:
+    """Run the tasklets that wait for ``cpu``; 1 if some were left for the next turn."""
+    flags = cpu.irqs_off
+    left = 0
+    rounds = 0
+    cpu.softirq = 1
+    cpu.irqs_off = 0
+    try:
+        while waiting.head is not None and (rounds < MAX_SOFTIRQ_RESTART or cpu.hold_softirq):
+            rounds += 1
+            left = 0
+            run = 0
+            # what is scheduled meanwhile, be it by itself, is for the next round
+            last = waiting.tail
+            tasklet = None
+            while tasklet is not last and waiting.head is not None:
+                tasklet = waiting.head
+                tasklet_dequeue(waiting, tasklet)
+                if tasklet.count or tasklet.running:
+                    tasklet_enqueue(waiting, tasklet)
+                    left |= tasklet.running
+                    continue
+                run = 1
+                tasklet.state = 0
+                tasklet.running = 1
+                if cpu.trace.on:
+                    tell_tasklet("tasklet_enter", cpu)
+                try:
+                    call(tasklet.func, tasklet.data)
+                finally:
+                    tasklet.running = 0
+                if cpu.trace.on:
+                    tell_tasklet("tasklet_exit", cpu)
+                cpu.tasklets_run += 1
+                if cpu.npending:
+                    sched.interrupts(cpu)
+            if not run:
+                break
+        else:
+            left = 1
+    finally:
+        cpu.softirq = 0
+        cpu.irqs_off = flags
+        cpu.softirq_pending = 0 if waiting.head is None else 1
+    return 1 if left and waiting.head is not None else 0
+
+
+def tell_tasklet(what: str, cpu: Cpu) -> int:
+    """Trace the begin or the end of a tasklet."""
+    cpu.trace.emit((what, cpu.number))
+    return 0
 
 
 def irq_exit(cpu: Cpu) -> int:
@@ -297,7 +351,6 @@ def irq_exit(cpu: Cpu) -> int:
 def handle_irq(desc: IrqDesc, cpu: Cpu) -> int:
     """One hard interrupt on ``cpu``: its handlers; 1 if somebody handled it."""
     flags = cpu.irqs_off
-    handled = 0
     sched.hardirq_enter(cpu)
     cpu.irqs_off = 1
     if cpu is desc.cpu:
@@ -306,25 +359,49 @@ def handle_irq(desc: IrqDesc, cpu: Cpu) -> int:
         desc.elsewhere[cpu.number] = desc.elsewhere.get(cpu.number, 0) + 1
     desc.in_progress += 1
     if cpu.trace.on:
-        cpu.trace.emit(("irq_enter", cpu.number, desc.irq))
+        tell_irq("irq_enter", desc, cpu)
+    handled = 0
+    died = 1
     try:
-        for action in desc.actions:
-            if action.handler(desc.irq, action.dev_id) != IRQ_NONE:
-                handled = 1
-    except (KernelOops, IndexError) as error:
-        oops = as_oops(error)
-        desc.depth += 1  # this kernel takes no interrupt any more
-        desc.update()
-        cpu.kernel.die(oops)
-        raise oops from None
+        # not by `except`: to get ready for one takes longer than to call a handler
+        try:
+            for action in desc.actions:
+                if action.pointer is not None:
+                    rc = action.pointer.fn(desc.irq, action.dev_id)
+                else:
+                    rc = call_python(action, desc.irq)
+                if rc != IRQ_NONE:
+                    handled = 1
+            died = 0
+        finally:
+            if died:
+                irq_died(desc, cpu)
     finally:
         desc.in_progress -= 1
         sched.hardirq_exit(cpu)
         cpu.irqs_off = flags
     if cpu.trace.on:
-        cpu.trace.emit(("irq_exit", cpu.number, desc.irq))
+        tell_irq("irq_exit", desc, cpu)
     note_interrupt(desc, cpu, handled)
     return handled
+
+
+def irq_died(desc: IrqDesc, cpu: Cpu) -> int:
+    """An exception is on its way out of a handler: if it is an Oops, this kernel takes no interrupt any more."""
+    error = sys.exc_info()[1]
+    if isinstance(error, KernelOops | IndexError):
+        oops = as_oops(error)
+        desc.depth += 1
+        desc.update()
+        cpu.kernel.die(oops)
+        raise oops from None
+    return 0
+
+
+def tell_irq(what: str, desc: IrqDesc, cpu: Cpu) -> int:
+    """Trace the begin or the end of a hard interrupt."""
+    cpu.trace.emit((what, cpu.number, desc.irq))
+    return 0
 
 
 def note_interrupt(desc: IrqDesc, cpu: Cpu, handled: int) -> int:
@@ -369,7 +446,7 @@ def generic_handle_irq(irq: int) -> int:
     return handled
 
 
-def request_irq(irq: int, handler: Callable[[int, Any], int], flags: int, name: str, dev_id: Any) -> int:
+def request_irq(irq: int, handler: Callable[[int, Any], int] | IrqHandler, flags: int, name: str, dev_id: Any) -> int:
     """Install ``handler`` for ``irq``: 0, -EINVAL (no such interrupt), -EBUSY (taken, and not shared by both)."""
     kernel = sched.running_cpu().kernel
     rc: int = kernel.fault_inject.value("request_irq")
@@ -389,7 +466,8 @@ def request_irq(irq: int, handler: Callable[[int, Any], int], flags: int, name: 
     desc.rounds = 0
     desc.unhandled = 0
     if desc.cpu is None:
-        desc.cpu = kernel.gic.assign()
+        cpu = kernel.gic.assign()
+        desc.assign(cpu, kernel.gic.waiting[cpu.number])
     if len(desc.actions) == 1:
         desc.depth = 0
     elif desc.spurious_disabled:
@@ -463,7 +541,8 @@ def enable_irq(irq: int) -> None:
     sched.interrupts(sched.running_cpu())
 
 
-def devm_request_irq(dev: Any, irq: int, handler: Callable[[int, Any], int], flags: int, name: str, dev_id: Any) -> int:
+def devm_request_irq(dev: Any, irq: int, handler: Callable[[int, Any], int] | IrqHandler, flags: int, name: str,
+                     dev_id: Any) -> int:
     """:func:`request_irq` that is undone when ``dev`` loses its driver."""
     kernel = sched.running_cpu().kernel
     rc: int = kernel.fault_inject.value("devm_request_irq")
@@ -491,7 +570,7 @@ def devm_free_irq(dev: Any, irq: int, dev_id: Any) -> None:
 
 class TaskletStruct:
     """``struct tasklet_struct``: ``state`` is 1 while scheduled, ``running`` while its function runs, ``count`` above 0
-    while disabled; ``cpu`` is where it was scheduled last.
+    while disabled; ``cpu`` is where it was scheduled last, and ``waiting`` its queue.
     """
 
     def __init__(self) -> None:
@@ -501,6 +580,7 @@ class TaskletStruct:
         self.running = 0
         self.count = 0
         self.cpu: Any = None
+        self.waiting: Any = None
         self.next: TaskletStruct | None = None
 
 
@@ -523,12 +603,41 @@ def tasklet_schedule(t: TaskletStruct) -> int:
 def tasklet_queue(t: TaskletStruct) -> int:
     """``t`` is the last in the queue of this CPU."""
     cpu = sched.this_cpu
-    gic = cpu.controller
+    if t.cpu is not cpu:
+        tasklet_move(t, cpu)
     t.state = 1
-    t.cpu = cpu
-    waiting = gic.waiting[cpu.number]
-    waiting.push(t)
+    tasklet_enqueue(t.waiting, t)
     cpu.softirq_pending = 1
+    return 0
+
+
+def tasklet_move(t: TaskletStruct, cpu: Cpu) -> int:
+    """``t`` was scheduled on another CPU before, or never."""
+    gic: Any = cpu.controller
+    t.waiting = gic.waiting[cpu.number]
+    t.cpu = cpu
+    return 0
+
+
+def tasklet_enqueue(waiting: Waiting, t: TaskletStruct) -> int:
+    """``t`` is the last to run."""
+    if waiting.tail is None:
+        waiting.head = t
+    else:
+        tail = waiting.tail
+        tail.next = t
+    waiting.tail = t
+    return 0
+
+
+def tasklet_dequeue(waiting: Waiting, t: TaskletStruct) -> int:
+    """``t``, the next to run, waits no more."""
+    if waiting.tail is t:
+        waiting.head = None
+        waiting.tail = None
+    else:
+        waiting.head = t.next
+        t.next = None
     return 0
 
 
