@@ -27,11 +27,11 @@ static inline __attribute__((always_inline, unused)) size_t len_of(void *list)
 // Field `slot` of an object, or item of a list, becomes `value`.
 static inline __attribute__((always_inline, unused)) void set_field(void *slot, void *value)
 {
-	PyObject *old = *(PyObject **)slot;
+	void *old = *(void **)slot;
 
 	Py_INCREF((PyObject *)value);
-	*(PyObject **)slot = value;
-	Py_DECREF(old);
+	*(void **)slot = value;
+	Py_DECREF((PyObject *)old);
 }
 
 // list[index]
@@ -56,6 +56,14 @@ static inline __attribute__((always_inline, unused)) int set_item_of(void *list,
 	}
 	set_field(((PyListObject *)list)->ob_item + index, value);
 	return 0;
+}
+
+// An object that is there: a field never holds NULL, but the C compiler cannot know.
+static inline __attribute__((always_inline, unused)) void *held(void *object)
+{
+	if (!object)
+		__builtin_unreachable();
+	return object;
 }
 
 // list[index], of a list that is never None, with an index in bounds

@@ -169,6 +169,7 @@ class Structs:
             "    void *slot_of(void *, size_t) noexcept",
             "    void set_slot_of(void *, size_t, void *) noexcept",
             "    void set_field(void *, void *) noexcept",
+            "    void *held(void *) noexcept",
             "    size_t len_of(void *) noexcept",
         ]
         mangled = "_".join(f"{len(part)}{part}" for part in module.split("."))
@@ -425,6 +426,14 @@ class _StructWriter(ast.NodeTransformer):
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
         target = node.targets[0]
+        if isinstance(target, ast.Tuple) and any(self.is_object(self.kind(part)) for part in target.elts):
+            # links are exchanged: whoever is led to stays so, and nothing is counted
+            old, new = (
+                sorted(map(ast.unparse, side.elts)) if isinstance(side, ast.Tuple) else []
+                for side in (target, node.value)
+            )
+            if old != new:
+                raise CompileError(f"{self.function}() is `# struct`: fields can be exchanged there, not set together")
         kind = self.kind(target)
         value = self.visit(node.value)
         if isinstance(target, ast.Subscript) and self.kind(target.value) == "list":
@@ -481,6 +490,9 @@ class _StructWriter(ast.NodeTransformer):
 
     def visit_Return(self, node: ast.Return) -> ast.AST:
         if node.value is not None:
+            there = isinstance(node.value, ast.Attribute)  # a field with an object in it is never NULL
             value = self.visit(node.value)
+            if there and self.is_object(self.result):
+                value = ast.Call(ast.Name("held", ast.Load()), [value], [])
             node.value = self.cast(self.result, value) if self.is_object(self.result) else value
         return node
