@@ -217,6 +217,7 @@ class Structs:
             made += ["", f"cdef inline {self.c_type(result)}{self.c_name((there, name))}({passed}){tail}:"]
             made += [f"    cdef {need(kind)}{local}" for local, kind in locals_.items()]
             types = {**locals_, **{arg: kind for kind, arg in args}}
+            refusals = self.refusals(names, bodies[name], args, found["tail"])
             writer = _StructWriter(self, module, name, names, types, result)
             body = bodies[name].body
             if isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
@@ -256,9 +257,35 @@ class Structs:
             made += [
                 "",
                 f"cdef inline {result} _door_{name}({found['args']}){tail}:".replace("inline  ", "inline "),
+                *refusals,
                 f"    return {back}{self.c_name((there, name))}({given})",
             ]
         return "\n".join([*lines, ""]), "\n".join(["", *wanted, *made, ""])
+
+    def refusals(
+        self,
+        names: dict[str, tuple[str, str]],
+        function: ast.FunctionDef,
+        args: list[tuple[str, str]],
+        tail: str,
+    ) -> list[str]:
+        """Lines for a door that refuse None for what the function looks into: in C that would be NULL, and a crash."""
+        if "noexcept" in tail:
+            return []
+        used, told = set(), set()
+        for node in ast.walk(function):
+            match node:
+                case ast.Attribute(value=ast.Name(id=name)):
+                    used.add(name)
+                case ast.Call(func=ast.Name(id=called), args=given) if self.mark(names.get(called)):
+                    used.update(part.id for part in given if isinstance(part, ast.Name))
+                case ast.Compare(left=ast.Name(id=name), comparators=[ast.Constant(value=None)]):
+                    told.add(name)
+        return [
+            f"    if {arg} is None: raise TypeError(\"{function.name}(): 'NoneType' object where a {kind} is meant\")"
+            for kind, arg in args
+            if kind in self.classes and arg in used - told
+        ]
 
     def doors(self, module: str, text: str) -> str:
         """The folded source of a module, in which the functions marked `# struct` are doors."""
@@ -357,7 +384,9 @@ class _StructWriter(ast.NodeTransformer):
             where = self.names.get(node.id)
             if where is not None and where[0] != self.module:
                 self.wanted[f"from {where[0]} cimport {where[1]}"] = None
-            return self.cast(kind, self.steady(where or ("", "")) or ast.Call(ast.Name("<void *>", ast.Load()), [node], []))
+            return self.cast(
+                kind, self.steady(where or ("", "")) or ast.Call(ast.Name("<void *>", ast.Load()), [node], [])
+            )
         return node
 
     def steady(self, where: tuple[str, str]) -> ast.expr | None:
