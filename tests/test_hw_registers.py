@@ -49,6 +49,7 @@ def test_behaviour_comes_from_the_rows() -> None:
         b.write32(offset, 0xFFFFFFFF)
     assert (b.read32(0), b.read32(4), b.read32(8), b.read32(12)) == (0xFFFFFFFF, 0x1234, 0xAAAAFFFF, 0xFFFFFFFF)
     assert b.writes_ignored == 2  # FIXED, and the upper half of MIXED
+    assert (b.reads, b.writes) == (13, 16)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,8 @@ cdef class RegisterBlock(Block):
     cdef unsigned int *keeps
     cdef public long long access_ns
     cdef public str initiator
+    cdef public long long reads
+    cdef public long long writes
     cdef public long long writes_ignored
     @cython.locals(value="unsigned int")
     cpdef unsigned int read32(self, unsigned int offset) except? 0xDEADBEEF

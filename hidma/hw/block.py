@@ -56,8 +56,8 @@ class RegisterBlock(Block):
     :param buffer: at least ``size`` writable bytes that hold the words instead of fresh memory
     :raises ValueError: when base, size, buffer or rows do not fit
 
-    ``access_ns`` is what an access costs, ``initiator`` who is named when one is refused; ``writes_ignored`` counts the
-    writes that met a read-only register.
+    ``access_ns`` is what an access costs, ``initiator`` who is named when one is refused, ``reads`` and ``writes``
+    count the accesses, ``writes_ignored`` those writes that met a read-only register.
     """
 
     def __init__(
@@ -88,6 +88,8 @@ class RegisterBlock(Block):
         self.keeps = words_of(memoryview(self.keeps_of))
         self.access_ns = ACCESS_NS
         self.initiator = "cpu"
+        self.reads = 0
+        self.writes = 0
         self.writes_ignored = 0
         for row in rows:
             for number in range(row.count):
@@ -98,6 +100,7 @@ class RegisterBlock(Block):
     # --- accesses from outside --------------------------------------------------------------------------------
 
     def read32(self, offset: int) -> int:
+        self.reads += 1
         if offset & 3 or offset >= self.size:
             self.refuse("read", offset, 4)
             value = 0xFFFFFFFF
@@ -112,6 +115,7 @@ class RegisterBlock(Block):
         return value
 
     def write32(self, offset: int, value: int) -> int:
+        self.writes += 1
         if self.trace.on:
             self.tell("write", offset, value)
         if offset & 3 or offset >= self.size:
@@ -143,11 +147,13 @@ class RegisterBlock(Block):
         return 0
 
     def read_odd(self, offset: int, width: int) -> int:
+        self.reads += 1
         self.refuse("read", offset, width)
         self.clock.tick(self.access_ns)
         return int.from_bytes(b"\xff" * width, "little")
 
     def write_odd(self, offset: int, width: int, value: int) -> int:
+        self.writes += 1
         self.refuse("write", offset, width)
         self.clock.tick(self.access_ns)
         return 0

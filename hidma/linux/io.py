@@ -26,7 +26,8 @@ class Window:
     """One mapping, or a megabyte of it: ``size`` bytes of ``block`` from byte ``start`` on, up to the end of a page.
 
     ``first`` is the number of the window that the mapping begins with. The first ``plain`` words of it, which are ``words``,
-    are read as those of any :class:`RegisterBlock` are: a read takes ``access_ns`` of ``clock``, and has no other effect.
+    are read as those of any :class:`RegisterBlock` are: ``registers`` counts it, it takes ``access_ns`` of ``clock``, and
+    nothing else happens.
     """
 
     def __init__(self, block: Block, start: int, size: int, first: int) -> None:
@@ -37,6 +38,7 @@ class Window:
         self.plain = 0
         self.words = words_of(memoryview(NO_WORDS))
         self.access_ns = 0
+        self.registers: Any = None
         self.clock: Any = None
         self.trace: Any = None
         ordinary: Any = RegisterBlock
@@ -44,6 +46,7 @@ class Window:
             self.plain = min(size, block.size - start) >> 2
             self.words = words_from(words_of(block.view), start >> 2)
             self.access_ns = block.access_ns
+            self.registers = block
             self.clock = block.clock
             self.trace = block.trace
 
@@ -133,6 +136,8 @@ def readl(address: int) -> int:
     word = word_at(address & WINDOW_MASK)
     if word < window.plain and not window.trace.on:
         # as RegisterBlock.read32() does
+        registers = window.registers
+        registers.reads += 1
         value = window.words[word]
         clock = window.clock
         clock.now += window.access_ns

@@ -17,6 +17,7 @@ from hidma.firmware.fdt import Node as FdtNode
 from hidma.firmware.fdt import Tree, dump, parse
 from hidma.firmware.fdt import text as fdt_text
 from hidma.firmware.fdt import u32 as fdt_u32
+from hidma.hw.block import RegisterBlock
 from hidma.hw.bus import Block, Bus
 from hidma.hw.device import Region
 from hidma.hw.line import Line
@@ -219,7 +220,7 @@ def seen_by(block: Block) -> int:
     """How many accesses have reached ``block``."""
     if isinstance(block, Region):
         return block.accesses
-    return int(getattr(block, "reads", 0) + getattr(block, "writes", 0))
+    return block.reads + block.writes if isinstance(block, RegisterBlock) else 0
 
 
 class Owned:
