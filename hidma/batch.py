@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hidma.hidma_h import HidmaChan
 from hidma.hw.channel import Channel as HwChannel
@@ -25,6 +25,8 @@ from hidma.ledger import (
     PENDING,
     TERMINATED,
     UNDER_WAY,
+    Client,
+    Verdict,
     named,
     text_of,
 )
@@ -40,10 +42,6 @@ from hidma.linux.dmaengine import (
 )
 from hidma.linux.errno import EINVAL
 from hidma.linux.types import function
-
-if TYPE_CHECKING:
-    import hidma.client
-    from hidma.ledger import Verdict
 
 FAILURES_KEPT = 100
 NO_COOKIE = -2  # nor is what follows it
@@ -128,7 +126,7 @@ class Batch:
     :ivar failures: number in the batch and what happened, for the first copies that did not complete (100 at most)
     """
 
-    def __init__(self, channel: hidma.client.Channel, dests: memoryview, srcs: memoryview, lengths: memoryview) -> None:
+    def __init__(self, channel: Client, dests: memoryview, srcs: memoryview, lengths: memoryview) -> None:
         total = len(lengths)
         if not len(dests) == len(srcs) == total:
             raise OSError(EINVAL, f"dests, srcs and lengths are equally long, not {len(dests)}, {len(srcs)} and {total}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import signal
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from greenlet import getcurrent  # type: ignore[import-untyped,unused-ignore]
 
@@ -16,9 +16,6 @@ from hidma.linux import sched
 from hidma.linux.errno import EDEADLK, EPERM
 from hidma.linux.kernel import Kernel, astray
 from hidma.linux.sched import KernelOops
-
-if TYPE_CHECKING:
-    from hidma.machine import Machine
 
 # the public signal() costs ten times more, and every call into a machine needs it twice
 _signal: Any = importlib.import_module("_signal")
@@ -68,12 +65,30 @@ class Interrupts:
         return self.count
 
 
+class Entered(Protocol):
+    """The machine that is entered. :class:`hidma.machine.Machine` is one.
+
+    ``home`` is the greenlet that it was booted in, in ``thread``; ``depth`` how often that is inside.
+    """
+
+    closed: bool
+    depth: int
+    dma: Any
+    home: Any
+    interrupts: Interrupts
+    kernel: Kernel
+    thread: int
+    thread_name: str
+
+    def check_open(self) -> None: ...
+
+
 class Turn:
     """Whose turn it is: one CPU runs at a time in a process, whatever machine it belongs to."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.inside: Machine | None = None
+        self.inside: Entered | None = None
 
 
 turn = Turn()
@@ -85,7 +100,7 @@ class Running:
     An Oops there stops the kernel and goes on to the caller.
     """
 
-    def __init__(self, machine: Machine, hold: bool = False) -> None:
+    def __init__(self, machine: Entered, hold: bool = False) -> None:
         self.machine = machine
         self.interrupts: Interrupts = machine.interrupts
         self.hold = hold
