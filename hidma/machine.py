@@ -174,20 +174,33 @@ def _path(path: Any) -> str:
 
 
 class BootedKernel(Kernel):
-    """A kernel with a console, which is slow: what a CPU says over and over has to be written out in the end.
+    """A kernel with a console, which is slow: what is said over and over has to be written out in the end.
 
-    It costs no time otherwise. Without it a handler that says the same in a loop for half a second (an invalid WRITE_PTR,
-    row 1) would say it five million times.
+    It writes a line in CONSOLE_NS while the kernel goes on. Whoever repeats, before it has caught up, what was said since
+    it began, waits for it after CONSOLE_LINES of such lines. It costs no time otherwise. Without it a handler that goes
+    round in a loop for half a second (row 1) would say the same five million times: a single line (an invalid WRITE_PTR),
+    or one for each entry of its ring (row 6).
     """
+
+    def __init__(self, name: str, bus: Bus, cpus: int = 1, debug: bool = False, ranks: list[int] | None = None) -> None:
+        # what was said since the console had nothing to write, how many lines of it again, and until when it writes
+        self.said: set[str] = set()
+        self.repeated = 0
+        self.written = 0
+        super().__init__(name, bus, cpus, debug, ranks)
 
     def printk(self, level: int, text: str) -> None:
         super().printk(level, text)
-        repeated: dict[int, tuple[str, int]] = self.__dict__.setdefault("repeated", {})
-        cpu = sched.running_cpu()
-        number = -1 if cpu is None else cpu.number
-        last, count = repeated.get(number, ("", 0))
-        repeated[number] = (text, count + 1 if text == last else 0)
-        if count > CONSOLE_LINES and text == last:
+        if self.clock.now >= self.written:
+            self.written = self.clock.now
+            self.said.clear()
+            self.repeated = 0
+        self.written += CONSOLE_NS
+        if text not in self.said:
+            self.said.add(text)
+            return
+        self.repeated += 1
+        if self.repeated > CONSOLE_LINES:
             self.clock.tick(CONSOLE_NS)
 
 
