@@ -28,6 +28,7 @@ from hidma import firmware, mgmt, vfio_platform
 from hidma.buffer import Buffer
 from hidma.client import Dma
 from hidma.firmware import FirmwareError
+from hidma.hidma_h import HidmaDesc
 from hidma.hw.bus import Bus
 from hidma.hw.channel import Channel as HwChannel
 from hidma.hw.clock import Clock
@@ -64,6 +65,7 @@ from hidma.linux.iommu import set_iommu
 from hidma.linux.ioport import IORESOURCE_IRQ, IORESOURCE_MEM, Resource
 from hidma.linux.kernel import Kernel
 from hidma.linux.kmod import set_modprobe
+from hidma.linux.list import INIT_LIST_HEAD, list_head_gone, local_lists
 from hidma.linux.module import Module, load_module, modules, unload_module, users
 from hidma.linux.of import DeviceNode
 from hidma.linux.platform_device import of_platform_device_create, platform_bus
@@ -664,6 +666,16 @@ class Machine:
         self.trace.close()
         with turn.lock:
             self.kernel.close()
+        self._leave_lists()
+
+    def _leave_lists(self) -> None:
+        """What an Oops left in a local list (of hidma_process_completed()) would hold the whole machine for ever."""
+        devices = getattr(self.kernel.module("dmaengine"), "dma_device_list", [])
+        for head in local_lists():
+            mdesc = head.next.owner
+            if isinstance(mdesc, HidmaDesc) and mdesc.desc.chan.device in devices:
+                INIT_LIST_HEAD(head)
+                list_head_gone(head)
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "stopped" if self.kernel.dead is not None else f"at {self.now} ns"

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from contextlib import suppress
 from pathlib import Path
 
@@ -218,6 +220,31 @@ def test_a_null_pointer_that_the_port_follows_is_an_oops() -> None:
         assert "Internal error: Oops: Unable to handle kernel NULL pointer dereference" in machine.dmesg()
         with pytest.raises(hidma.KernelOops):
             chan.memcpy(machine.alloc(64), b"x" * 64)
+
+
+def test_a_closed_machine_is_gone_even_if_an_oops_ended_the_port_in_the_middle_of_a_list() -> None:
+    """Row 36: a BUG_ON() in hidma_process_completed(), whose local list is not empty then."""
+    with hidma.boot(cpus=2) as other:
+        machine = hidma.boot(cpus=2)
+        gone = weakref.ref(machine)
+        chan = machine.dma.request_channel()
+        src, dest = machine.alloc(64 * 700), machine.alloc(64 * 700)
+        chan.memcpy_batch([dest.address + 64 * i for i in range(700)], [src.address + 64 * i for i in range(700)], [64] * 700)
+        chan.release()
+        chan = machine.dma.request_channel()
+        for _ in range(3):
+            chan.memcpy(dest, src, 4096)
+        with pytest.raises(hidma.KernelOops, match="DMA_MIN_COOKIE"):
+            machine.run(100_000_000)
+        assert machine.kernel.dead is not None and machine.kernel.dead.row == 36
+        machine.close()
+        # the CPU that ran last is known until another one runs
+        other.run(1000)
+        del machine, chan, src, dest
+        gc.collect()
+        assert gone() is None
+        with other.dma.request_channel() as chan:
+            chan.memcpy(other.alloc(64), b"x" * 64).wait()
 
 
 @pytest.mark.parametrize("mistake", [IndexError, AttributeError, TypeError])
