@@ -849,11 +849,12 @@ class Channel:
             detail = f"the driver says {item.driver}, the hardware {item.hardware}"
         else:
             what = f"the batch of {item.total} on {self.name}"
-            detail = ", ".join(f"{count} {kind}" for kind, count in item.ends.items() if count)
+            details = [", ".join(f"{count} {kind}" for kind, count in item.ends.items() if count)]
             if item.failures:
-                detail += f"; the first is copy {item.failures[0][0]}, {item.failures[0][1]}"
+                details.append(f"the first is copy {item.failures[0][0]}, {item.failures[0][1]}")
             if item.accepted < item.total:
-                detail += f"; {item.total - item.accepted} were not accepted"
+                details.append(f"{item.total - item.accepted} were not accepted")
+            detail = "; ".join(filter(None, details))
         if end == PENDING:
             if self._stopped():
                 hint = "the management block has stopped the channel"

@@ -28,6 +28,7 @@ from hidma import firmware, mgmt, vfio_platform
 from hidma.buffer import Buffer
 from hidma.client import Dma
 from hidma.firmware import FirmwareError
+from hidma.hidma_h import HidmaDesc
 from hidma.hw.bus import Bus
 from hidma.hw.channel import Channel as HwChannel
 from hidma.hw.clock import Clock
@@ -64,6 +65,7 @@ from hidma.linux.iommu import set_iommu
 from hidma.linux.ioport import IORESOURCE_IRQ, IORESOURCE_MEM, Resource
 from hidma.linux.kernel import Kernel
 from hidma.linux.kmod import set_modprobe
+from hidma.linux.list import INIT_LIST_HEAD, list_head_gone, local_lists
 from hidma.linux.module import Module, load_module, modules, unload_module, users
 from hidma.linux.of import DeviceNode
 from hidma.linux.platform_device import of_platform_device_create, platform_bus
@@ -174,20 +176,33 @@ def _path(path: Any) -> str:
 
 
 class BootedKernel(Kernel):
-    """A kernel with a console, which is slow: what a CPU says over and over has to be written out in the end.
+    """A kernel with a console, which is slow: what is said over and over has to be written out in the end.
 
-    It costs no time otherwise. Without it a handler that says the same in a loop for half a second (an invalid WRITE_PTR,
-    row 1) would say it five million times.
+    It writes a line in CONSOLE_NS while the kernel goes on. Whoever repeats, before it has caught up, what was said since
+    it began, waits for it after CONSOLE_LINES of such lines. It costs no time otherwise. Without it a handler that goes
+    round in a loop for half a second (row 1) would say the same five million times: a single line (an invalid WRITE_PTR),
+    or one for each entry of its ring (row 6).
     """
+
+    def __init__(self, name: str, bus: Bus, cpus: int = 1, debug: bool = False, ranks: list[int] | None = None) -> None:
+        # what was said since the console had nothing to write, how many lines of it again, and until when it writes
+        self.said: set[str] = set()
+        self.repeated = 0
+        self.written = 0
+        super().__init__(name, bus, cpus, debug, ranks)
 
     def printk(self, level: int, text: str) -> None:
         super().printk(level, text)
-        repeated: dict[int, tuple[str, int]] = self.__dict__.setdefault("repeated", {})
-        cpu = sched.running_cpu()
-        number = -1 if cpu is None else cpu.number
-        last, count = repeated.get(number, ("", 0))
-        repeated[number] = (text, count + 1 if text == last else 0)
-        if count > CONSOLE_LINES and text == last:
+        if self.clock.now >= self.written:
+            self.written = self.clock.now
+            self.said.clear()
+            self.repeated = 0
+        self.written += CONSOLE_NS
+        if text not in self.said:
+            self.said.add(text)
+            return
+        self.repeated += 1
+        if self.repeated > CONSOLE_LINES:
             self.clock.tick(CONSOLE_NS)
 
 
@@ -651,6 +666,16 @@ class Machine:
         self.trace.close()
         with turn.lock:
             self.kernel.close()
+        self._leave_lists()
+
+    def _leave_lists(self) -> None:
+        """What an Oops left in a local list (of hidma_process_completed()) would hold the whole machine for ever."""
+        devices = getattr(self.kernel.module("dmaengine"), "dma_device_list", [])
+        for head in local_lists():
+            mdesc = head.next.owner
+            if isinstance(mdesc, HidmaDesc) and mdesc.desc.chan.device in devices:
+                INIT_LIST_HEAD(head)
+                list_head_gone(head)
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "stopped" if self.kernel.dead is not None else f"at {self.now} ns"

@@ -162,6 +162,13 @@ def test_a_batch_whose_channel_dies_tells_how_much_was_accepted(boot: Callable[.
     assert counts(chan) == dict(batch.ends)
 
 
+def test_a_batch_of_which_nothing_was_accepted_says_that_alone(chan: Channel) -> None:
+    chan.pause()
+    with pytest.raises(TransferError, match="it is paused; .* 0 of 3 copies were accepted") as caught:
+        chan.memcpy_batch([0x80100000] * 3, [0x80200000] * 3, [64] * 3)
+    assert outcome(caught.value.transfer) == "the batch of 3 on dma0chan0 failed: 3 were not accepted"
+
+
 def test_a_batch_that_gets_no_descriptors_back_tells_so(machine: Machine, chan: Channel) -> None:
     machine.inject("irq-lost:1+")
     pieces = Pieces(machine, 100)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from contextlib import suppress
 from pathlib import Path
 
@@ -153,6 +155,60 @@ def test_the_same_program_gives_the_same_trace() -> None:
     assert first == second
 
 
+class ShortLog(list):  # type: ignore[type-arg]
+    """A log that does not become long: a loop that fills it ends, and the test with it."""
+
+    def append(self, line: object) -> None:
+        assert len(self) < 100_000, f"the log runs away: {line}"
+        super().append(line)
+
+
+def test_a_loop_that_says_several_lines_round_and_round_takes_as_long_as_the_console() -> None:
+    """A channel given back in the middle of a batch is out of step (rows 36, 12, 6). When it is then suspended with a
+    transfer before it, the handler spins for 500 ms (row 1) and says at every turn which slots of the ring are empty.
+    """
+    with hidma.boot(cpus=2) as machine:
+        machine.kernel.log = ShortLog()
+        chan = machine.dma.request_channel()
+        src, dest = machine.alloc(64 * 400), machine.alloc(64 * 400)
+        chan.memcpy_batch([dest.address + 64 * i for i in range(400)], [src.address + 64 * i for i in range(400)], [64] * 400)
+        chan.release()
+        chan = machine.dma.request_channel()
+        last = [chan.memcpy(dest, src, 4096) for _ in range(3)][-1]
+        chan.pause()
+        with pytest.raises(OSError, match="paused"):
+            last.wait()
+        texts = [line.text.removeprefix("hidma hidma.0: ") for line in machine.kernel.log]
+        empty = [text for text in texts if text.startswith("tre_index ") and text.endswith("and tre out of sync")]
+        assert len(set(empty)) > 1
+        # a thousand lines at once, then as many as a console writes in half a second
+        assert 5_000 < len(empty) < 7_500
+        assert texts[-1].startswith("ISR timeout ")
+        assert 500_000_000 < machine.now < 520_000_000
+        assert machine.kernel.dead is None
+
+
+def test_the_console_is_waited_for_by_who_repeats_more_than_it_has_written() -> None:
+    with hidma.boot(cpus=2) as machine, machine.running():
+        def took(texts: list[str]) -> int:
+            before = machine.clock.now
+            for text in texts:
+                machine.kernel.printk(4, text)
+            return machine.clock.now - before
+
+        assert took([f"line {i}" for i in range(5000)]) == 0
+        machine.run(1_000_000_000)
+        for different in (1, 2, 300):
+            assert took([f"line {i % different}" for i in range(different + 1000)]) == 0
+            assert took([f"line {i % different}" for i in range(50)]) == 50 * 100_000
+            assert took([f"another {i}" for i in range(50)]) == 0
+            machine.run(1_000_000_000)
+        # as fast as it writes: never
+        for _ in range(5000):
+            assert took(["again"]) == 0
+            machine.run(100_000)
+
+
 def test_a_null_pointer_that_the_port_follows_is_an_oops() -> None:
     with hidma.boot() as machine:
         chan = machine.dma.request_channel()
@@ -164,6 +220,31 @@ def test_a_null_pointer_that_the_port_follows_is_an_oops() -> None:
         assert "Internal error: Oops: Unable to handle kernel NULL pointer dereference" in machine.dmesg()
         with pytest.raises(hidma.KernelOops):
             chan.memcpy(machine.alloc(64), b"x" * 64)
+
+
+def test_a_closed_machine_is_gone_even_if_an_oops_ended_the_port_in_the_middle_of_a_list() -> None:
+    """Row 36: a BUG_ON() in hidma_process_completed(), whose local list is not empty then."""
+    with hidma.boot(cpus=2) as other:
+        machine = hidma.boot(cpus=2)
+        gone = weakref.ref(machine)
+        chan = machine.dma.request_channel()
+        src, dest = machine.alloc(64 * 700), machine.alloc(64 * 700)
+        chan.memcpy_batch([dest.address + 64 * i for i in range(700)], [src.address + 64 * i for i in range(700)], [64] * 700)
+        chan.release()
+        chan = machine.dma.request_channel()
+        for _ in range(3):
+            chan.memcpy(dest, src, 4096)
+        with pytest.raises(hidma.KernelOops, match="DMA_MIN_COOKIE"):
+            machine.run(100_000_000)
+        assert machine.kernel.dead is not None and machine.kernel.dead.row == 36
+        machine.close()
+        # the CPU that ran last is known until another one runs
+        other.run(1000)
+        del machine, chan, src, dest
+        gc.collect()
+        assert gone() is None
+        with other.dma.request_channel() as chan:
+            chan.memcpy(other.alloc(64), b"x" * 64).wait()
 
 
 @pytest.mark.parametrize("mistake", [IndexError, AttributeError, TypeError])

@@ -136,6 +136,11 @@ def list_head_gone(head: ListHead) -> int:
     return 0
 
 
+def local_lists() -> list[ListHead]:
+    """The local lists that hold something: of functions that go on, or that an Oops has ended."""
+    return [head for head in heads if list_before(head) is not None and not list_empty(head)]
+
+
 def INIT_LIST_HEAD(head: ListHead) -> int:
     """Make ``head`` an empty list."""
     if head.prev is not None:
