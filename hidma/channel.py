@@ -161,7 +161,7 @@ def hidma_process_completed(mchan: HidmaChan) -> int:
         dma_run_dependencies(desc)
         node = node.next
 
-    # Free descriptors
+    # Free descriptors; V14: to the end of the list, so that each is used again as late as can be (row 59)
     irqflags = spin_lock_irqsave(mchan.lock)
     list_splice_tail_init(list_, mchan.free)
     spin_unlock_irqrestore(mchan.lock, irqflags)

@@ -307,6 +307,12 @@ ROWS: tuple[Row, ...] = (
         "Nothing compares the offset of a read or a write with the size of the region: one beyond the mapping stops the "
         "kernel.",
         SAME),
+    Row(59, ("hidma_process_completed",),
+        "Completed descriptors go to the end of the free list: one is used again when all others were.",
+        "They go to its front. A client that chains copies (async_tx, under RAID-5) gets the one that it still holds for "
+        "its next copy when the hardware was done before that was prepared: it then depends on itself, has the ACK flag by "
+        "that, and async_tx_quiesce() stops at its BUG_ON().",
+        "seen in a real kernel"),
 )
 
 BY_NUMBER = {row.number: row for row in ROWS}

@@ -26,7 +26,7 @@ from hidma.hw.bus import ALL_ONES
 from hidma.qemu import board, compare, emulator, initrd, packages
 from hidma.qemu.errors import QemuError
 from hidma.qemu.model import Model
-from hidma.qemu.session import interrupts_per_batch
+from hidma.qemu.session import interrupts_per_batch, known
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "docs" / "_runs"
@@ -65,6 +65,18 @@ def summary(*arguments: str) -> dict[str, Any]:
     return found
 
 
+def raid(*arguments: str) -> dict[str, Any]:
+    """A run of an array, as :func:`summary`. A race of the guest's own driver (row 59), which a busy machine may lose, is told
+    as such; the run is made again then, twice at most.
+    """
+    run: dict[str, Any] = {}
+    for _ in range(3):
+        run = summary("raid", *arguments)
+        if not any("row 59" in problem for problem in run["problems"]):
+            break
+    return run
+
+
 def guests_of(pid: int) -> list[int]:
     """QEMU processes that have ``pid`` as their parent."""
     found = []
@@ -92,7 +104,7 @@ def test_the_array_is_copied_through_the_channel_without_a_difference() -> None:
     """What the issue asks for; a busy machine gets three chances at the speed, none at the data."""
     fastest = 0
     for _ in range(3):
-        run = summary("raid", "--mib", "16")
+        run = raid("--mib", "16")
         assert (run["status"], run["problems"]) == (0, []), run
         copy, channel = run["copy"], run["channels"][0]
         assert copy["back"] == [{"array": "md127", "md5": copy["source_md5"], "differences": "0"}]
@@ -109,9 +121,15 @@ def test_the_array_is_copied_through_the_channel_without_a_difference() -> None:
     pytest.fail(f"{fastest} descriptors a second where 2000 are to be reached")
 
 
+def test_the_bug_that_the_guests_driver_has_is_told_as_such() -> None:
+    (told,) = known(["Internal error: Oops - BUG", "kernel BUG at crypto/async_tx/async_tx.c:269!"])
+    assert "row 59" in told and "run it again" in told
+    assert known(["kernel BUG at mm/slub.c:1!"]) == known([]) == []
+
+
 @needs_guest
 def test_two_channels_have_an_array_each() -> None:
-    run = summary("raid", "--mib", "2", "--channels", "2", "--cpus", "2")
+    run = raid("--mib", "2", "--channels", "2", "--cpus", "2")
     assert (run["status"], run["problems"]) == (0, []), run
     assert [channel["descriptors"] for channel in run["channels"]] == [512, 512]
     assert len(run["devices"]) == 2
@@ -156,7 +174,7 @@ def test_an_error_that_the_guest_does_not_survive_is_told_and_everything_ends() 
 
 @needs_guest
 def test_a_lost_interrupt_costs_the_array_nothing() -> None:
-    run = summary("raid", "--fault", "irq-lost:3")
+    run = raid("--fault", "irq-lost:3")
     assert (run["status"], run["problems"]) == (0, []), run
 
 
