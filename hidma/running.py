@@ -62,7 +62,9 @@ class Interrupts:
         if before is None:
             return 0
         _signal.signal(signal.SIGINT, before)
-        return self.count
+        count = self.count
+        self.count = 0
+        return count
 
 
 class Entered(Protocol):
