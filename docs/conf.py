@@ -24,7 +24,7 @@ version = release = hidma.__version__
 
 extensions = [
     "sphinx.ext.autodoc",
-    "hidma.abi.sphinx_ext",
+    "hidma.commands.abi.sphinx_ext",
     "hidma_project",
     "hidma_rows",
     "hidma_run",

@@ -9,31 +9,31 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from hidma import _mode
+from hidma.machine import _mode
 
 if TYPE_CHECKING:
-    from hidma.batch import Batch
-    from hidma.buffer import Buffer
-    from hidma.client import Channel, Transfer, TransferError
     from hidma.firmware import FirmwareError
     from hidma.hw.engine import Timing
-    from hidma.machine import KernelOops, Machine, boot
+    from hidma.machine.batch import Batch
+    from hidma.machine.boot import KernelOops, Machine, boot
+    from hidma.machine.buffer import Buffer
+    from hidma.machine.client import Channel, Transfer, TransferError
 
 __version__ = "0.1.0"
 
 _mode.install()
 
 _PUBLIC = {
-    "Batch": "hidma.batch",
-    "Buffer": "hidma.buffer",
-    "Channel": "hidma.client",
+    "Batch": "hidma.machine.batch",
+    "Buffer": "hidma.machine.buffer",
+    "Channel": "hidma.machine.client",
     "FirmwareError": "hidma.firmware",
-    "KernelOops": "hidma.machine",
-    "Machine": "hidma.machine",
+    "KernelOops": "hidma.machine.boot",
+    "Machine": "hidma.machine.boot",
     "Timing": "hidma.hw.engine",
-    "Transfer": "hidma.client",
-    "TransferError": "hidma.client",
-    "boot": "hidma.machine",
+    "Transfer": "hidma.machine.client",
+    "TransferError": "hidma.machine.client",
+    "boot": "hidma.machine.boot",
 }
 
 __all__ = [

@@ -3,7 +3,7 @@
 
 import sys
 
-from hidma.cli import main
+from hidma.commands.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

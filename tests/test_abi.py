@@ -14,9 +14,9 @@ import pytest
 from click.testing import CliRunner
 
 from hidma import channel, dbg, firmware, mgmt_sys
-from hidma.abi import tree
-from hidma.abi.cli import abi
-from hidma.abi.entries import matches, read_file, render, validate, warning, whats
+from hidma.commands.abi import tree
+from hidma.commands.abi.cli import abi
+from hidma.commands.abi.entries import matches, read_file, render, validate, warning, whats
 from hidma.linux import base
 from hidma.linux.abi_doc import AbiDoc
 from hidma.linux.seq_file import FileOperations

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hidma.cli import main
+from hidma.commands.main import main
 
 Capture = pytest.CaptureFixture[str]
 

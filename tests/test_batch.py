@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""hidma.batch: many copies at once, what becomes of each under every fault, interruptions, and every wrong argument."""
+"""hidma.machine.batch: many copies at once, what becomes of each under every fault, interruptions, and every wrong argument."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pytest
 from client_rig import BIG, Pieces, counts, needs_numpy, numpy, outcome, sentence
 
 from hidma import Channel, KernelOops, Machine, Transfer, TransferError
-from hidma.batch import Batch
 from hidma.linux.dmaengine import dma_async_issue_pending, dmaengine_prep_dma_memcpy, dmaengine_submit
+from hidma.machine.batch import Batch
 
 
 @pytest.mark.parametrize("count", [1, 5, 64, 65, 1000])

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from hidma import firmware
-from hidma.bench import board
+from hidma.commands.bench.cli import board
 
 KEYS = {"layer", "bytes", "batch", "channels", "descriptors_per_s", "ratio"}
 
@@ -19,7 +19,8 @@ KEYS = {"layer", "bytes", "batch", "channels", "descriptors_per_s", "ratio"}
 def test_json_is_a_list_of_rows_for_every_layer() -> None:
     if shutil.which("cc") is None:
         pytest.skip("the floor is C and there is no compiler here: apt-get install gcc libc6-dev")
-    done = subprocess.run([sys.executable, "-m", "hidma.bench", "--json", "--scale", "0.0005"], capture_output=True, text=True)
+    command = [sys.executable, "-m", "hidma.commands.bench.cli", "--json", "--scale", "0.0005"]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)
     assert all(set(row) >= KEYS for row in rows)

@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from hidma import _mode, firmware
-from hidma.cli import COMMANDS, Lazy, main
+from hidma import firmware
+from hidma.commands.main import COMMANDS, Lazy, main
+from hidma.machine import _mode
 
 ROOT = Path(__file__).resolve().parent.parent
 CHANNELS = [f"dma{n}chan0" for n in range(6)]
@@ -374,7 +375,8 @@ def test_ctrl_c_stops_with_one_line() -> None:
     # the kernel thread itself sends the signal, in the middle of its third test
     code = """if True:
         import os, signal, sys
-        from hidma import cli, dmatest
+        from hidma.commands import main as cli
+        from hidma.linux import dmatest
         verify, count = dmatest.dmatest_verify, 0
         def spy(*arguments):
             global count
@@ -400,7 +402,7 @@ def test_ctrl_c_on_a_terminal_comes_whatever_was_inherited(inherited: str) -> No
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         os.chdir(ROOT)
         os.execv(sys.executable, [sys.executable, "-c", "if True:\n"
-                 "  import os, sys; from hidma import cli, dmatest\n"
+                 "  import os, sys; from hidma.commands import main as cli; from hidma.linux import dmatest\n"
                  "  old = dmatest.dmatest_verify\n"
                  "  def spy(*a):\n    os.write(1, b'testing\\n')\n    return old(*a)\n"
                  "  dmatest.dmatest_verify = spy\n"
@@ -449,9 +451,9 @@ def test_version(run: Any) -> None:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["info"], ["faults"]])
 def test_a_small_command_imports_no_machine(arguments: list[str]) -> None:
-    code = ("import sys; from hidma.cli import main; main(sys.argv[1:]); "
+    code = ("import sys; from hidma.commands.main import main; main(sys.argv[1:]); "
             "print(*sorted({m for m in sys.modules if m.split('.')[0] in ('rich', 'greenlet', 'numpy') "
-            "or m.startswith('hidma.linux') or m == 'hidma.machine'}), file=sys.stderr)")
+            "or m.startswith('hidma.linux') or m == 'hidma.machine.boot'}), file=sys.stderr)")
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, "\n")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""hidma.client: copies, what becomes of them under every fault, waiting, callbacks, and every wrong argument."""
+"""hidma.machine.client: copies, what becomes of them under every fault, waiting, callbacks, and every wrong argument."""
 
 from __future__ import annotations
 

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hidma
-from hidma import dmatest
+from hidma.linux import dmatest
 from hidma.linux.errno import EBUSY, EINVAL, ENOENT, ENOSPC
 from hidma.linux.module import load_module, unload_module
-from hidma.machine import Machine
+from hidma.machine.boot import Machine
 
 SUMMARY = re.compile(r"dmatest: (dma\d+chan0-copy\d+): summary (\d+) tests, (\d+) failures (\d+)\.(\d\d) iops "
                      r"(\d+) KB/s \((-?\d+)\)\Z")

@@ -25,8 +25,8 @@ from urllib.parse import quote, unquote, urlsplit
 import pytest
 
 from hidma import firmware
-from hidma.abi import sphinx_ext, tree
-from hidma.abi.entries import warning, whats
+from hidma.commands.abi import sphinx_ext, tree
+from hidma.commands.abi.entries import warning, whats
 from hidma.hw import faults, registers
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from hidma import _mode
-from hidma.replay import compare, load, replay
-from hidma.replay.layers import PLAYERS
+from hidma.commands.replay import compare, load, replay
+from hidma.commands.replay.layers import PLAYERS
+from hidma.machine import _mode
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
 
@@ -60,7 +60,7 @@ def test_file_name_is_layer_and_name() -> None:
 
 def test_every_recorded_run_agrees_in_the_other_mode() -> None:
     environment = dict(os.environ, HIDMA_INTERPRETED="1" if _mode.compiled() else "0")
-    done = subprocess.run([sys.executable, "-m", "hidma.replay", "--check", *map(str, RUN)], env=environment,
+    done = subprocess.run([sys.executable, "-m", "hidma.commands.replay", "--check", *map(str, RUN)], env=environment,
                           cwd=GOLDEN.parents[2], capture_output=True, text=True)
     if not _mode.compiled() and "(interpreted)" in done.stdout:
         pytest.skip(f"there are no compiled modules: {_mode.why()}")

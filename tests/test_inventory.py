@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from hidma import channel, mgmt
+from hidma.commands.replay import replay
+from hidma.commands.replay.runner import Scenario
 from hidma.linux.bitops import BIT, GENMASK
 from hidma.linux.dmaengine import DMA_MEMCPY
-from hidma.replay import replay
-from hidma.replay.runner import Scenario
 from reset_plugins import qcomhidma
 
 ROOT = Path(__file__).resolve().parent.parent

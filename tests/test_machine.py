@@ -14,7 +14,7 @@ import pytest
 import hidma
 from hidma import ll
 from hidma.channel import lldev_of
-from hidma.ledger import COMPLETED, PENDING
+from hidma.machine.ledger import COMPLETED, PENDING
 
 WEIGHT = "/sys/devices/platform/f9984000.hidma-mgmt/chanops/chan0/weight"
 ENDS = {"completed", "failed", "terminated", "lost by V14"}

@@ -13,7 +13,7 @@ from aml_tools import crs, device, dsd, interrupt, memory, name, scope, table
 
 import hidma
 from hidma import firmware
-from hidma.cli import main
+from hidma.commands.main import main
 
 MGMT = "/sys/devices/platform/QCOM8060:00"
 

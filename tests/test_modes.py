@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hidma import _mode
+from hidma.machine import _mode
 
 ROOT = Path(__file__).resolve().parent.parent
 # these start processes of their own, in the mode that they want, or do not run the port at all

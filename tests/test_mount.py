@@ -20,8 +20,8 @@ from pathlib import Path
 import pytest
 
 import hidma
-from hidma.shell.interp import Exit, Shell
-from hidma.shell.io import Buffer, Input, Io
+from hidma.commands.shell.interp import Exit, Shell
+from hidma.commands.shell.io import Buffer, Input, Io
 
 PLATFORM = "sys/devices/platform"
 MGMT = f"{PLATFORM}/f9984000.hidma-mgmt"
@@ -477,7 +477,7 @@ def test_missing_binding_library_and_device_name_what_to_install(
 ) -> None:
     from click.testing import CliRunner
 
-    from hidma import fuse
+    from hidma.commands import mount as fuse
 
     def says(sentence: str) -> None:
         result = CliRunner().invoke(fuse.mount, [str(tmp_path)], standalone_mode=False)
@@ -502,7 +502,7 @@ def test_missing_binding_library_and_device_name_what_to_install(
 
 def test_oops_is_eio_for_who_asked_and_ends_the_mount() -> None:
     import hidma
-    from hidma.fuse import Tree
+    from hidma.commands.mount import Tree
     from hidma.linux.sched import KernelOops
 
     stopped = []

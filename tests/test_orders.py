@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hidma import _mode
+from hidma.machine import _mode
 
 HERE = Path(__file__).resolve().parent
 SEEDS = int(os.environ.get("HIDMA_ORDERS", "20"))

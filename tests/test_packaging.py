@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 import hidma
-from hidma import _mode
+from hidma.machine import _mode
 
 ROOT = Path(__file__).resolve().parent.parent
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
@@ -278,8 +278,9 @@ class Sample:
         for name in ("setup.py", "pyproject.toml", "MANIFEST.in", "LICENSE", "README.md"):
             shutil.copy(ROOT / name, root)
         shutil.copytree(ROOT / "tools" / "staging", root / "tools" / "staging", ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("__init__.py", "_mode.py"):
-            shutil.copy(ROOT / "hidma" / name, self.package)
+        (self.package / "machine").mkdir()
+        for name in ("__init__.py", "machine/__init__.py", "machine/__init__.pxd", "machine/_mode.py"):
+            shutil.copy(ROOT / "hidma" / name, self.package / name)
         for name, text in SAMPLE.items():
             (self.package / name).write_text(text, encoding="utf-8")
 
@@ -339,7 +340,8 @@ def copy(built: Sample, tmp_path: Path) -> Sample:
 
 def test_a_built_module_runs_compiled_and_says_by_what(built: Sample) -> None:
     said = built.python(
-        "from hidma import _mode, two; print(two.__file__); print(_mode.compiled()); print(_mode.why());"
+        "from hidma import two; from hidma.machine import _mode; print(two.__file__); print(_mode.compiled());"
+        "print(_mode.why());"
         "print(two.run(2**32 - 1))"
     ).splitlines()
     assert said[0].endswith(SUFFIX)
@@ -350,7 +352,8 @@ def test_a_built_module_runs_compiled_and_says_by_what(built: Sample) -> None:
 
 def test_hidma_interpreted_passes_the_extension_modules_over(built: Sample) -> None:
     said = built.python(
-        "from hidma import _mode, one, two; print(one.__file__, two.__file__); print(_mode.compiled());"
+        "from hidma import one, two; from hidma.machine import _mode; print(one.__file__, two.__file__);"
+        "print(_mode.compiled());"
         "print(_mode.why()); print(two.run(2**32 - 1))",
         HIDMA_INTERPRETED="1",
     ).splitlines()
@@ -359,7 +362,7 @@ def test_hidma_interpreted_passes_the_extension_modules_over(built: Sample) -> N
 
 
 def test_hidma_interpreted_0_is_the_default(built: Sample) -> None:
-    assert built.python("from hidma import _mode; print(_mode.compiled())", HIDMA_INTERPRETED="0") == "True\n"
+    assert built.python("from hidma.machine import _mode; print(_mode.compiled())", HIDMA_INTERPRETED="0") == "True\n"
 
 
 @pytest.mark.parametrize("interpreted", ["0", "1"])
@@ -396,7 +399,7 @@ def test_a_module_that_is_no_longer_compiled_loses_its_extension_module(copy: Sa
 
 def test_a_lost_extension_module_comes_back(copy: Sample) -> None:
     (copy.package / f"three{SUFFIX}").unlink()
-    assert copy.python("from hidma import _mode; print(_mode.compiled()); print(_mode.why())") == (
+    assert copy.python("from hidma.machine import _mode; print(_mode.compiled()); print(_mode.why())") == (
         "False\npartly compiled, which does not work: no extension module for hidma.three; build again\n"
     )
     assert copy.build() == "", "it is still in the build directory"
@@ -499,7 +502,8 @@ cpdef Node push(Node node, Node head)  # struct inline
 
 STRUCTS_RUN = """
 import sys, traceback
-from hidma import _mode, five, four
+from hidma import five, four
+from hidma.machine import _mode
 assert _mode.compiled() == (sys.argv[1] == "compiled")
 holder = five.Holder()
 nodes = [four.Node(n) for n in range(3)]
@@ -565,7 +569,7 @@ def test_hidma_pure_builds_no_extension_module(tmp_path: Path) -> None:
     assert said == "hidma: builds no extension modules, the same sources run interpreted: HIDMA_PURE is set\n"
     assert not stale.exists()
     assert sample.python(
-        "from hidma import _mode, two; print(_mode.compiled(), two.run(2**32 - 1)); print(_mode.why())"
+        "from hidma import two; from hidma.machine import _mode; print(_mode.compiled(), two.run(2**32 - 1)); print(_mode.why())"
     ) == ("False 32\ninterpreted, because no extension modules were built: HIDMA_PURE is set\n")
 
 
@@ -631,7 +635,8 @@ def test_sdist_and_wheel_of_a_compiled_build_install_and_work(built: Sample, tmp
     wheel = distribute(built.root, tmp_path / "dist")
     python = installed(wheel, tmp_path / "env")
     said = subprocess.run(
-        [python, "-P", "-c", "from hidma import _mode, two; print(two.__file__, _mode.compiled(), two.run(1))"],
+        [python, "-P", "-c",
+         "from hidma import two; from hidma.machine import _mode; print(two.__file__, _mode.compiled(), two.run(1))"],
         cwd=tmp_path,
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
@@ -666,7 +671,7 @@ def test_sdist_and_pure_wheel_hold_every_file_of_the_package(tmp_path: Path) -> 
     names = set(zipfile.ZipFile(wheel).namelist())
     assert wanted <= names
     # the C floor of the bench is a source; no other C file is
-    assert [name for name in names if name.endswith((".so", ".c", ".part"))] == ["hidma/bench_floor.c"]
+    assert [name for name in names if name.endswith((".so", ".c", ".part"))] == ["hidma/commands/bench/floor.c"]
     with tarfile.open(next((tmp_path / "dist").glob("*.tar.gz"))) as archive:
         source = {name.partition("/")[2] for name in archive.getnames()}
     others = {"setup.py", "pyproject.toml", "LICENSE", "README.md", "tools/hidma", "tools/staging/fold.py", ".ci/run"}
@@ -676,10 +681,10 @@ def test_sdist_and_pure_wheel_hold_every_file_of_the_package(tmp_path: Path) -> 
     assert "\nLicense-Expression: GPL-2.0-only\n" in metadata
     assert "\nRequires-Python: >=3.11\n" in metadata
     entry_points = zipfile.ZipFile(wheel).read(f"hidma-{hidma.__version__}.dist-info/entry_points.txt").decode()
-    assert "hidma = hidma.cli:main" in entry_points
+    assert "hidma = hidma.commands.main:main" in entry_points
     python = installed(wheel, tmp_path / "env")
     said = subprocess.run(
-        [python, "-P", "-c", "import hidma; from hidma import _mode; print(hidma.__version__, _mode.why())"],
+        [python, "-P", "-c", "import hidma; from hidma.machine import _mode; print(hidma.__version__, _mode.why())"],
         cwd=tmp_path,
         env={"PATH": os.environ["PATH"]},
         capture_output=True,

@@ -14,8 +14,10 @@ import pytest
 from vfio_rig import DEVICE, Owner
 
 import hidma
-from hidma import hookspecs, plugins, vm
+from hidma import vm
 from hidma.linux.list import list_for_each_entry
+from hidma.plugin import hookspecs
+from hidma.plugin import loading as plugins
 from hidma.vfio_platform import reset_list
 
 GOOD = '''

@@ -16,12 +16,12 @@ from typing import Any
 import c_tree
 import pytest
 
-from hidma.cli import main
-from hidma.portmap import measure, port
-from hidma.portmap.compare import compare
-from hidma.portmap.csource import evaluate, read_file
-from hidma.portmap.series import PATCHES, SOURCES, v14
-from hidma.portmap.tree import TreeError, from_kernel, from_patch
+from hidma.commands.main import main
+from hidma.commands.portmap import measure, port
+from hidma.commands.portmap.compare import compare
+from hidma.commands.portmap.csource import evaluate, read_file
+from hidma.commands.portmap.series import PATCHES, SOURCES, v14
+from hidma.commands.portmap.tree import TreeError, from_kernel, from_patch
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
@@ -49,7 +49,7 @@ def facts(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]
 
 
 def test_facts_are_those_of_the_inventory() -> None:
-    assert (Path(port.TOP, "hidma/portmap/inventory.json").read_bytes()) == (DATA / "inventory.json").read_bytes()
+    assert (Path(port.TOP, "hidma/commands/portmap/inventory.json").read_bytes()) == (DATA / "inventory.json").read_bytes()
     assert [source.path for source in SOURCES] == list(c_tree.INVENTORY["files"])
     assert {path for patch in PATCHES for path in patch.files} == {source.path for source in SOURCES}
 
@@ -84,8 +84,8 @@ def test_constants_structs_parameters_and_ids_are_there(capsys: pytest.CaptureFi
 
 
 def test_runs_and_lines_are_what_is_measured() -> None:
-    """Replays every recording once more. `python -m hidma.portmap.measure tests/data/golden tests/data/quirks` renews."""
-    code = ("import sys, hidma.portmap.measure as m; "
+    """Replays every recording once more. `python -m hidma.commands.portmap.measure tests/data/golden tests/data/quirks` renews."""
+    code = ("import sys, hidma.commands.portmap.measure as m; "
             "sys.stdout.write(m.text(m.measure(sys.argv[1:])))")
     done = subprocess.run([sys.executable, "-c", code, str(DATA / "golden"), str(DATA / "quirks")], capture_output=True,
                           text=True, env={**os.environ, "HIDMA_INTERPRETED": "1", "PYTHONPATH": str(ROOT)})
@@ -405,7 +405,7 @@ def test_both_copies_at_once(capsys: pytest.CaptureFixture[str]) -> None:
 def test_without_the_extra_the_map_is_there_and_a_copy_says_what_is_missing(tmp_path: Path) -> None:
     top = c_tree.write(tmp_path / "linux")
     code = ("import sys; sys.modules['tree_sitter'] = sys.modules['tree_sitter_c'] = sys.modules['unidiff'] = None\n"
-            "from hidma.cli import main; sys.exit(main(sys.argv[1:]))")
+            "from hidma.commands.main import main; sys.exit(main(sys.argv[1:]))")
     def start(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([sys.executable, "-c", code, "portmap", *arguments], capture_output=True, text=True,
                               env={**os.environ, "PYTHONPATH": str(ROOT)})

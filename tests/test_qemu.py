@@ -22,11 +22,11 @@ from typing import Any
 import pytest
 
 from hidma import firmware
+from hidma.commands.qemu import board, compare, emulator, initrd, packages
+from hidma.commands.qemu.errors import QemuError
+from hidma.commands.qemu.model import Model
+from hidma.commands.qemu.session import interrupts_per_batch, known
 from hidma.hw.bus import ALL_ONES
-from hidma.qemu import board, compare, emulator, initrd, packages
-from hidma.qemu.errors import QemuError
-from hidma.qemu.model import Model
-from hidma.qemu.session import interrupts_per_batch, known
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "docs" / "_runs"

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import hidma
-from hidma.qos import Setting, measure, qos
+from hidma.commands.qos import Setting, measure, qos
 
 MS = 1_000_000
 

@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from hidma import _mode, quirks
-from hidma.replay import compare, load, replay
-from hidma.replay.runner import Scenario, quirk_expectation
+from hidma import quirks
+from hidma.commands.replay import compare, load, replay
+from hidma.commands.replay.runner import Scenario, quirk_expectation
+from hidma.machine import _mode
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
@@ -81,7 +82,7 @@ def test_quirk_ends_as_v14_or_in_the_oops_of_its_row(path: Path) -> None:
 
 def test_quirks_end_alike_in_the_other_mode() -> None:
     environment = dict(os.environ, HIDMA_INTERPRETED="1" if _mode.compiled() else "0")
-    command = [sys.executable, "-m", "hidma.replay", *map(str, QUIRKS)]
+    command = [sys.executable, "-m", "hidma.commands.replay", *map(str, QUIRKS)]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     lists = [json.loads(line) for line in done.stdout.splitlines()]

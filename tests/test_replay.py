@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
-from hidma import _mode
-from hidma.replay import load, replay
-from hidma.replay import runner as replay_runner
-from hidma.replay.device import ScenarioError
-from hidma.replay.runner import Scenario
+from hidma.commands.replay import load, replay
+from hidma.commands.replay import runner as replay_runner
+from hidma.commands.replay.device import ScenarioError
+from hidma.commands.replay.runner import Scenario
+from hidma.machine import _mode
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "data" / "golden"
@@ -38,7 +38,7 @@ COPY = ["prep", "a", "0x300000000", "0x1000", 64, 3]
 def program(*arguments: Any, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run it; the checkout is on the path wherever it runs."""
     env = dict(os.environ, PYTHONPATH=str(ROOT), **environment)
-    return subprocess.run([sys.executable, "-P", "-m", "hidma.replay", *map(str, arguments)], cwd=cwd, env=env,
+    return subprocess.run([sys.executable, "-P", "-m", "hidma.commands.replay", *map(str, arguments)], cwd=cwd, env=env,
                           capture_output=True, text=True)
 
 
@@ -224,7 +224,7 @@ def test_interpreted_runs_the_sources() -> None:
 
 def test_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
     files = [str(path) for path in sorted(GOLDEN.glob("ll_*.json"))]
-    command = [sys.executable, "-P", "-m", "hidma.replay", *files]
+    command = [sys.executable, "-P", "-m", "hidma.commands.replay", *files]
     with subprocess.Popen(command, env=dict(os.environ, PYTHONPATH=str(ROOT)), stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stderr is not None
@@ -237,7 +237,7 @@ def test_progress_goes_to_the_terminal_and_never_to_the_standard_output() -> Non
     files = [str(path) for path in sorted(GOLDEN.glob("ll_*.json"))]
     main, other = pty.openpty()
     try:
-        command = [sys.executable, "-P", "-m", "hidma.replay", *files]
+        command = [sys.executable, "-P", "-m", "hidma.commands.replay", *files]
         environment = dict(os.environ, PYTHONPATH=str(ROOT), TERM="xterm")
         done = subprocess.run(command, stderr=other, stdout=subprocess.PIPE, env=environment)
         drawn = b""
@@ -264,7 +264,7 @@ def test_script_starts_the_program_with_its_arguments(tmp_path: Path) -> None:
 def test_environment_knows_the_program() -> None:
     code = "import _env; print(_env.PROGRAMS['replay'], _env.EXTRAS['replay'])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "tools", capture_output=True, text=True)
-    assert done.stdout == "hidma.replay []\n", done.stderr
+    assert done.stdout == "hidma.commands.replay []\n", done.stderr
 
 
 # --- the format: what no recorded file shows --------------------------------------------------------------------------

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from hidma import testing
-from hidma.cli import main
+from hidma.commands.main import main
+from hidma.plugin import testing
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "docs" / "examples" / "acme-reset"

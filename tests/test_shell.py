@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 import hidma
-from hidma.shell import app
-from hidma.shell.app import Prompt, completions, interrupts, unfinished
-from hidma.shell.interp import Exit, Shell
-from hidma.shell.io import Buffer, Input, Io, given
+from hidma.commands.shell import app
+from hidma.commands.shell.app import Prompt, completions, interrupts, unfinished
+from hidma.commands.shell.interp import Exit, Shell
+from hidma.commands.shell.io import Buffer, Input, Io, given
 
 MGMT = "/sys/devices/platform/f9984000.hidma-mgmt"
 DRIVERS = "/sys/bus/platform/drivers"

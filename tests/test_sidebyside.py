@@ -14,11 +14,11 @@ from pathlib import Path
 import c_tree
 import pytest
 
-from hidma.cli import main
-from hidma.portmap.tree import from_kernel
-from hidma.sidebyside import align
-from hidma.sidebyside.cli import write
-from hidma.sidebyside.pages import build
+from hidma.commands.main import main
+from hidma.commands.portmap.tree import from_kernel
+from hidma.commands.sidebyside import align
+from hidma.commands.sidebyside.cli import write
+from hidma.commands.sidebyside.pages import build
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 LL = "drivers/dma/qcom/hidma_ll.c"

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from hidma import _mode
+from hidma.machine import _mode
 
 ROOT = Path(__file__).resolve().parent.parent
 CHANNELS = 64
@@ -26,7 +26,7 @@ RUN = """if True:
     import hashlib, json, random, resource, sys, time
     from array import array
     import hidma
-    from hidma.bench import board
+    from hidma.commands.bench.cli import board
 
     channels, count, size = int(sys.argv[1]), int(sys.argv[2]), 64
     digest, events = hashlib.sha256(), 0

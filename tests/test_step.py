@@ -16,14 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from hidma import _mode
-from hidma.cli import cli, main
-from hidma.portmap.series import v14
-from hidma.step import show
-from hidma.step.engine import Break, BreakError, Session
-from hidma.step.lines import Locator
-from hidma.step.plain import HELP, Dialogue
-from hidma.trace.run import runner
+from hidma.commands.main import cli, main
+from hidma.commands.portmap.series import v14
+from hidma.commands.step import show
+from hidma.commands.step.engine import Break, BreakError, Session
+from hidma.commands.step.lines import Locator
+from hidma.commands.step.plain import HELP, Dialogue
+from hidma.commands.trace.run import runner
+from hidma.machine import _mode
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "data" / "golden"
@@ -227,7 +227,7 @@ def test_interrupt_state(session: Session) -> None:
 
 
 def test_stepping_changes_nothing(one: Path, session: Session) -> None:
-    from hidma.trace import Recorder
+    from hidma.commands.trace import Recorder
     with Recorder() as recorder:
         assert runner(cli, [str(one)], [])() == 0  # type: ignore[arg-type]
     while session.step("any", 25):
@@ -340,7 +340,7 @@ def test_screen_shows_steps_and_goes_back(session: Session) -> None:
     from textual.widgets import Input, Static
     from textual.widgets._footer import FooterKey
 
-    from hidma.step.screen import Screen
+    from hidma.commands.step.screen import Screen
 
     async def walk() -> None:
         app = Screen(session)
@@ -426,7 +426,7 @@ def test_plain_on_a_real_terminal(one: Path) -> None:
 
 def test_full_screen_without_its_extra() -> None:
     code = ("import sys; sys.modules['textual'] = sys.modules['textual.app'] = None\n"
-            "from hidma.cli import main; sys.exit(main(sys.argv[1:]))")
+            "from hidma.commands.main import main; sys.exit(main(sys.argv[1:]))")
     shown = terminal([sys.executable, "-c", code, "step", "--", "dmesg"], [("pip install", "")])
     assert "--plain works without it" in shown.replace("\r\n", " ")
 

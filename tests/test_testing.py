@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from hidma import testing
 from hidma.linux.errno import ENODEV, ENOMEM, ETIMEDOUT
 from hidma.linux.io import readl, writel
 from hidma.linux.iomap import ioread8, ioremap_nocache
 from hidma.linux.printk import pr_warn
 from hidma.linux.sched import local_irq_save
-from hidma.plugins import PluginError
+from hidma.plugin import testing
+from hidma.plugin.loading import PluginError
 from hidma.testing import Bench, DeviceModel, ResetPluginTests, Row, hookimpl
 from hidma.vfio_platform import VfioPlatformDevice, module_vfio_reset_handler
 from reset_plugins import amdxgbe, calxedaxgmac, qcomhidma

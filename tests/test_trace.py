@@ -17,13 +17,13 @@ import pytest
 
 import hidma
 from hidma import channel, ll, mgmt_sys
-from hidma.cli import main
+from hidma.commands.main import main
+from hidma.commands.trace import KINDS, Filter, Recorder, formats, svg, vcd
+from hidma.commands.trace.events import HARDWARE, Decoder, Event
+from hidma.commands.trace.functions import Entries, wanted
+from hidma.commands.trace.recorder import FilterError, squeeze
 from hidma.hw import trace as hw_trace
 from hidma.hw.events import EVENTS
-from hidma.trace import KINDS, Filter, Recorder, formats, svg, vcd
-from hidma.trace.events import HARDWARE, Decoder, Event
-from hidma.trace.functions import Entries, wanted
-from hidma.trace.recorder import FilterError, squeeze
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "data" / "golden"
@@ -507,7 +507,7 @@ def test_script_that_fails_is_told_as_python_would(capsys: pytest.CaptureFixture
 
 def test_vcd_without_its_extra(tmp_path: Path, one: Path) -> None:
     code = ("import sys; sys.modules['vcd'] = None\n"
-            "from hidma.cli import main; sys.exit(main(sys.argv[1:]))")
+            "from hidma.commands.main import main; sys.exit(main(sys.argv[1:]))")
     done = subprocess.run([sys.executable, "-c", code, "trace", "--format", "vcd", "--", str(one)], capture_output=True,
                           text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.returncode == 2 and done.stderr.count("\n") == 1

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 import pytest
 
 import hidma
-from hidma import _mode, firmware, vm
+from hidma import firmware, vm
 from hidma.hw.line import Line
 from hidma.hw.registers import CTRLSTS, IRQ_EN, IRQ_STAT, READ_PTR, RING_LEN, RING_LOW, WRITE_PTR
 from hidma.linux import io, sched
 from hidma.linux.interrupt import free_irq, request_irq
+from hidma.machine import _mode
 
 MEMORY = 4 << 20
 PAGE = 4096

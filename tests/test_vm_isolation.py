@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import hidma
-from hidma import _mode, vm
+from hidma import vm
 from hidma.hw.registers import (
     CTRLSTS,
     DOORBELL,
@@ -30,6 +30,7 @@ from hidma.hw.registers import (
 from hidma.linux import io
 from hidma.linux.interrupt import request_irq
 from hidma.linux.kthread import kthread_run, kthread_should_stop, kthread_stop
+from hidma.machine import _mode
 
 MEMORY = 2 << 20
 RAM = 0x4000_0000

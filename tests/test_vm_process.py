@@ -20,7 +20,6 @@ import pytest
 
 import hidma
 from hidma import vm
-from hidma.client import TransferError
 from hidma.hw.registers import (
     CTRLSTS,
     DOORBELL,
@@ -33,6 +32,7 @@ from hidma.hw.registers import (
     RING_LOW,
     WRITE_PTR,
 )
+from hidma.machine.client import TransferError
 
 MEMORY = 4 << 20
 END = 0x40000000 + MEMORY

@@ -35,7 +35,7 @@ LOG = ROOT / "build" / "setup.log"
 EXTRAS: dict[str, list[str]] = {"hidma": ["fuse"], "replay": [], "bench": [], "docs": ["docs"], "test": ["test"]}
 
 #: The module behind a program, where it is not pytest or Sphinx.
-PROGRAMS = {"hidma": "hidma", "replay": "hidma.replay", "bench": "hidma.bench"}
+PROGRAMS = {"hidma": "hidma", "replay": "hidma.commands.replay", "bench": "hidma.commands.bench.cli"}
 
 
 def say(text: str) -> None:

@@ -114,7 +114,7 @@ class RunHidma(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         command = self.arguments[0]
         prompt = f"$ tools/hidma {command}"
-        if importlib.util.find_spec("hidma.cli") is None:
+        if importlib.util.find_spec("hidma.commands.main") is None:
             return [block(prompt, "none")]
         typed = [line.strip() for line in self.options.get("input", "").split("/") if line.strip()]
         done = hidma(self.env, shlex.split(command), typed=typed)
@@ -230,11 +230,11 @@ class StepScreen(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         import asyncio
 
-        from hidma.cli import cli
-        from hidma.step.engine import Session
-        from hidma.step.lines import Locator
-        from hidma.step.screen import Screen
-        from hidma.trace.run import runner
+        from hidma.commands.main import cli
+        from hidma.commands.step.engine import Session
+        from hidma.commands.step.lines import Locator
+        from hidma.commands.step.screen import Screen
+        from hidma.commands.trace.run import runner
 
         commands, _, rest = self.arguments[0].partition("--")
         words = shlex.split(rest)

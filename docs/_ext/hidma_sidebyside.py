@@ -13,8 +13,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxRole
 
-from hidma.portmap.series import SOURCES
-from hidma.sidebyside.cli import write
+from hidma.commands.portmap.series import SOURCES
+from hidma.commands.sidebyside.cli import write
 
 PAGES = {"index": "index.html"} | {source.name: f"{source.name}.html" for source in SOURCES}
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What an attribute says of itself: the one source of its documentation, kept where the attribute is declared.
 
-It stands for the entries of Documentation/ABI; reading, checking and printing them is the business of ``hidma.abi``.
+It stands for the entries of Documentation/ABI; reading, checking and printing them is the business of ``hidma.commands.abi``.
 """
 
 from __future__ import annotations

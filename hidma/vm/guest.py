@@ -39,7 +39,7 @@ from hidma.linux.kthread import (
 from hidma.linux.platform_device import PlatformDevice, platform_bus, platform_get_irq, to_platform_device
 from hidma.linux.sched import Cpu, KernelOops
 from hidma.linux.vfio import VFIO_REGION_INFO_FLAG_MMAP
-from hidma.machine import BootedKernel, Machine
+from hidma.machine.boot import BootedKernel, Machine
 from hidma.vm.vfio import Container, Device, Group, Hypervisor
 from hidma.vm.vfio import Mapping as Registers
 

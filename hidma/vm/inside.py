@@ -43,7 +43,7 @@ from hidma.linux.errno import EINVAL, ENODEV, ENOMEM
 from hidma.linux.eventfd import EventfdCtx, eventfd_signal
 from hidma.linux.kthread import WaitQueueHead, wait_event_timeout, wake_up
 from hidma.linux.sched import KernelOops
-from hidma.machine import os_error
+from hidma.machine.boot import os_error
 from hidma.vm.guest import RAM_BASE, SPI, GuestMachine, Irqfd
 from hidma.vm.shared import LOOKS, TIME, Words, die_with
 

@@ -30,7 +30,7 @@ from hidma.linux.errno import EBUSY, EINVAL, ENODEV, EOPNOTSUPP, EPROTO, ETIMEDO
 from hidma.linux.eventfd import EventfdCtx, eventfd_signal
 from hidma.linux.sched import KernelOops
 from hidma.linux.vfio import VFIO_REGION_INFO_FLAG_MMAP
-from hidma.machine import Machine
+from hidma.machine.boot import Machine
 from hidma.vm.guest import DEFAULT_MEMORY, RAM_BASE, Owner, device_tree, seen_by
 from hidma.vm.shared import LOOKS, TIME, Pages, TimePage, Words
 

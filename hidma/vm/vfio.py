@@ -57,7 +57,7 @@ from hidma.linux.vfio import (
 
 if TYPE_CHECKING:
     from hidma.hw.bus import Block
-    from hidma.machine import Machine
+    from hidma.machine.boot import Machine
 
 S = TypeVar("S", bound=Uapi)
 READ_WRITE = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE

@@ -1,0 +1,431 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``hidma qemu``: fetch, raid, probe, shell."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+import click
+
+from hidma.commands.qemu import packages
+from hidma.commands.qemu.errors import QemuError
+from hidma.commands.qemu.initrd import Plan
+from hidma.commands.qemu.session import Options, Session, interrupts_per_batch
+from hidma.hw.engine import Timing
+from hidma.hw.faults import parse
+from hidma.hw.registers import MAX_CHANNELS
+
+FAILED = 1
+UNUSABLE = 2
+MAX_MIB = 1024
+MAX_CPUS = 8
+COMPARED = 5
+COMPARED_BYTES = 16384
+COMPARE_DMATEST = (f"iterations={COMPARED}", "run=1", "norandom=1", "timeout=2000", f"test_buf_size={COMPARED_BYTES}")
+TOLD_CLIENT = re.compile(r"dmatest: .*(result #|summary)")
+
+Decorator = Callable[[Any], Any]
+
+
+def say(sentence: str) -> None:
+    """A line on stderr on what takes time."""
+    click.echo(f"hidma: {sentence}", err=True)
+
+
+def complain(error: QemuError) -> int:
+    """The last lines of the console and the sentence, on stderr; the exit status."""
+    sys.stdout.flush()
+    if error.console:
+        click.echo("--- the last lines of the guest's console ---", err=True)
+        for line in error.console:
+            click.echo(line, err=True)
+        click.echo("---", err=True)
+    say(" ".join(error.sentence.split()))
+    return UNUSABLE
+
+
+class TerminatedError(BaseException):
+    """SIGTERM or SIGHUP came."""
+
+
+@contextmanager
+def ending_well() -> Iterator[None]:
+    """SIGTERM and SIGHUP unwind what is going on, as Ctrl-C does."""
+
+    def come(number: int, frame: FrameType | None) -> None:
+        raise TerminatedError(number)
+
+    before = {number: signal.signal(number, come) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    except TerminatedError as end:
+        say("stopped")
+        sys.exit(128 + int(end.args[0]))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def guest_options(command: Any) -> Any:
+    """What describes a guest and its hardware."""
+    options: list[Decorator] = [
+        click.option("--channels", default=1, show_default=True, type=click.IntRange(1, MAX_CHANNELS),
+                     help="How many channels the core has."),
+        click.option("--cpus", default=1, show_default=True, type=click.IntRange(1, MAX_CPUS), help="CPUs of the guest."),
+        click.option("--memory", type=click.IntRange(256, 65536), metavar="MIB", help="RAM of the guest  [default: enough]"),
+        click.option("--desc-count", default=64, show_default=True, type=click.IntRange(4, 8192),
+                     help="Descriptors of a channel, the property of its node."),
+        click.option("--nested", is_flag=True, help="Channel nodes below the management node, as on a host."),
+        click.option("--kernel", metavar="FILE", help="An arm64 Image in place of the fetched kernel."),
+        click.option("--modules", metavar="DIR", help="Its /lib/modules/VERSION; without it all is built in."),
+        click.option("--busybox", metavar="FILE", help="A static arm64 busybox in place of the fetched one."),
+        click.option("--driver", metavar="A.ko[,B.ko]", help="Drivers in place of the stock modules for the same devices."),
+        click.option("--client", metavar="M.ko[,P=V...]", help="A module to load once the driver is bound, such as dmatest.ko."),
+        click.option("--append", default="", metavar="TEXT", help="More for the kernel's command line."),
+        click.option("--fault", multiple=True, metavar="TEXT", help="A fault to inject (see hidma faults); may be repeated."),
+        click.option("--bandwidth", type=click.FloatRange(min=0.001), metavar="MBPS",
+                     help="Bandwidth of the modelled bus in MB/s, each way  [default: 12800]"),
+        click.option("--trace", metavar="FILE", help="Write what happens to the hardware there, a line of JSON for each event."),
+        click.option("--qemu", metavar="FILE", help="The QEMU to run  [default: qemu-system-aarch64]"),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def bounded_options(command: Any) -> Any:
+    """What a guest has that runs by itself."""
+    options: list[Decorator] = [
+        click.option("--timeout", default=120.0, show_default=True, type=click.FloatRange(min=0, min_open=True), metavar="S",
+                     help="Seconds until the guest is given up."),
+        click.option("--stall", default=20.0, show_default=True, type=click.FloatRange(min=0, min_open=True), metavar="S",
+                     help="Seconds without a word or a sign of it until it is given up."),
+        click.option("--quiet", is_flag=True, help="Do not print the guest's console."),
+        click.option("--json", "as_json", is_flag=True, help="Print the summary as a JSON object, and nothing else."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def option_set(given: dict[str, Any]) -> Options:
+    """The options as the session takes them.
+
+    :raises click.UsageError: a fault that is written wrong
+    """
+    faults = None
+    try:
+        if given["fault"]:
+            faults = parse(";".join(text or " " for text in given["fault"]))
+            for rule in faults.rules:
+                if rule.channel >= given["channels"]:
+                    raise ValueError(f"fault '{rule.text}': there is no channel {rule.channel}; give --channels")
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    timing = Timing(bytes_per_ns=given["bandwidth"] / 1000) if given["bandwidth"] else None
+    return Options(channels=given["channels"], cpus=given["cpus"], memory=given["memory"], desc_count=given["desc_count"],
+                   nested=given["nested"], append=given["append"], qemu=given["qemu"], timing=timing, faults=faults)
+
+
+def plan_of(mode: str, given: dict[str, Any], mib: int = 0) -> Plan:
+    """What the guest is to do."""
+    drivers = [Path(name) for name in (given["driver"] or "").split(",") if name]
+    client, *parameters = (given["client"] or "").split(",")
+    return Plan(mode, mib, min(given["channels"], given["cpus"]), drivers, Path(client) if client else None, parameters)
+
+
+def trace_file(name: str | None) -> Any:
+    """The file of --trace, open for writing.
+
+    :raises QemuError: when it cannot be
+    """
+    if name is None:
+        return nullcontext()
+    try:
+        return open(name, "w", encoding="utf-8", buffering=1 << 16)
+    except OSError as error:
+        raise QemuError(f"{name}: {error.strerror}; --trace takes a file that can be written") from None
+
+
+def parts_of(given: dict[str, Any]) -> packages.Parts:
+    """Kernel, modules, busybox."""
+    return packages.find(given["kernel"], given["modules"], given["busybox"], say)
+
+
+def to_stdout(data: bytes) -> None:
+    """The guest's console on ours."""
+    sys.stdout.buffer.write(data.replace(b"\r\n", b"\n"))
+    sys.stdout.buffer.flush()
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--fetch", "bring", is_flag=True, help="Fetch what the guest is made of (Debian packages, through apt).")
+@click.pass_context
+def qemu(ctx: click.Context, bring: bool) -> int:
+    """Boot a real Linux in QEMU, with its own HIDMA driver on the model of the hardware.
+
+    The guest's kernel, modules and busybox are fetched from Debian on the first start and kept in the cache of the user
+    ($XDG_CACHE_HOME/hidma/qemu). Where there is no apt: --kernel, --modules, --busybox.
+    """
+    if bring:
+        try:
+            with ending_well():
+                parts = packages.fetch(say)
+        except QemuError as error:
+            ctx.exit(complain(error))
+        click.echo(f"kernel: {parts.kernel}\nmodules: {parts.modules}\nbusybox: {parts.busybox}")
+    elif ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+    return 0
+
+
+def run_guest(mode: str, given: dict[str, Any], mib: int = 0) -> int:
+    """A guest that runs by itself, and its summary."""
+    options = option_set(given)
+    options.timeout = given["timeout"]
+    options.stall = given["stall"]
+    plan = plan_of(mode, given, mib)
+    silent = given["quiet"] or given["as_json"]
+    try:
+        with ending_well(), trace_file(given["trace"]) as trace:
+            options.trace = trace
+            parts = parts_of(given)
+            with Session(plan, parts, options, None if silent else to_stdout) as session:
+                ended: QemuError | None = None
+                try:
+                    session.run()
+                except QemuError as error:
+                    ended = error
+                summary = session.summary()
+                if ended is not None:
+                    summary["problems"].insert(0, ended.sentence)
+    except QemuError as error:
+        return complain(error)
+    if given["as_json"]:
+        click.echo(json.dumps(summary, indent=2))
+    elif "release" in session.told.values:
+        click.echo("".join(f"{line}\n" for line in described(summary)), nl=False)
+    if ended is not None:
+        if not silent:
+            ended.console = []  # it has just been printed
+        complain(ended)
+        return FAILED if "release" in session.told.values else UNUSABLE
+    for sentence in summary["problems"]:
+        say(sentence)
+    return FAILED if summary["problems"] else 0
+
+
+def described(summary: dict[str, Any]) -> list[str]:
+    """The summary for people."""
+    lines = ["", f"kernel: Linux {summary['kernel']}"]
+    if summary["boot_s"] is not None:
+        lines.append(f"boot to the driver bound: {summary['boot_s']:.2f} s ({', '.join(summary['devices']) or 'nothing bound'})")
+    rows = summary["channels"]
+    for row in rows:
+        if len(rows) > 8 and not row["descriptors"] and not row["errors"]:
+            continue
+        asked = "; ".join(f"{block.upper()} " + ", ".join(f"{name} {count}" for name, count in commands.items())
+                          for block, commands in row["commands"].items() if commands) or "none"
+        lines.append(f"chan{row['channel']}: {row['descriptors']} descriptors, {row['bytes']} bytes, {row['interrupts']} "
+                     f"interrupts, {row['doorbells']} doorbells, weight {row['weight']}, priority {row['priority']}"
+                     + (f", {row['errors']} errors" if row["errors"] else ""))
+        lines.append(f"    commands: {asked}")
+    ratio = interrupts_per_batch(rows)
+    if ratio is not None:
+        lines.append(f"interrupts for each batch of events consumed: {ratio:.2f}")
+    copy = summary.get("copy")
+    if copy:
+        if copy["descriptors_per_s"]:
+            lines.append(f"copy: {copy['mib']} MiB to {'the array' if copy['arrays'] == 1 else str(copy['arrays']) + ' arrays'} in "
+                         f"{copy['seconds']:.2f} s, {copy['descriptors']} descriptors, {copy['descriptors_per_s']} a second; "
+                         f"the guest took {copy['guest_interrupts']} interrupts")
+        lines.append(f"md5 written: {copy['source_md5'] or 'none'}")
+        lines += [f"md5 read:    {back['md5']} ({back['array']}, {back['differences']} differences)" for back in copy["back"]]
+    for thread in summary.get("client", {}).get("threads", []):
+        lines.append(f"client: {thread['thread']}: {thread['tests']} tests, {thread['failures']} failures")
+    removal = summary["removal"]
+    if summary["mode"] == "probe":
+        lines.append(f"removal: {len(removal['unbound'])} unbound, {len(removal['rebound'])} bound again, "
+                     f"driver {'removed' if removal['removed'] else 'not removed'}")
+    lines.append(f"verdict: {'as it should be' if not summary['problems'] else 'not as it should be'}")
+    return lines
+
+
+@qemu.command()
+@click.option("--mib", default=4, show_default=True, type=click.IntRange(1, MAX_MIB), metavar="N",
+              help="How many MiB an array gets.")
+@guest_options
+@bounded_options
+def raid(mib: int, **given: Any) -> int:
+    """Build a RAID-5 array of RAM disks in the guest, copy to it through the channel, read back, compare.
+
+    With --cpus and --channels there is an array for each CPU that has a channel. Exit status: 0 when nothing differs, 1 when
+    something does or the guest stops in the middle, 2 when it could not be begun.
+    """
+    return run_guest("raid", given, mib)
+
+
+@qemu.command()
+@guest_options
+@bounded_options
+def probe(**given: Any) -> int:
+    """Bind the driver, run --client if one is given, take the devices away and give them back, remove the driver."""
+    return run_guest("probe", given)
+
+
+@qemu.command()
+@click.option("--fault-at", default="read-burst:40", show_default=True, metavar="TEXT", help="The error of the second run.")
+@click.option("--keep", metavar="DIR", help="Keep the guest's traces and consoles there.")
+@guest_options
+@bounded_options
+def compare(fault_at: str, keep: str | None, **given: Any) -> int:
+    """V14's port and the guest's own driver side by side: probe, transfers, an error, removal.
+
+    The guest's transfers are those of --client (dmatest.ko, whose parameters are chosen unless they are given), or of the array
+    when there is none; the port makes as many of the same length, one after the other.
+    """
+    from hidma.commands.qemu import compare as both_drivers
+
+    if given["fault"] or given["trace"]:
+        raise click.UsageError("compare has its own error (--fault-at) and its own traces (--keep).")
+    if given["channels"] != 1:
+        raise click.UsageError("compare looks at one channel.")
+    if given["client"] and "," not in given["client"]:
+        given["client"] += "".join(f",{parameter}" for parameter in COMPARE_DMATEST)
+    plan = plan_of("compare", given, 1)
+    transfers, length = (COMPARED, COMPARED_BYTES) if plan.client else (256, 4096)
+    release = ""
+    runs: list[list[dict[str, Any]]] = []
+    told: list[str] = []
+    try:
+        with ending_well(), tempfile.TemporaryDirectory(prefix="hidma-qemu-") as scratch:
+            where = Path(keep or scratch)
+            where.mkdir(parents=True, exist_ok=True)
+            parts = parts_of(given)
+            for name, fault in (("clean", ()), ("broken", (fault_at,))):
+                options = option_set({**given, "fault": fault})
+                options.timeout, options.stall = given["timeout"], given["stall"]
+                console = bytearray()
+                trace = where / f"{name}.jsonl"
+                say(f"the guest's driver, {'with ' + fault_at if fault else 'without an error'}")
+                with trace_file(str(trace)) as options.trace, Session(plan, parts, options, console.extend) as session:
+                    try:
+                        session.run()
+                    except QemuError as error:
+                        if not fault:
+                            raise
+                        told.append(error.sentence)  # a kernel that does not survive the error is what is to be seen
+                    release = session.told.last("release") or session.kernel
+                    problems = session.problems() if not fault else []
+                    told += [line.partition("] ")[2] for line in session.lines if fault and TOLD_CLIENT.search(line)][:3]
+                if keep:
+                    (where / f"{name}.txt").write_bytes(console.replace(b"\r\n", b"\n"))
+                runs.append(both_drivers.read(str(trace)))
+                if problems:
+                    for sentence in problems:
+                        say(sentence)
+                    return FAILED
+    except QemuError as error:
+        return complain(error)
+    except OSError as error:
+        return complain(QemuError(f"{error.filename or keep}: {error.strerror}; --keep takes a directory that can be written"))
+    port = both_drivers.port_run(transfers, length, given["desc_count"], fault_at)
+    both = [port, both_drivers.Run(f"Linux {release}", runs[0], runs[1], told)]
+    if given["as_json"]:
+        click.echo(json.dumps({run.name: both_drivers.digest(run) for run in both}, indent=2))
+    else:
+        click.echo("\n".join(both_drivers.table(both)))
+    return 0
+
+
+@qemu.command()
+@guest_options
+def shell(**given: Any) -> int:
+    """The guest's console on this terminal, with the model running. Ctrl-] ends it, and so does exit in the guest."""
+    options = option_set(given)
+    options.timeout = None
+    options.stall = None
+    plan = plan_of("shell", given)
+    try:
+        with ending_well(), trace_file(given["trace"]) as trace:
+            options.trace = trace
+            parts = parts_of(given)
+            with Session(plan, parts, options) as session:
+                Terminal(session).run()
+                lines = described(session.summary())
+    except QemuError as error:
+        return complain(error)
+    click.echo("".join(f"{line}\n" for line in lines[:-1]), nl=False)
+    return 0
+
+
+class Terminal:
+    """The console of a guest on our terminal, or on whatever stdin and stdout are."""
+
+    LEAVE = 0x1D
+    END_OF_FILE = b"\x04"
+
+    def __init__(self, session: Session, stdin: TextIO | None = None) -> None:
+        self.session = session
+        self.input = (stdin or sys.stdin).fileno()
+        self.tty = os.isatty(self.input)
+        self.typed = b""
+        self.eof = False
+        session.show = self.show
+
+    def show(self, data: bytes) -> None:
+        """Pass on what the guest prints; a terminal in raw mode needs its carriage returns."""
+        if not self.tty:
+            data = data.replace(b"\r\n", b"\n")
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+    def run(self) -> None:
+        """Until the guest or the user ends it."""
+        if self.tty:
+            say("starting the guest; Ctrl-] ends it")
+        with self._raw():
+            self.session.run(self.poll)
+
+    @contextmanager
+    def _raw(self) -> Iterator[None]:
+        if not self.tty:
+            yield
+            return
+        import termios
+        import tty
+
+        before = termios.tcgetattr(self.input)
+        try:
+            tty.setraw(self.input)
+            yield
+        finally:
+            termios.tcsetattr(self.input, termios.TCSADRAIN, before)
+
+    def poll(self) -> bool:
+        """Take what was typed and pass it on, once the guest's shell is there; whether the user wants to leave."""
+        import select
+
+        if not self.eof and len(self.typed) < 4096 and select.select([self.input], [], [], 0)[0]:
+            data = os.read(self.input, 1024)
+            if self.tty and self.LEAVE in data:
+                return True
+            if not data:
+                self.eof = True
+                data = self.END_OF_FILE
+            self.typed += data
+        if self.typed and "shell" in self.session.told.values:
+            # a pipe is typed line by line, no faster than the guest's line editor takes it
+            size = len(self.typed) if self.tty else 16
+            self.typed = self.typed[self.session.emulator.write(self.typed[:size]) :]
+        return False

@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One guest from power-on to its end: memory, model, QEMU, console; what the guest tells; what became of it.
+
+Everything runs in one thread: the watcher for a few milliseconds, then a look at the console and at QEMU, and again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+from hidma.commands.qemu import board, emulator, initrd
+from hidma.commands.qemu.errors import QemuError
+from hidma.commands.qemu.model import Model
+from hidma.commands.qemu.packages import Parts, kernel_version
+from hidma.hw.engine import Timing
+from hidma.hw.faults import FaultPlan
+
+TOLD = re.compile(r"hidma-guest: (\w+)=(.*?)\s*$")
+SLICE_NS = 4_000_000
+IDLE_SLICE_NS = 20_000_000
+QUIET_S = 0.5
+PANIC_S = 2.0
+CONSOLE_KEPT = 400
+SHOWN = 12
+PANIC_SHOWN = 40
+MIB = 1 << 20
+KERNEL_RESERVE = 256
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+SUMMARY = re.compile(r"dmatest: (\S+): summary (\d+) tests, (\d+) failures")
+PANIC = "Kernel panic - not syncing"
+
+
+@dataclass
+class Options:
+    """What a guest gets beside its plan.
+
+    :ivar memory: MiB of RAM, None for what the plan needs
+    :ivar timeout: seconds until it is given up, None: never
+    :ivar stall: seconds without a word on the console nor a sign on the registers until it is given up, None: never
+    """
+
+    channels: int = 1
+    cpus: int = 1
+    memory: int | None = None
+    desc_count: int = 64
+    nested: bool = False
+    append: str = ""
+    qemu: str | None = None
+    timeout: float | None = 120.0
+    stall: float | None = 20.0
+    timing: Timing | None = None
+    faults: FaultPlan | None = None
+    trace: TextIO | None = None
+
+
+@dataclass
+class Told:
+    """What the guest said of itself; ``at`` are seconds since the start."""
+
+    at: dict[str, float] = field(default_factory=dict)
+    values: dict[str, list[str]] = field(default_factory=dict)
+
+    def last(self, key: str, default: str = "") -> str:
+        """The last value of ``key``."""
+        return self.values.get(key, [default])[-1]
+
+
+class Session:
+    """A guest on the model. Use it in a ``with``; what it holds is given back at the end, whatever happens.
+
+    :param plan: what the guest does
+    :param parts: what it is made of
+    :param options: how
+    :param show: called with what it prints, as it comes
+    :raises QemuError: when it cannot be begun
+    """
+
+    def __init__(self, plan: initrd.Plan, parts: Parts, options: Options, show: Callable[[bytes], None] | None = None) -> None:
+        self.plan = plan
+        self.options = options
+        self.show = show
+        self.told = Told()
+        self.lines: deque[str] = deque(maxlen=CONSOLE_KEPT)
+        self.partial = ""
+        self.summaries: list[tuple[str, int, int]] = []
+        self.oopses: list[str] = []
+        self.panicked = ""
+        self.panicked_at = 0.0
+        self.moved_before = 0
+        self.copy_descriptors = 0
+        self._stack = ExitStack()
+        try:
+            self._prepare(plan, parts, options)
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def _prepare(self, plan: initrd.Plan, parts: Parts, options: Options) -> None:
+        path = emulator.program(options.qemu)
+        image, self.kernel = kernel_version(parts.kernel)
+        archive = initrd.build(plan, parts, self.kernel, retry=options.faults is None)
+        needed = KERNEL_RESERVE + 3 * plan.mib * plan.arrays if plan.copies else KERNEL_RESERVE
+        memory = options.memory or max(512, -(-needed // 128) * 128)
+        if memory < needed:
+            raise QemuError(f"--memory {memory} is too little: {plan.mib} MiB in {plan.arrays} arrays take {needed} MiB of RAM")
+        layout = board.Layout(memory * MIB, options.channels, options.desc_count, options.nested)
+        machine = emulator.machine_options(options.cpus, layout.memory)
+        fd, ram = emulator.shared_memory(layout.memory)
+        self._keep(fd)
+        dtb = board.blob(emulator.dump_dtb(path, machine), layout)
+        files = {"-kernel": emulator.file_of(image, "kernel")}
+        self._keep(files["-kernel"])
+        files["-initrd"] = emulator.file_of(archive, "initrd")
+        self._keep(files["-initrd"])
+        files["-dtb"] = emulator.file_of(dtb, "dtb")
+        self._keep(files["-dtb"])
+        append = "console=ttyAMA0 panic=-1 printk.devkmsg=on"
+        if plan.mode == "shell":
+            append += " quiet"
+        append = f"{append} {options.append}".strip()
+        self.layout = layout
+        self.model = Model(memoryview(ram), layout, lambda spi, level: self.emulator.drive(spi, level), options.timing,
+                           options.faults)
+        if options.trace is not None:
+            self.model.record(options.trace)
+        emulator.sharp_sleep(True)
+        self._stack.callback(emulator.sharp_sleep, False)
+        self.emulator = emulator.Emulator(path, machine, fd, layout.memory, files, append)
+        self._stack.callback(self.emulator.close)
+        self._stack.enter_context(emulator.ahead())
+        self.began = time.monotonic()
+        self.heard = self.began
+        self.emulator.start()
+
+    def _keep(self, fd: int) -> None:
+        self._stack.callback(os.close, fd)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End QEMU and give everything back."""
+        self._stack.close()
+
+    # --- running ----------------------------------------------------------------------------------------------
+
+    def run(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Run the guest until it ends, or ``until()`` is true.
+
+        :raises QemuError: when QEMU dies, the kernel panics, or nothing comes of it in time
+        """
+        while not until():
+            self.step()
+            if self.emulator.ended:
+                self._drain()
+                self._check_end()
+                return
+            self._check_time()
+
+    def step(self) -> None:
+        """Watch for a moment, then take what the guest has printed."""
+        self.model.watcher.run(IDLE_SLICE_NS if time.monotonic() - self.heard > QUIET_S else SLICE_NS)
+        data = self.emulator.read()
+        if data:
+            self._heard(data)
+        if self.emulator.dead and not self.emulator.ended:
+            # the line's socket is gone a moment before the process is
+            time.sleep(0.01)
+
+    def _drain(self) -> None:
+        while data := self.emulator.read():
+            self._heard(data)
+
+    def _heard(self, data: bytes) -> None:
+        self.heard = time.monotonic()
+        if self.show is not None:
+            self.show(data)
+        text = self.partial + data.decode(errors="replace")
+        *lines, self.partial = text.split("\n")
+        for line in lines:
+            self._line(ESCAPE.sub("", line.rstrip("\r")))
+
+    def _line(self, line: str) -> None:
+        self.lines.append(line)
+        found = TOLD.search(line)
+        if found:
+            key = found[1]
+            self.told.at[key] = time.monotonic() - self.began
+            self.told.values.setdefault(key, []).append(found[2])
+            if key == "copy":
+                done = self.model.descriptors()
+                if found[2] == "begin":
+                    self.moved_before = done
+                    self.told.at["copybegin"] = self.told.at[key]
+                else:
+                    self.copy_descriptors = done - self.moved_before
+                    self.told.at["copyend"] = self.told.at[key]
+        found = SUMMARY.search(line)
+        if found:
+            self.summaries.append((found[1], int(found[2]), int(found[3])))
+        if PANIC in line and not self.panicked:
+            self.panicked = line[line.index(PANIC) :]
+            self.panicked_at = time.monotonic()
+        if re.search(r"\] (Internal error:|kernel BUG at|Unable to handle kernel|------------\[ cut here)", line):
+            self.oopses.append(line.partition("] ")[2])
+
+    def tail(self, count: int) -> list[str]:
+        """The last lines of the console."""
+        lines = [*self.lines, self.partial] if self.partial.strip() else list(self.lines)
+        return [line for line in lines if line.strip()][-count:]
+
+    def _error(self, sentence: str) -> QemuError:
+        return QemuError(sentence, self.tail(PANIC_SHOWN if self.panicked else SHOWN))
+
+    def _check_end(self) -> None:
+        if self.panicked:
+            raise self._error(f"the guest's kernel panicked: {self.panicked.removeprefix(PANIC).lstrip(': ')}")
+        if "end" not in self.told.values and self.plan.mode != "shell":
+            where = "" if self.lines else " before it printed anything"
+            raise self._error(f"{self.emulator.obituary()}, in the middle of the guest's work{where}")
+
+    def _check_time(self) -> None:
+        now = time.monotonic()
+        options = self.options
+        if self.panicked and now - self.panicked_at > PANIC_S:
+            self._check_end()  # with panic=0 it stays
+        if options.timeout is not None and now - self.began > options.timeout:
+            raise self._error(f"{self._stage()} after {options.timeout:g} s (--timeout), and it was ended")
+        if options.stall is not None:
+            seen = max(self.heard, self.model.watcher.active_at / 1e9)
+            if now - seen > options.stall:
+                raise self._error(f"{self._stage()}: nothing on its console and nothing on the registers for "
+                                  f"{options.stall:g} s (--stall), and it was ended")
+
+    def _stage(self) -> str:
+        """How far the guest has come, as the beginning of a sentence."""
+        told = self.told
+        if "release" not in told.values:
+            return "the guest has not come up"
+        if "bound" not in told.values:
+            return "the guest's driver is not bound"
+        if "copybegin" in told.at and "copyend" not in told.at:
+            return f"the array's copy does not end ({self.model.descriptors()} descriptors were moved)"
+        return "the guest does not end"
+
+    # --- what became of it ------------------------------------------------------------------------------------
+
+    def summary(self) -> dict[str, Any]:
+        """Everything that is known of the run, for people and programs."""
+        told = self.told
+        bound = told.last("bound").split()
+        result: dict[str, Any] = {
+            "mode": self.plan.mode,
+            "kernel": told.last("release") or self.kernel,
+            "boot_s": round(told.at["bound"], 2) if "bound" in told.at else None,
+            "run_s": round(time.monotonic() - self.began, 2),
+            "devices": bound,
+            "channels": self.model.report(),
+            "management_writes": self.model.watcher.management.writes,
+        }
+        if self.plan.copies:
+            span = told.at.get("copyend", 0.0) - told.at.get("copybegin", 0.0)
+            result["copy"] = {
+                "mib": self.plan.mib, "arrays": self.plan.arrays, "source_md5": told.last("source"), "seconds": round(span, 3),
+                "back": [dict(zip(("array", "md5", "differences"), value.split(), strict=False)) for value in
+                         told.values.get("back", [])],
+                "descriptors": self.copy_descriptors,
+                "descriptors_per_s": round(self.copy_descriptors / span) if span > 0 else None,
+                "guest_interrupts": int(told.last("interrupts", "0") or 0),
+            }
+        if self.plan.client is not None:
+            result["client"] = {
+                "module": self.plan.client.name, "parameters": list(self.plan.parameters),
+                "threads": [{"thread": name, "tests": tests, "failures": failures} for name, tests, failures in self.summaries],
+            }
+        result["removal"] = {key: told.values.get(key, []) for key in ("unbound", "rebound", "notrebound", "removed")}
+        result["kernel_complaints"] = list(self.oopses)
+        result["problems"] = self.problems()
+        return result
+
+    def problems(self) -> list[str]:
+        """What is not as it should be, in sentences; none when all went well."""
+        told = self.told
+        found = [f"in the guest: {what} failed" for what in told.values.get("failed", [])]
+        if told.last("end", "ok") != "ok":
+            found.append(f"the guest gave up: {told.last('end')}")
+        bound = told.last("bound").split()
+        if len(bound) != self.options.channels:
+            found.append(f"the driver took {len(bound)} of {self.options.channels} channels")
+        if self.plan.copies and told.last("end") == "ok":
+            back = [value.split() for value in told.values.get("back", [])]
+            for name, md5, differences in back:
+                if md5 != told.last("source"):
+                    found.append(f"{name}: {differences} bytes differ from what was written")
+            if len(back) != self.plan.arrays:
+                found.append(f"{len(back)} of {self.plan.arrays} arrays were read back")
+            least = self.plan.mib * self.plan.arrays * 256
+            if self.copy_descriptors < least:
+                found.append(f"only {self.copy_descriptors} descriptors went through the model, where the array's copy takes "
+                             f"{least} at least")
+        for name, tests, failures in self.summaries:
+            if failures:
+                found.append(f"dmatest {name}: {failures} of {tests} tests failed")
+        if self.plan.client is not None and self.plan.client.name.startswith("dmatest") and not self.summaries:
+            found.append("dmatest printed no summary")
+        if self.plan.mode == "probe":
+            found += [f"{device} was not bound again" for device in told.values.get("notrebound", [])]
+        if self.plan.mode in ("probe", "compare") and "removed" not in told.values:
+            found.append("the driver was not removed")
+        found += [f"the guest's kernel complains: {line}" for line in self.oopses]
+        return found + known(self.oopses)
+
+
+def known(oopses: Sequence[str]) -> list[str]:
+    """What is known of the lines with which a guest's kernel stopped."""
+    if any("kernel BUG at crypto/async_tx/async_tx.c" in line for line in oopses):
+        return ["that is known of Linux 6.1's driver (row 59 of docs/quirks): it hands out a descriptor again that its client "
+                "still holds, when a copy is done before the next one is prepared; a busy machine makes that likely, so run it "
+                "again when less is going on"]
+    return []
+
+
+def interrupts_per_batch(rows: Sequence[dict[str, Any]]) -> float | None:
+    """Interrupts for each time that software consumed events, over all channels."""
+    batches = sum(row["event_doorbells"] for row in rows)
+    return sum(row["interrupts"] for row in rows) / batches if batches else None

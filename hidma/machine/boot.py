@@ -1,0 +1,771 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The public face: firmware in, a machine out: the hardware that the firmware describes, a Linux slice booted on it.
+
+    with hidma.boot() as machine:
+        chan = machine.dma.request_channel()
+        chan.memcpy(dest, src, 4096).wait()
+
+It composes the floors below and adds nothing of its own to what they do. Errors are OSErrors with a sentence. A machine
+runs in the thread that booted it; machines of several threads take turns. It stands for no C file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import mmap
+import os
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from os import PathLike
+from typing import Any, Protocol
+
+from greenlet import getcurrent  # type: ignore[import-untyped,unused-ignore]
+
+from hidma import channel as channel_module
+from hidma import firmware, mgmt, vfio_platform
+from hidma.firmware import FirmwareError
+from hidma.hidma_h import HidmaDesc
+from hidma.hw.bus import Bus
+from hidma.hw.channel import Channel as HwChannel
+from hidma.hw.clock import Clock
+from hidma.hw.core import HidmaCore
+from hidma.hw.device import DeviceModel
+from hidma.hw.engine import Timing
+from hidma.hw.faults import FaultPlan, parse
+from hidma.hw.line import Line
+from hidma.hw.memory import Memory
+from hidma.hw.smmu import Smmu, Stream
+from hidma.hw.trace import Trace
+from hidma.hw.xgbe import Xgbe
+from hidma.hw.xgmac import Xgmac
+from hidma.linux import sched, vfio, vfio_iommu_type1
+from hidma.linux.acpi import AcpiDevice
+from hidma.linux.acpi_bus import acpi_bus_scan
+from hidma.linux.base import mount_root
+from hidma.linux.dma_mapping import DmaOps
+from hidma.linux.errno import (
+    EACCES,
+    EAGAIN,
+    EBUSY,
+    EDEADLK,
+    EEXIST,
+    EINVAL,
+    ENODEV,
+    ENOENT,
+    ENOMEM,
+    EPERM,
+    errname,
+    strerror,
+)
+from hidma.linux.iommu import set_iommu
+from hidma.linux.ioport import IORESOURCE_IRQ, IORESOURCE_MEM, Resource
+from hidma.linux.kernel import Kernel
+from hidma.linux.kmod import set_modprobe
+from hidma.linux.list import INIT_LIST_HEAD, list_head_gone, local_lists
+from hidma.linux.module import Module, load_module, modules, unload_module, users
+from hidma.linux.of import DeviceNode
+from hidma.linux.platform_device import of_platform_device_create, platform_bus
+from hidma.linux.sched import KernelOops
+from hidma.machine.buffer import Buffer
+from hidma.machine.client import Dma
+from hidma.machine.running import Interrupts, Running, settle, turn
+from hidma.quirks import oops_row
+
+__all__ = ["KernelOops", "Machine", "boot"]
+
+MAX_CPUS = 64
+CONSOLE_LINES = 1000
+CONSOLE_NS = 100000
+STEP_NS = 1000000
+LONGEST_RUN_NS = 1 << 60
+
+MODULES: dict[str, Module] = {module.name: module for module in (
+    mgmt.module, channel_module.module, vfio.module, vfio_iommu_type1.module, vfio_platform.base_module,
+    vfio_platform.module,
+)}
+
+OTHER_DEVICES: dict[str, type[DeviceModel]] = {"amd,xgbe-seattle-v1a": Xgbe, "calxeda,hb-xgmac": Xgmac}
+OTHER_STREAMS = 1 << 20  # beyond what firmware numbers
+
+
+def os_error(rc: int, sentence: str) -> OSError:
+    """An errno of the port as the exception of the public face."""
+    return OSError(abs(rc), f"{sentence} ({errname(rc)}: {strerror(rc)})")
+
+
+class Sysfs:
+    """The files of a machine's kernel, by path: ``machine.sysfs["/sys/..."]``, read and written as text, by root.
+
+    debugfs is at /sys/kernel/debug, and /proc is there too.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._vfs = mount_root(machine.kernel)
+
+    def __getitem__(self, path: str) -> str:
+        """The text of a file.
+
+        :raises OSError: ENOENT, EISDIR, EACCES (it cannot be read), or what the driver gives
+        """
+        with self._machine.calling():
+            text = self._vfs.read(_path(path))
+        if isinstance(text, int):
+            raise self._error(text, path, "cannot be read")
+        return text.decode("utf-8", "replace")
+
+    def __setitem__(self, path: str, value: str) -> None:
+        """Write a file.
+
+        :raises OSError: ENOENT, EISDIR, EACCES (it cannot be written), or what the driver gives: EINVAL, EIO, ...
+        """
+        if not isinstance(value, str):
+            raise OSError(EINVAL, f"{path} takes text such as '15', not {value!r}")
+        kernel = self._machine.kernel
+        said = len(kernel.log)
+        with self._machine.calling():
+            rc = self._vfs.write(_path(path), value.encode())
+        if rc < 0:
+            lines = [line.text.strip() for line in kernel.log[said:]]
+            why = f"; the kernel says: {lines[-1]}" if lines else ""
+            raise self._error(rc, path, f"does not take {value!r}" if rc != -EACCES else "cannot be written", why)
+
+    def __contains__(self, path: object) -> bool:
+        if not isinstance(path, str):
+            return False
+        with self._machine.calling():
+            return self._vfs.lookup(path)[0] == 0
+
+    def listdir(self, path: str) -> list[str]:
+        """The names in a directory.
+
+        :raises OSError: ENOENT, ENOTDIR
+        """
+        with self._machine.calling():
+            names = self._vfs.listdir(_path(path))
+        if isinstance(names, int):
+            raise self._error(names, path, "cannot be listed")
+        return names
+
+    def _error(self, rc: int, path: str, what: str, why: str = "") -> OSError:
+        if rc == -ENOENT:
+            above = "/"
+            for part in [part for part in path.split("/") if part]:
+                names = self._vfs.listdir(above)
+                if isinstance(names, int):
+                    break
+                if part not in names:
+                    close = difflib.get_close_matches(part, names, 1)
+                    hint = f", did you mean {close[0]!r}" if close else ""
+                    return FileNotFoundError(ENOENT, f"{path}: there is no {part!r} in {above}{hint}")
+                above = f"{above.rstrip('/')}/{part}"
+        return os_error(rc, f"{path} {what}{why}")
+
+
+def _pages(size: int) -> mmap.mmap:
+    """Memory for ``size`` bytes of registers, in pages of its own, so that a guest in another process can have them."""
+    return mmap.mmap(-1, max(size, mmap.PAGESIZE))
+
+
+def _path(path: Any) -> str:
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise OSError(EINVAL, f"a path is text that begins with /, such as '/sys/bus/platform/devices', not {path!r}")
+    return path
+
+
+class BootedKernel(Kernel):
+    """A kernel with a console, which is slow: what is said over and over has to be written out in the end.
+
+    It writes a line in CONSOLE_NS while the kernel goes on. Whoever repeats, before it has caught up, what was said since
+    it began, waits for it after CONSOLE_LINES of such lines. It costs no time otherwise. Without it a handler that goes
+    round in a loop for half a second (row 1) would say the same five million times: a single line (an invalid WRITE_PTR),
+    or one for each entry of its ring (row 6).
+    """
+
+    def __init__(self, name: str, bus: Bus, cpus: int = 1, debug: bool = False, ranks: list[int] | None = None) -> None:
+        # what was said since the console had nothing to write, how many lines of it again, and until when it writes
+        self.said: set[str] = set()
+        self.repeated = 0
+        self.written = 0
+        super().__init__(name, bus, cpus, debug, ranks)
+
+    def printk(self, level: int, text: str) -> None:
+        super().printk(level, text)
+        if self.clock.now >= self.written:
+            self.written = self.clock.now
+            self.said.clear()
+            self.repeated = 0
+        self.written += CONSOLE_NS
+        if text not in self.said:
+            self.said.add(text)
+            return
+        self.repeated += 1
+        if self.repeated > CONSOLE_LINES:
+            self.clock.tick(CONSOLE_NS)
+
+
+class Lodger(Protocol):
+    """Somebody who lives on a machine, and ends with it."""
+
+    def close(self) -> None:
+        """End, whatever is under way."""
+
+
+class Machine:
+    """One machine: hardware and the kernel that runs on it. Made by :func:`boot`.
+
+    :ivar board: what the firmware describes
+    :ivar clock: virtual time; ``machine.now`` is in nanoseconds
+    :ivar cores: the HIDMA cores of the hardware
+    :ivar kernel: the running Linux slice; ``kernel.dead`` is the KernelOops that stopped it, None while it runs
+    :ivar dma: where channels are requested
+    :ivar sysfs: the files of the kernel by path, read and written as text
+    :ivar guests: the guests that run on it (:class:`hidma.vm.Guest`, :class:`hidma.vm.GuestProcess`); they are closed with it
+    :ivar notes: what V14 stumbles over on this board, in sentences
+    :ivar closed: whether the machine is closed
+    """
+
+    def __init__(self, tree: firmware.Tree | firmware.Namespace, board: firmware.Board, *, instant: bool, seed: int,
+                 timing: Timing | None, debug: bool, cpus: int | None) -> None:
+        self.tree = tree
+        self.board = board
+        self.notes = [*firmware.check(tree), *firmware.explain_unbound(board)]
+        self.cores: list[HidmaCore] = []
+        self.hw_channels: dict[int, HwChannel] = {}
+        self.registers: dict[int, HwChannel] = {}
+        self.other_streams: dict[int, Stream] = {}
+        self.others: dict[int, DeviceModel] = {}
+        self.lines: list[Line] = []
+        self.guests: list[Lodger] = []
+        self.bus, self.smmu = self._buses(board)
+        self.clock = self.bus.clock
+        self.trace = self.bus.trace
+        self.memory = self.bus.memory
+        self._build(board, instant, timing)
+        count = cpus or board.cpus
+        ranks = list(range(count))
+        random.Random(seed).shuffle(ranks)
+        self.kernel: Kernel = self._kernel(board, debug, ranks)
+        self.kernel.oops_row = lambda oops: oops_row(oops, self.kernel)
+        self.kernel.dma_ops = DmaOps(self.memory)
+        self.kernel.module("random").crng = random.Random(f"random numbers of {self.kernel.name} {seed}")
+        for line in self.lines:
+            self.kernel.gic.wire(line.number, line)
+        self.dma = Dma(self)
+        self.sysfs = Sysfs(self)
+        self.closed = False
+        self.thread = threading.get_ident()
+        self.thread_name = threading.current_thread().name
+        self.home = getcurrent()
+        self.depth = 0
+        self.interrupts: Interrupts = Interrupts()
+
+    # --- building ---------------------------------------------------------------------------------------------
+
+    def _buses(self, board: firmware.Board) -> tuple[Bus, Smmu]:
+        """The bus with RAM and clock, and the IOMMU. A guest has the host's clock and part of its RAM."""
+        region = max(board.memory, key=lambda r: r.size)
+        clock = Clock()
+        bus = Bus(clock, Memory(region.base, region.size), Trace(clock))
+        return bus, Smmu(bus)
+
+    def _kernel(self, board: firmware.Board, debug: bool, ranks: list[int]) -> Kernel:
+        """The kernel, with a CPU for each rank."""
+        return BootedKernel("host" if board.managements else "guest", self.bus, len(ranks), debug, ranks)
+
+    def _build(self, board: firmware.Board, instant: bool, timing: Timing | None) -> None:
+        for core in board.cores:
+            management = core.management
+            name = "hidma" if len(board.cores) == 1 else f"hidma{core.number}"
+            place = None
+            if management is not None:
+                place = (management.reg.base, management.reg.size)
+                self.lines.append(Line(management.irq, f"{name}.mgmt"))
+            hw = HidmaCore(self.bus, self.smmu, name=name, channels=core.size, management=place, timing=timing,
+                           instant=instant)
+            for spec in core.channels:
+                line = Line(spec.irq, f"{name}.chan{spec.index}")
+                self.lines.append(line)
+                channel = hw.add_channel(spec.index, spec.trca.base, spec.evca.base, line,
+                                         self.smmu.stream(spec.stream, f"{name}.chan{spec.index}"),
+                                         trca_size=spec.trca.size, evca_size=spec.evca.size,
+                                         trca_buffer=_pages(spec.trca.size), evca_buffer=_pages(spec.evca.size))
+                self.hw_channels[spec.trca.base] = channel
+                self.registers[spec.trca.base] = self.registers[spec.evca.base] = channel
+            self.cores.append(hw)
+        for number, device in enumerate(board.other):
+            self._build_other(device, number)
+
+    def _build_other(self, device: firmware.Device, number: int) -> None:
+        """A device beside HIDMA, which has a reset function of its own; nothing where its node says too little."""
+        kind = next((OTHER_DEVICES[name] for name in device.compatible if name in OTHER_DEVICES), None)
+        regs = device.regs[: len(kind.sizes)] if kind is not None else ()
+        if kind is None or len(regs) < len(kind.sizes) or any(r.size < s for r, s in zip(regs, kind.sizes, strict=True)):
+            return
+        line = Line(device.irqs[0] if device.irqs else 0, f"{kind.name}{number}")
+        if device.irqs:
+            self.lines.append(line)
+        stream = self.smmu.stream(OTHER_STREAMS + number, f"{kind.name}{number}")
+        model = kind()
+        model.place(self.bus, [region.base for region in regs], line, stream)
+        self.others[regs[0].base] = model
+        self.other_streams |= {region.base: stream for region in regs}
+
+    def _scan(self, namespace: firmware.Namespace) -> None:
+        """What the boot code does with ACPI: devices of the namespace, and platform devices for those that are there."""
+        kernel = self.kernel
+        kernel.module("acpi").tables = [(table.signature, table.data) for table in namespace.tables]
+        for table in namespace.tables:
+            kernel.printk(6, f"ACPI: {table.signature} {table.length:06X} (v{table.revision:02d} {table.oem_id:<6} "
+                             f"{table.oem_table_id:<8} {table.oem_revision:08X} {table.creator_id:<4} "
+                             f"{table.creator_revision:08X})")
+        count = len(namespace.tables)
+        kernel.printk(6, f"ACPI: {count} ACPI AML tables successfully acquired and loaded")
+        kernel.printk(6, "ACPI: Interpreter enabled")
+
+        def device_of(spec: firmware.DeviceObject, parent: AcpiDevice | None) -> AcpiDevice:
+            adev = AcpiDevice(spec.object.full_path, spec.hid, spec.uid, list(spec.cids), dict(spec.properties), spec.status,
+                              spec.sta is not None, spec.platform, spec.cca, spec.description, parent=parent)
+            for part in spec.descriptors:
+                if part.memory is not None and part.memory[1]:
+                    base, size = part.memory
+                    adev.resources.append(Resource(base, base + size - 1, IORESOURCE_MEM))
+                adev.resources.extend(Resource(irq, irq, IORESOURCE_IRQ) for irq in part.irqs)
+            adev.children.extend(device_of(child, adev) for child in spec.children)
+            return adev
+
+        acpi_bus_scan(device_of(firmware.devices(namespace), None))
+
+    def _populate(self, tree: firmware.Tree) -> None:
+        """What the boot code does with a device tree: its nodes, then a platform device for each one at the root that has a
+        ``compatible`` string (below simple buses too). Channel nodes below a management node are its driver's.
+        """
+        kernel = self.kernel
+
+        def node_of(spec: firmware.Node, parent: DeviceNode | None) -> DeviceNode:
+            name, _, unit = spec.name.partition("@")
+            node = DeviceNode(name, parent, unit)
+            node.properties = dict(spec.properties)
+            try:
+                node.irqs = [i.line for i in spec.interrupts()]
+            except FirmwareError:
+                node.irq_rc = -EINVAL
+            for child in spec.children:
+                node_of(child, node)
+            return node
+
+        kernel.of_root = node_of(tree.root, None)
+
+        def bus_id(spec: firmware.Node, regs: list[tuple[int, int]]) -> str:
+            """``of_device_make_bus_id()``: address and name; without an address the full name, behind those above it."""
+            if regs:
+                return f"{regs[0][0]:x}.{spec.basename}"
+            above = spec.parent
+            if above is None or above.parent is None:
+                return spec.name
+            try:
+                place = [(r.base, r.size) for r in above.reg()]
+            except FirmwareError:
+                place = []
+            return f"{bus_id(above, place)}:{spec.name}"
+
+        def populate(spec: firmware.Node, node: DeviceNode, parent: Any) -> None:
+            for child_spec, child in zip(spec.children, node.children, strict=True):
+                if not child_spec.compatible or not child_spec.available:
+                    continue
+                if "interrupt-controller" in child_spec.properties:
+                    continue
+                try:
+                    regs = [(r.base, r.size) for r in child_spec.reg()]
+                except FirmwareError:
+                    regs = []
+                pdev = of_platform_device_create(child, regs, bus_id(child_spec, regs), parent)
+                if "simple-bus" in child_spec.compatible:
+                    populate(child_spec, child, pdev.dev)
+
+        populate(tree.root, kernel.of_root, None)
+
+    def _iommu(self) -> None:
+        """Tell the kernel of its IOMMU. A guest has none that it could see."""
+        streams = {base: channel.stream for base, channel in self.registers.items()}
+        set_iommu(self.smmu, streams | self.other_streams)
+
+    def start(self, load: bool, params: Mapping[str, Mapping[str, str]]) -> None:
+        """Boot the kernel."""
+        with self.calling() as kernel:
+            kernel.printk(5, "Linux version 4.5.0-rc1 (hidma) with the series [PATCH V14 0/9] dma: add Qualcomm "
+                             "Technologies HIDMA driver")
+            if isinstance(self.tree, firmware.Tree):
+                kernel.printk(5, f"Machine model: {firmware.model(self.tree)}")
+            kernel.printk(6, f"smp: Brought up 1 node, {len(kernel.cpus)} CPU{'s' if len(kernel.cpus) > 1 else ''}")
+            self._iommu()
+            set_modprobe(self._modprobe_plugin)
+            if isinstance(self.tree, firmware.Tree):
+                self._populate(self.tree)
+            else:
+                self._scan(self.tree)
+            for name in ("hidma_mgmt", "hidma") if load else ():
+                rc = load_module(kernel, MODULES[name], dict(params.get(name, {})))
+                if rc < 0:
+                    raise os_error(rc, f"module {name} could not be loaded; see dmesg")
+            self.settle()
+
+    # --- running ----------------------------------------------------------------------------------------------
+
+    def check_open(self) -> None:
+        """:raises OSError: ENODEV, the machine is closed"""
+        if self.closed:
+            raise OSError(ENODEV, "this machine is closed; boot another one")
+
+    def running(self) -> Running:
+        """``with machine.running() as kernel:`` runs the body on CPU 0 of the kernel.
+
+        SIGINT comes there as ever; the kernel that it hits does not survive it.
+
+        :raises OSError: ENODEV (closed), EPERM (another thread), EDEADLK (a callback of another machine)
+        :raises KernelOops: when the kernel has stopped
+        """
+        return Running(self)
+
+    def calling(self) -> Running:
+        """:meth:`running` for a call of the public face: SIGINT waits until the machine can stop.
+
+        Whoever stays long inside looks at :meth:`interrupted`.
+        """
+        return Running(self, True)
+
+    def interrupt(self, error: BaseException) -> None:
+        """Let ``error`` come out of the machine as soon as it can stop."""
+        if self.interrupts.pending is None:
+            self.interrupts.pending = error
+
+    def interrupted(self) -> bool:
+        """Whether somebody wants the caller to stop."""
+        return bool(self.interrupts.wanted())
+
+    @staticmethod
+    def breathe() -> None:
+        """Interpreted code, for who stays long in compiled code: nowhere else does Python handle signals, and let other
+        threads run.
+        """
+
+    def quiet(self) -> bool:
+        """Whether every other CPU is idle."""
+        current = self.clock.current
+        return not any(timeline.runnable and timeline is not current for timeline in self.clock.timelines)
+
+    def forwarding(self) -> bool:
+        """Whether an interrupt is on its way to this kernel that it does not know of yet: only a guest has such."""
+        return False
+
+    settle = staticmethod(settle)  # a guest has more to do
+
+    def run(self, ns: int) -> None:
+        """Let ``ns`` nanoseconds of virtual time pass.
+
+        :raises OSError: EINVAL (time goes forward, by whole nanoseconds), EDEADLK (in a callback)
+        :raises KernelOops: when the kernel stops meanwhile
+        """
+        if isinstance(ns, bool) or not isinstance(ns, int):
+            raise OSError(EINVAL, f"time is a whole number of nanoseconds, not {ns!r}")
+        if not 0 <= ns <= LONGEST_RUN_NS:
+            raise OSError(EINVAL, f"time goes forward, by {LONGEST_RUN_NS} ns at most, not by {ns}")
+        with self.calling():
+            if sched.in_interrupt(sched.running_cpu()):
+                raise OSError(EDEADLK, "run() was called in a callback, which runs in the driver's tasklet and cannot "
+                                       "wait; call it outside")
+            clock = self.clock
+            end = clock.now + ns
+            while clock.now < end and not self.interrupted():
+                step = STEP_NS
+                if self.quiet():
+                    step = max(step, clock.next_event() - clock.now)
+                sched.schedule_timeout(min(step, end - clock.now))
+            self.settle()
+
+    @property
+    def now(self) -> int:
+        """Virtual nanoseconds since power-on."""
+        return int(self.clock.now)
+
+    # --- what people use --------------------------------------------------------------------------------------
+
+    @property
+    def ledger(self) -> Counter[str]:
+        """How many transfers of all channels ended how, as :attr:`hidma.machine.client.Channel.ledger`."""
+        total: Counter[str] = Counter(self.dma.past)
+        for channel in list(self.dma.requested):
+            total.update(channel.ledger)
+        return total
+
+    def alloc(self, size: int) -> Buffer:
+        """``size`` bytes of RAM that every channel can reach; freed with ``buffer.free()`` or with the machine.
+
+        It is not cleared.
+
+        :raises OSError: EINVAL (no such size), ENOMEM (no room)
+        """
+        self.check_open()
+        if isinstance(size, bool) or not isinstance(size, int) or size <= 0:
+            raise OSError(EINVAL, f"a buffer has at least one byte and a whole number of them, not {size!r}")
+        address = self.kernel.dma_ops.pages.alloc(size)
+        if address is None:
+            raise OSError(ENOMEM, f"no {size} bytes in one piece are free in the {self.memory.size >> 20} MiB of RAM; "
+                                  "free a buffer first")
+        return Buffer(self, address, size)
+
+    def dmesg(self) -> str:
+        """The kernel log."""
+        return self.kernel.dmesg()
+
+    def inject(self, faults: str) -> FaultPlan:
+        """Make faults happen (see docs: fault injection), from now on. What they count is counted over all cores.
+
+        :returns: the plan; :meth:`heal` undoes it
+        :raises OSError: EINVAL with a sentence, when the text is wrong
+        """
+        self.check_open()
+        if not isinstance(faults, str):
+            raise OSError(EINVAL, f"faults are text such as 'read-burst:3@chan0', not {faults!r}")
+        try:
+            plan = parse(faults)
+            plan.attach(self.hw_channels.values())
+        except ValueError as error:
+            raise OSError(EINVAL, str(error)) from None
+        return plan
+
+    def heal(self, plan: FaultPlan) -> None:
+        """Undo :meth:`inject`; what has happened stays."""
+        plan.detach(self.hw_channels.values())
+
+    def watch(self, sink: Callable[[tuple[Any, ...]], None] | None) -> None:
+        """Call ``sink`` with every event from now on (see docs: events); None ends it.
+
+        An exception of ``sink`` ends it too and comes out of the call that the machine runs in.
+
+        :raises OSError: EINVAL, it cannot be called
+        """
+        if sink is None:
+            self.trace.close()
+            return
+        if not callable(sink):
+            raise OSError(EINVAL, f"a trace is called with every event, and {sink!r} cannot be called")
+
+        def guarded(event: tuple[Any, ...]) -> None:
+            try:
+                sink(event)
+            except BaseException as error:
+                self.trace.close()
+                self.interrupt(error)
+
+        self.trace.open(guarded)
+
+    def _load(self, module: Module, params: Mapping[str, str | None] | None = None) -> int:
+        """Load what ``module`` needs, then itself, into the running kernel: 0, -EEXIST, or what loading gave."""
+        for name in module.depends:
+            rc = self._load(MODULES[name])
+            if rc < 0 and rc != -EEXIST:
+                return rc
+        return load_module(self.kernel, module, dict(params or {}))
+
+    def load(self, name: str, params: Mapping[str, str | None] | None = None) -> int:
+        """``modprobe``: load a module of the port, or a reset plugin, with the modules that it needs.
+
+        :param name: a module's name, or what a reset plugin is found by (see :func:`hidma.plugin.loading.find`)
+        :returns: 0, -EEXIST (loaded already), -ENOENT (there is none), or what loading gave
+        """
+        module = MODULES.get(name.replace("-", "_"))
+        if module is not None:
+            return self._load(module, params)
+        return self._modprobe_plugin(name)
+
+    def _modprobe_plugin(self, name: str) -> int:
+        """:func:`hidma.plugin.loading.modprobe`."""
+        from hidma.plugin import loading  # few machines need it, and it brings pluggy
+
+        return loading.modprobe(name, self._load)
+
+    def modprobe(self, name: str, params: Mapping[str, str] | None = None) -> None:
+        """Load a module of the port, or a reset plugin, with the modules that it needs.
+
+        :param name: a module's name; what a reset plugin is found by: its compatible string, hardware ID or module
+        :param params: parameters as text: ``{"nr_desc_prm": "32"}``
+        :raises OSError: ENOENT (no such module), EINVAL (parameters), or what loading gave
+        """
+        plugin = isinstance(name, str) and name.replace("-", "_") not in MODULES and _is_plugin(name)
+        if plugin and params:
+            raise OSError(EINVAL, f"a reset plugin such as {name!r} has no parameters")
+        if not plugin:
+            _check_params({name: params or {}})
+        with self.calling() as kernel:
+            said = len(kernel.log)
+            rc = self.load(name, dict(params or {}))
+            self.settle()
+            why = "; the kernel says: " + kernel.log[-1].text if plugin and len(kernel.log) > said else ""
+        if rc < 0:
+            raise os_error(rc, f"module {name} could not be loaded{why}")
+
+    def rmmod(self, name: str) -> None:
+        """Unload a module.
+
+        :raises OSError: ENOENT (not loaded), EBUSY (somebody or another module holds it, a channel is in use, or it has no exit:
+            V14's management driver)
+        """
+        if name == "hidma" and self.dma.requested:
+            held = ", ".join(channel.name for channel in self.dma.requested)
+            raise OSError(EBUSY, f"module hidma is in use: release {held} first")
+        with self.calling() as kernel:
+            rc = unload_module(kernel, name)
+            needed = users(kernel, name)
+            self.settle()
+        if rc == -ENOENT:
+            raise OSError(ENOENT, f"module {name!r} is not loaded")
+        if rc == -EAGAIN:
+            why = f"{', '.join(needed)} needs it" if needed else "somebody holds it"
+            raise OSError(EBUSY, f"module {name} is in use: {why}")
+        if rc < 0:
+            raise os_error(rc, f"module {name} could not be unloaded")
+
+    def modules(self) -> list[Module]:
+        """The loaded modules."""
+        return modules(self.kernel)
+
+    def devices(self) -> Iterator[tuple[str, str]]:
+        """Name and driver ('' without one) of every platform device."""
+        for dev in platform_bus(self.kernel).devices:
+            yield dev.name, dev.driver.name if dev.driver is not None else ""
+
+    def why_no_channel(self) -> str:
+        """One or two sentences on a machine without channels."""
+        loaded = [module.name for module in self.modules()]
+        for name in ("hidma_mgmt", "hidma"):
+            if name not in loaded:
+                return f"module {name} is not loaded; modprobe({name!r}) loads it"
+        if not self.notes:
+            return "no driver has bound a device; dmesg() tells what the drivers said"
+        more = f" ({len(self.notes) - 1} more in notes)" if len(self.notes) > 1 else ""
+        return f"{self.notes[0]}{more}"
+
+    def close(self) -> None:
+        """Switch the machine off; what is open on it is of no use afterwards, and what is pending has ended.
+
+        :raises OSError: EPERM (another thread), EDEADLK (in a callback)
+        """
+        if self.closed:
+            return
+        if threading.get_ident() != self.thread:
+            raise OSError(EPERM, f"this machine was booted in thread {self.thread_name!r} and is closed only there")
+        if self.depth or turn.inside is not None and turn.inside.thread == self.thread:
+            raise OSError(EDEADLK, "close() was called while the machine runs, in a callback; call it outside")
+        for guest in list(self.guests):
+            guest.close()
+        self.closed = True
+        self.dma.powered_off()
+        self.trace.close()
+        with turn.lock:
+            self.kernel.close()
+        self._leave_lists()
+
+    def _leave_lists(self) -> None:
+        """What an Oops left in a local list (of hidma_process_completed()) would hold the whole machine for ever."""
+        devices = getattr(self.kernel.module("dmaengine"), "dma_device_list", [])
+        for head in local_lists():
+            mdesc = head.next.owner
+            if isinstance(mdesc, HidmaDesc) and mdesc.desc.chan.device in devices:
+                INIT_LIST_HEAD(head)
+                list_head_gone(head)
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "stopped" if self.kernel.dead is not None else f"at {self.now} ns"
+        return f"<Machine {self.board.source}, {state}>"
+
+    def __enter__(self) -> Machine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _is_plugin(name: str) -> bool:
+    """Whether a reset plugin is called so."""
+    from hidma.plugin import loading
+
+    return bool(loading.find(name))
+
+
+def _check_params(params: Any) -> None:
+    """:raises OSError: EINVAL or ENOENT with a sentence, unless ``params`` are parameters of modules"""
+    if not isinstance(params, Mapping):
+        raise OSError(EINVAL, f"params are a mapping such as {{'hidma': {{'nr_desc_prm': '32'}}}}, not {params!r}")
+    for name, values in params.items():
+        module = MODULES.get(name.replace("-", "_")) if isinstance(name, str) else None
+        if module is None:
+            from hidma.plugin import loading
+
+            resets = ", ".join(sorted({found.name for found in loading.installed()})) or "none"
+            raise OSError(ENOENT, f"there is no module {name!r}; there are {', '.join(sorted(MODULES))}, and reset plugins for "
+                                  f"{resets}")
+        if not isinstance(values, Mapping):
+            raise OSError(EINVAL, f"the parameters of {name} are a mapping of names and text, not {values!r}")
+        known = {param.name: param for param in module.params}
+        for key, text in values.items():
+            if key not in known:
+                there = f"it has {', '.join(known)}" if known else "it has none"
+                raise OSError(EINVAL, f"module {name} has no parameter {key!r}; {there}")
+            if not isinstance(text, str):
+                raise OSError(EINVAL, f"{name}.{key} is given as text such as '32', not {text!r}")
+            try:
+                known[key].parse(text)
+            except ValueError:
+                raise OSError(EINVAL, f"{name}.{key} is of type {known[key].type}, and {text!r} is none") from None
+
+
+def boot(board: str | PathLike[str] | bytes = "host", *, instant: bool = False, seed: int = 0,
+         timing: Timing | None = None, faults: str | None = None, modules: bool = True,
+         params: Mapping[str, Mapping[str, str]] | None = None, debug: bool = False, cpus: int | None = None,
+         trace: Callable[[tuple[Any, ...]], None] | None = None) -> Machine:
+    """Boot a machine.
+
+    :param board: a bundled board (``host``, ``guest``, ``binding-example``, ``acpi``, ``acpi-guest``), a path (.dts, .dtb, .asl,
+        .aml), or the bytes of a device tree blob or of ACPI tables
+    :param instant: let the hardware's work cost no virtual time (register accesses and resets still do)
+    :param seed: decides who goes first among CPUs at the same moment, and the kernel's random numbers
+    :param timing: what the hardware's work costs
+    :param faults: faults to inject, from power-on (see docs: fault injection)
+    :param modules: whether to load hidma_mgmt and hidma
+    :param params: module parameters by module, as text: ``{"hidma": {"nr_desc_prm": "32"}}``
+    :param debug: whether debug messages go to the kernel log
+    :param cpus: number of CPUs, 1 to 64, in place of what the firmware says
+    :param trace: called with every event (:meth:`Machine.watch`)
+    :raises FirmwareError: (an OSError) when the firmware cannot be read or describes no machine
+    :raises KernelOops: when the kernel stops while it boots
+    :raises OSError: EINVAL (an argument that is none), ENOENT (parameters of a module that is not there)
+    """
+    if not isinstance(board, (str, bytes, bytearray, PathLike)):
+        raise OSError(EINVAL, f"a board is a name, a path, a device tree blob or ACPI tables, not {board!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise OSError(EINVAL, f"a seed is a whole number, not {seed!r}")
+    if timing is not None and not isinstance(timing, Timing):
+        raise OSError(EINVAL, f"timing is a hidma.Timing, not {timing!r}")
+    if cpus is not None and (isinstance(cpus, bool) or not isinstance(cpus, int) or not 1 <= cpus <= MAX_CPUS):
+        raise OSError(EINVAL, f"a machine has 1 to {MAX_CPUS} CPUs, not {cpus!r}")
+    _check_params({} if params is None else params)
+    if params and not modules:
+        raise OSError(EINVAL, "params are for modules, and modules=False loads none; give them to modprobe()")
+    tree = firmware.parse(bytes(board)) if isinstance(board, (bytes, bytearray)) else firmware.load(os.fspath(board))
+    description = firmware.describe(tree)
+    machine = Machine(tree, description, instant=instant, seed=seed, timing=timing, debug=debug, cpus=cpus)
+    try:
+        if trace is not None:
+            machine.watch(trace)
+        if faults is not None:
+            machine.inject(faults)
+        machine.start(modules, params or {})
+    except BaseException as error:
+        if isinstance(error, KernelOops):
+            error.add_note(machine.dmesg())  # nobody will have the machine to ask
+        machine.close()
+        raise
+    return machine
