@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``hidma dmesg``: the kernel log of a board's boot. It stands for no C file."""
+
+from __future__ import annotations
+
+import click
+
+from hidma.commands.options import FAILED, boot, boot_log, complain, interpret, machine_options, oops_sentence, printed
+
+
+@click.command()
+@machine_options
+@click.pass_context
+def dmesg(ctx: click.Context, board: str, fault: tuple[str, ...], instant: bool, seed: int, interpreted: bool) -> int:
+    """Boot a board, with the drivers, and print the kernel log.
+
+    Below it stands what is remarkable about the firmware: why V14 binds no driver to a channel, for instance.
+    """
+    if interpreted:
+        interpret(ctx)
+
+    from hidma.machine.boot import KernelOops
+
+    try:
+        machine = boot(board, fault, instant, seed)
+    except KernelOops as oops:
+        click.echo(boot_log(oops), nl=False)
+        complain(oops_sentence(oops))
+        return FAILED
+    with machine:
+        click.echo("".join(f"{line}\n" for line in printed(machine.kernel.log)), nl=False)
+        for note in machine.notes:
+            click.echo(f"note: {note}")
+    return 0

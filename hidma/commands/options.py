@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What several commands of ``hidma`` share: the options that describe a machine, exit statuses, and sentences about
+kernels that stopped. It stands for no C file.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hidma.machine import _mode
+
+if TYPE_CHECKING:
+    from hidma.linux.printk import LogLine
+    from hidma.machine.boot import KernelOops, Machine
+
+FAILED = 1
+UNUSABLE = 2
+STOPPED = 130
+BROKEN_PIPE = 141
+
+Decorator = Callable[[Any], Any]
+
+
+def complain(sentence: str) -> None:
+    """One line on stderr."""
+    click.echo("hidma: " + " ".join(sentence.split()), err=True)
+
+
+def machine_options(command: Any) -> Any:
+    """What describes a machine: --board, --fault, --instant, --seed, --interpreted."""
+    options: list[Decorator] = [
+        click.option("--board", default="host", metavar="FILE|NAME", show_default=True,
+                     help="A .dtb or .aml, a .dts (dtc) or .asl (iasl), or a bundled board (see hidma boards)."),
+        click.option("--fault", "fault", multiple=True, metavar="TEXT",
+                     help="A fault to inject from power-on (see hidma faults); may be repeated."),
+        click.option("--instant", is_flag=True, help="Let the hardware's work cost no virtual time."),
+        click.option("--seed", default=0, show_default=True, metavar="N",
+                     help="Decides the random numbers, and who goes first among CPUs at the same moment."),
+        click.option("--interpreted", is_flag=True, help="Run the Python sources, not the compiled modules."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def interpret(ctx: click.Context) -> None:
+    """Become the same command with the sources, unless they run already. Does not return when it does."""
+    if _mode.asked or not _mode.compiled():
+        return
+    sys.stdout.flush()
+    # the options that decide what an interpreter imports; -P unless the working directory is where hidma lies
+    flags = [flag for name, flag in (("isolated", "-I"), ("no_user_site", "-s"), ("ignore_environment", "-E"))
+             if getattr(sys.flags, name)]
+    if sys.flags.safe_path or not os.path.samefile(os.path.dirname(os.path.dirname(_mode.__file__)), os.getcwd()):
+        flags.append("-P")
+    os.environ["HIDMA_INTERPRETED"] = "1"
+    os.execv(sys.executable, [sys.executable, *flags, "-m", "hidma", *ctx.find_root().obj])
+
+
+def boot(board: str, faults: Sequence[str], instant: bool, seed: int) -> Machine:
+    """A machine, as the options describe it."""
+    import hidma
+
+    text = ";".join(fault or " " for fault in faults)
+    machine: Machine = hidma.boot(board, instant=instant, seed=seed, faults=text or None)
+    return machine
+
+
+def oops_sentence(oops: KernelOops) -> str:
+    """One sentence on a kernel that stopped; its log says the same at length."""
+    row = f" (row {oops.row} of docs/quirks)" if oops.row is not None else ""
+    return f"the kernel stopped: {oops.message}{row}"
+
+
+def boot_log(oops: KernelOops) -> str:
+    """The log of a kernel that stopped while it booted."""
+    return "".join(getattr(oops, "__notes__", []))
+
+
+def errors(log: Sequence[LogLine]) -> list[str]:
+    """What the kernel log has of errors, each once."""
+    from hidma.linux.printk import KERN_ERR
+
+    return list(dict.fromkeys(line.text for line in log if line.level <= KERN_ERR))
+
+
+def printed(log: Sequence[LogLine]) -> list[str]:
+    """Lines as dmesg prints them; of the same text many times over, the first and how often it came again."""
+    lines: list[str] = []
+    text, again = "", 0
+    for line in [*log, None]:
+        if line is not None and line.text == text:
+            again += 1
+            last = line
+            continue
+        if again:
+            lines.append(str(last) if again == 1 else str(replace(last, text=f"last message repeated {again} times")))
+        if line is not None:
+            lines.append(str(line))
+            text, again = line.text, 0
+    return lines
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 CPU``, ``8 CPUs``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
