@@ -231,7 +231,8 @@ def test_each_module_of_the_port_and_of_the_slice_is_on_the_map(site: Site) -> N
     text = site.text("architecture")
     for name in ("hidma_h", "hidma_mgmt_h", "ll", "channel", "dbg", "mgmt", "mgmt_sys"):
         assert f"hidma/{name}.py drivers/dma/qcom/hidma" in text
-    assert "hidma/vfio_platform.py drivers/vfio/platform/vfio_platform_common.c" in text
+    for name, c_file in (("private", "_private.h"), ("irq", "_irq.c"), ("common", "_common.c"), ("platform", ".c")):
+        assert f"hidma/vfio_platform/{name}.py drivers/vfio/platform/vfio_platform{c_file}" in text
     for name in ("amdxgbe", "calxedaxgmac", "qcomhidma"):
         assert f"reset_plugins/{name}.py drivers/vfio/platform/reset/vfio_platform_{name}.c" in text
     for path in (ROOT / "hidma" / "linux").glob("*.py"):

@@ -32,8 +32,8 @@ PORT = {
     "drivers/dma/qcom/hidma_mgmt.h": "hidma_mgmt_h",
     "drivers/dma/qcom/hidma_mgmt.c": "mgmt",
     "drivers/dma/qcom/hidma_mgmt_sys.c": "mgmt_sys",
-    "drivers/vfio/platform/vfio_platform_private.h": "vfio_platform",
-    "drivers/vfio/platform/vfio_platform_common.c": "vfio_platform",
+    "drivers/vfio/platform/vfio_platform_private.h": "vfio_platform.private",
+    "drivers/vfio/platform/vfio_platform_common.c": "vfio_platform.common",
     "drivers/vfio/platform/reset/vfio_platform_qcomhidma.c": "reset_plugins.qcomhidma",
 }
 

@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
 QUIRKS = sorted((DATA / "quirks").glob("*.json"))
 PORT = tuple(f"hidma/{name}.py" for name in (
-    "hidma_h", "ll", "channel", "dbg", "hidma_mgmt_h", "mgmt", "mgmt_sys", "vfio_platform"
+    "hidma_h", "ll", "channel", "dbg", "hidma_mgmt_h", "mgmt", "mgmt_sys", "vfio_platform/private", "vfio_platform/irq",
+    "vfio_platform/common", "vfio_platform/platform"
 )) + tuple(f"reset_plugins/{name}.py" for name in ("amdxgbe", "calxedaxgmac", "qcomhidma"))
 
 #: How each recorded quirk ends here: with an Oops that names the row, or (None) as V14 itself ends it.
@@ -222,6 +223,7 @@ def places(name: str) -> dict[str, str]:
 
 def test_every_mark_in_the_port_names_a_row() -> None:
     for path in [*(ROOT / "hidma").glob("*.py"), *(ROOT / "hidma" / "linux").glob("*.py"),
+                 *(ROOT / "hidma" / "vfio_platform").glob("*.py"),
                  *(ROOT / "reset_plugins").glob("*.py")]:
         assert marks(path.read_text()) <= set(quirks.BY_NUMBER), path.name
 

@@ -143,7 +143,8 @@ class PortMap(TextDirective):
 
     def run(self) -> list[nodes.Node]:
         rows = []
-        for path in [*sorted((ROOT / "hidma").glob("*.py")), *sorted((ROOT / "reset_plugins").glob("*.py"))]:
+        for path in [*sorted((ROOT / "hidma").glob("*.py")), *sorted((ROOT / "hidma" / "vfio_platform").glob("*.py")),
+                     *sorted((ROOT / "reset_plugins").glob("*.py"))]:
             self.env.note_dependency(str(path))
             found = re.match(r"Stands for (``drivers/(?:dma/qcom|vfio)/[^`]*``)[^:]*: (.*?)\.(?: |$)", stands_for(path))
             if found:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hidma.hw.clock import Clock
 
 PORT = ("hidma/", "reset_plugins/")
-PORT_MODULES = ("channel", "dbg", "ll", "mgmt", "mgmt_sys", "vfio_platform")
+PORT_MODULES = ("channel", "dbg", "ll", "mgmt", "mgmt_sys")
 
 
 def function_of(frame: str) -> str:
@@ -236,4 +236,5 @@ def astray(error: BaseException) -> bool:
     *path, name = frames[-1].filename.replace("\\", "/").split("/") if frames else [""]
     # frames of compiled functions may be in x.pxd
     module = name.partition(".")[0]
-    return path[-1:] == ["hidma"] and module in PORT_MODULES or path[-2:] == ["hidma", "linux"] or "reset_plugins" in path
+    return (path[-1:] == ["hidma"] and module in PORT_MODULES or path[-2:] in (["hidma", "linux"], ["hidma", "vfio_platform"])
+            or "reset_plugins" in path)

@@ -24,7 +24,7 @@ from typing import Any, Protocol
 from greenlet import getcurrent  # type: ignore[import-untyped,unused-ignore]
 
 from hidma import channel as channel_module
-from hidma import firmware, mgmt, vfio_platform
+from hidma import firmware, mgmt
 from hidma.firmware import FirmwareError
 from hidma.hidma_h import HidmaDesc
 from hidma.hw.bus import Bus
@@ -72,6 +72,8 @@ from hidma.machine.buffer import Buffer
 from hidma.machine.client import Dma
 from hidma.machine.running import Interrupts, Running, settle, turn
 from hidma.quirks import oops_row
+from hidma.vfio_platform import common as vfio_platform_base
+from hidma.vfio_platform import platform as vfio_platform
 
 __all__ = ["KernelOops", "Machine", "boot"]
 
@@ -82,7 +84,7 @@ STEP_NS = 1000000
 LONGEST_RUN_NS = 1 << 60
 
 MODULES: dict[str, Module] = {module.name: module for module in (
-    mgmt.module, channel_module.module, vfio.module, vfio_iommu_type1.module, vfio_platform.base_module,
+    mgmt.module, channel_module.module, vfio.module, vfio_iommu_type1.module, vfio_platform_base.base_module,
     vfio_platform.module,
 )}
 

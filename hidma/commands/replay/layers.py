@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hidma import channel, ll, mgmt, vfio_platform
+from hidma import channel, ll, mgmt
 from hidma.commands.replay.device import ScenarioError, number, rows, s32, shown, table, u8, u32, u64
 from hidma.commands.replay.runner import MGMT_RESOURCES, Player, Scenario
 from hidma.hidma_h import HidmaChan, HidmaDev, HidmaLldev, HidmaTre
@@ -43,7 +43,8 @@ from hidma.linux.vfio import (
     VfioIrqInfo,
     VfioRegionInfo,
 )
-from hidma.vfio_platform import VfioPlatformDevice, VfioPlatformRegion, VfioPlatformResetNode
+from hidma.vfio_platform import common, irq
+from hidma.vfio_platform.private import VfioPlatformDevice, VfioPlatformRegion, VfioPlatformResetNode
 from reset_plugins import qcomhidma
 from reset_plugins.qcomhidma import vfio_platform_qcomhidma_reset
 
@@ -589,7 +590,7 @@ class VfioPlatform(Player):
         super().__init__(scenario)
         self.kernel.module("vfio").vfio = NoCore()
         self.parent = Module("parent", lambda: 0)
-        self.modules: dict[str, Module] = {"parent": self.parent, "base": vfio_platform.base_module,
+        self.modules: dict[str, Module] = {"parent": self.parent, "base": common.base_module,
                                            "qcomhidma": qcomhidma.module}
         for known in self.modules.values():
             references(self.kernel)[known.name] = 1
@@ -641,14 +642,14 @@ class VfioPlatform(Player):
         references(self.kernel)[key] = 1
         if not options.get("alive", True):
             self.do_module_alive(key, 0)
-        register = getattr(vfio_platform, "__vfio_platform_register_reset")
+        register = getattr(common, "__vfio_platform_register_reset")
         register(VfioPlatformResetNode(options.get("compat"), options.get("acpihid"), owner, reset))
 
     def do_unregister_reset(self, key: Any, *, options: Options = None) -> None:
         options = options or {}
         if self.name(key) not in self.functions:
             raise ScenarioError(f"{shown(key)} is no reset function that was registered")
-        vfio_platform.vfio_platform_unregister_reset(options.get("compat"), options.get("acpihid"), self.functions[key])
+        common.vfio_platform_unregister_reset(options.get("compat"), options.get("acpihid"), self.functions[key])
 
     def do_module_init(self, name: Any) -> None:
         if self.name(name) != "vfio_platform_qcomhidma_reset_module_init":
@@ -689,23 +690,23 @@ class VfioPlatform(Player):
         vdev.get_resource = lambda vdev, i: given[i] if i < len(given) else None
         vdev.get_irq = lambda vdev, i: self.irq if not i else -ENXIO
         self.vdev = vdev
-        rc = vfio_platform.vfio_platform_probe_common(None if options.get("null") else vdev,  # type: ignore[arg-type]
+        rc = common.vfio_platform_probe_common(None if options.get("null") else vdev,  # type: ignore[arg-type]
                                                       self.dev)
         self.event(["ret", "probe", rc])
 
     def do_remove(self) -> None:
-        self.event(["ret", "remove", vfio_platform.vfio_platform_remove_common(self.dev) is not None])
+        self.event(["ret", "remove", common.vfio_platform_remove_common(self.dev) is not None])
 
     def do_open(self) -> None:
         vdev = self.device_data
-        rc = vfio_platform.vfio_platform_open(vdev)
+        rc = common.vfio_platform_open(vdev)
         if not rc and vdev.num_irqs and vdev.irqs[0].trigger is None:
             with calling_as(self.process):
-                vfio_platform.vfio_set_trigger(vdev, 0, self.irq, vfio_platform.vfio_irq_handler)
+                irq.vfio_set_trigger(vdev, 0, self.irq, irq.vfio_irq_handler)
         self.event(["ret", "open", rc])
 
     def do_release(self) -> None:
-        vfio_platform.vfio_platform_release(self.device_data)
+        common.vfio_platform_release(self.device_data)
 
     def do_ioctl(self, request: Any, words: Any = None, data: Any = "", *, options: Options = None) -> None:
         commands = {"INFO": (VFIO_DEVICE_GET_INFO, VfioDeviceInfo), "REGION": (VFIO_DEVICE_GET_REGION_INFO, VfioRegionInfo),
@@ -718,7 +719,7 @@ class VfioPlatform(Player):
         raw = b"".join(u32(word).to_bytes(4, "little") for word in rows(words or [], "words")) + self.raw(data)
         self.memory[: len(raw)] = raw
         with calling_as(self.process):
-            rc = vfio_platform.vfio_platform_ioctl(self.device_data, cmd,
+            rc = common.vfio_platform_ioctl(self.device_data, cmd,
                                                    0 if (options or {}).get("null") else self.address)
         out = None
         if layout is not None and not rc:
@@ -739,7 +740,7 @@ class VfioPlatform(Player):
         if not 0 <= count <= ARGUMENT:
             raise ScenarioError(f"{shown(n)} bytes are too many")
         with calling_as(self.process):
-            rc = vfio_platform.vfio_platform_read(self.device_data, 0 if (options or {}).get("null") else self.address,
+            rc = common.vfio_platform_read(self.device_data, 0 if (options or {}).get("null") else self.address,
                                                   count, u64(pos))
         self.event(["ret", "read", rc, self.memory[: max(rc, 0)].hex()])
 
@@ -749,13 +750,13 @@ class VfioPlatform(Player):
             raise ScenarioError(f"{len(raw)} bytes are too many")
         self.memory[: len(raw)] = raw
         with calling_as(self.process):
-            rc = vfio_platform.vfio_platform_write(self.device_data, 0 if (options or {}).get("null") else self.address,
+            rc = common.vfio_platform_write(self.device_data, 0 if (options or {}).get("null") else self.address,
                                                    len(raw), u64(pos))
         self.event(["ret", "write", rc])
 
     def do_mmap(self, start: Any, end: Any, pgoff: Any, flags: Any) -> None:
         vma = VmAreaStruct(u64(start), u64(end), u64(pgoff), u64(flags))
-        self.event(["ret", "mmap", vfio_platform.vfio_platform_mmap(self.device_data, vma)])
+        self.event(["ret", "mmap", common.vfio_platform_mmap(self.device_data, vma)])
 
     def do_dump(self) -> None:
         vdev = self.device_data
