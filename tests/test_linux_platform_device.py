@@ -18,7 +18,6 @@ from hidma.linux.platform_device import (
     PlatformDeviceId,
     PlatformDeviceInfo,
     PlatformDriver,
-    of_platform_device_create,
     platform_bus,
     platform_device_add,
     platform_device_register_full,
@@ -198,20 +197,6 @@ def test_resources_are_found_by_type_and_number(rig: Rig) -> None:
     assert platform_get_irq(pdev, 1) == -ENXIO
     rig.kernel.fault_inject.values["platform_get_irq"] = -EINVAL
     assert platform_get_irq(pdev, 0) == -EINVAL
-
-
-def test_a_device_of_the_tree_has_its_node_and_32_bits(rig: Rig) -> None:
-    root = DeviceNode("")
-    node = DeviceNode("hidma-mgmt", root, "f9984000")
-    node.irqs = [40]
-    pdev = of_platform_device_create(node, [(0xF9984000, 0x15000)], "f9984000.hidma-mgmt", None)
-    assert node.device is pdev
-    assert (pdev.dev.of_node, pdev.dev.fwnode) == (node, node)
-    assert (pdev.dev.dma_mask, pdev.dev.coherent_dma_mask) == (0xFFFFFFFF, 0xFFFFFFFF)
-    assert [(r.start, r.end, r.flags, r.name) for r in pdev.resource] == [
-        (0xF9984000, 0xF9998FFF, IORESOURCE_MEM, "/hidma-mgmt@f9984000"),
-        (40, 40, IORESOURCE_IRQ, "/hidma-mgmt@f9984000")]
-    assert pdev.dev.kobj.path() == "devices/platform/f9984000.hidma-mgmt"
 
 
 def test_a_device_is_traced_with_its_resources(rig: Rig) -> None:

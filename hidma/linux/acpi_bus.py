@@ -7,7 +7,8 @@ management, hotplug, wakeup and notifications are not there.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from hidma.linux import sched
 from hidma.linux.acpi import AcpiDevice, acpi_device_is_present
@@ -26,6 +27,29 @@ HANDLERS = ("ACPI0007", "LNXCPU", "PNP0C80", "ACPI0004", "PNP0A05", "PNP0A06", "
 """IDs of devices that a scan handler of the core knows, so that no platform device is made of them."""
 FORBIDDEN = ("PNP0000", "PNP0100", "PNP0200")
 """Interrupt controller, timer and DMA controller of a PC: never platform devices."""
+
+
+class AcpiTable(Protocol):
+    """``struct acpi_table_header``, and in ``data`` the whole table."""
+
+    @property
+    def signature(self) -> str: ...
+    @property
+    def length(self) -> int: ...
+    @property
+    def revision(self) -> int: ...
+    @property
+    def oem_id(self) -> str: ...
+    @property
+    def oem_table_id(self) -> str: ...
+    @property
+    def oem_revision(self) -> int: ...
+    @property
+    def creator_id(self) -> str: ...
+    @property
+    def creator_revision(self) -> int: ...
+    @property
+    def data(self) -> bytes: ...
 
 
 def acpi_bus(kernel: Any) -> BusType:
@@ -69,6 +93,18 @@ def acpi_device_add(adev: AcpiDevice) -> int:
         dev.kobj.parent = platform_root(kernel).parent
     adev.dev = dev
     return device_add(dev)
+
+
+def acpi_load_tables(tables: Sequence[AcpiTable]) -> None:
+    """Take over the tables of firmware, and say so in the log, as ACPICA and ``acpi_bus_init()`` do."""
+    kernel = sched.running_cpu().kernel
+    kernel.module("acpi").tables = [(table.signature, table.data) for table in tables]
+    for table in tables:
+        kernel.printk(6, f"ACPI: {table.signature} {table.length:06X} (v{table.revision:02d} {table.oem_id:<6} "
+                         f"{table.oem_table_id:<8} {table.oem_revision:08X} {table.creator_id:<4} "
+                         f"{table.creator_revision:08X})")
+    kernel.printk(6, f"ACPI: {len(tables)} ACPI AML tables successfully acquired and loaded")
+    kernel.printk(6, "ACPI: Interpreter enabled")
 
 
 def acpi_bus_scan(root: AcpiDevice) -> None:

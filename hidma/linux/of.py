@@ -20,15 +20,18 @@ OF_ROOT_NODE_SIZE_CELLS_DEFAULT = 1
 
 
 class DeviceNode:
-    """``struct device_node``. ``name`` is without the unit address, ``full_name`` the whole path."""
+    """``struct device_node``. ``name`` is the name property, or without it the node's name without the unit address;
+    ``full_name`` is the whole path."""
 
     def __init__(self, name: str, parent: DeviceNode | None = None, unit: str = "") -> None:
         self.name = name
-        self.unit = unit
+        self.node_name = f"{name}@{unit}" if unit else name
         self.parent = parent
         self.properties: dict[str, bytes] = {}
         self.children: list[DeviceNode] = []
         self.refs = 1
+        # what of_address_to_resource() and of_irq_parse_one() give: addresses are translated, interrupts resolved
+        self.regs: list[tuple[int, int]] = []
         self.irqs: list[int] = []
         self.irq_rc = 0
         self.device: Any = None
@@ -43,8 +46,7 @@ class DeviceNode:
         if self.parent is None:
             return "/"
         above = self.parent.full_name
-        own = f"{self.name}@{self.unit}" if self.unit else self.name
-        return f"/{own}" if above == "/" else f"{above}/{own}"
+        return f"/{self.node_name}" if above == "/" else f"{above}/{self.node_name}"
 
     def walk(self) -> Iterator[DeviceNode]:
         """This node and all below, in the order of the tree."""

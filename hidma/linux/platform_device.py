@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``<linux/platform_device.h>`` and ``<linux/of_platform.h>``: the platform bus.
+"""``<linux/platform_device.h>``: the platform bus.
 
 Devices match drivers by driver_override, device tree, ACPI, then by id table, or by name where a driver has none, as in
 4.5. Note that 4.5's platform_device_register_full() leaves ``of_node`` unset (V14 row 27 hangs on it).
@@ -15,9 +15,9 @@ from hidma.linux import sched
 from hidma.linux.acpi import AcpiDevice, AcpiDeviceId, acpi_bind_one, acpi_driver_match_device, acpi_unbind_one
 from hidma.linux.device import BusType, Device, DeviceDriver, device_add, device_del, driver_register, driver_unregister
 from hidma.linux.errno import ENXIO
-from hidma.linux.ioport import IORESOURCE_IRQ, IORESOURCE_MEM, Resource
+from hidma.linux.ioport import IORESOURCE_IRQ, Resource
 from hidma.linux.kobject import Kobject
-from hidma.linux.of import DeviceNode, OfDeviceId, of_match_node
+from hidma.linux.of import OfDeviceId, of_match_node
 
 if TYPE_CHECKING:
     from hidma.linux.kernel import Kernel
@@ -209,18 +209,3 @@ def platform_driver_unregister(drv: PlatformDriver) -> None:
     for driver in list(bus.drivers):
         if driver.container is drv:
             driver_unregister(driver)
-
-
-def of_platform_device_create(np: DeviceNode, regs: list[tuple[int, int]], name: str,
-                              parent: Device | None) -> PlatformDevice:
-    """A platform device of ``np``, as the boot code makes one: named by its address, of_node set, 32-bit DMA mask."""
-    pdev = PlatformDevice(name, PLATFORM_DEVID_NONE, parent)
-    pdev.dev.of_node = np
-    pdev.dev.fwnode = np
-    pdev.dev.coherent_dma_mask = 0xFFFFFFFF
-    pdev.dev.dma_mask = 0xFFFFFFFF
-    pdev.resource = [Resource(start, start + size - 1, IORESOURCE_MEM, np.full_name) for start, size in regs]
-    pdev.resource += [Resource(irq, irq, IORESOURCE_IRQ, np.full_name) for irq in np.irqs]
-    np.device = pdev
-    platform_device_add(pdev)
-    return pdev

@@ -25,7 +25,6 @@ from greenlet import getcurrent  # type: ignore[import-untyped,unused-ignore]
 
 from hidma import channel as channel_module
 from hidma import firmware, mgmt
-from hidma.firmware import FirmwareError
 from hidma.hidma_h import HidmaDesc
 from hidma.hw.bus import Bus
 from hidma.hw.channel import Channel as HwChannel
@@ -41,8 +40,7 @@ from hidma.hw.trace import Trace
 from hidma.hw.xgbe import Xgbe
 from hidma.hw.xgmac import Xgmac
 from hidma.linux import sched, vfio, vfio_iommu_type1
-from hidma.linux.acpi import AcpiDevice
-from hidma.linux.acpi_bus import acpi_bus_scan
+from hidma.linux.acpi_bus import acpi_bus_scan, acpi_load_tables
 from hidma.linux.base import mount_root
 from hidma.linux.dma_mapping import DmaOps
 from hidma.linux.errno import (
@@ -60,14 +58,14 @@ from hidma.linux.errno import (
     strerror,
 )
 from hidma.linux.iommu import set_iommu
-from hidma.linux.ioport import IORESOURCE_IRQ, IORESOURCE_MEM, Resource
 from hidma.linux.kernel import Kernel
 from hidma.linux.kmod import set_modprobe
 from hidma.linux.list import INIT_LIST_HEAD, list_head_gone, local_lists
 from hidma.linux.module import Module, load_module, modules, unload_module, users
-from hidma.linux.of import DeviceNode
-from hidma.linux.platform_device import of_platform_device_create, platform_bus
+from hidma.linux.of_platform import of_platform_populate
+from hidma.linux.platform_device import platform_bus
 from hidma.linux.sched import KernelOops
+from hidma.machine.bootloader import acpi_devices, device_nodes
 from hidma.machine.buffer import Buffer
 from hidma.machine.client import Dma
 from hidma.machine.running import Interrupts, Running, settle, turn
@@ -315,80 +313,6 @@ class Machine:
         self.others[regs[0].base] = model
         self.other_streams |= {region.base: stream for region in regs}
 
-    def _scan(self, namespace: firmware.Namespace) -> None:
-        """What the boot code does with ACPI: devices of the namespace, and platform devices for those that are there."""
-        kernel = self.kernel
-        kernel.module("acpi").tables = [(table.signature, table.data) for table in namespace.tables]
-        for table in namespace.tables:
-            kernel.printk(6, f"ACPI: {table.signature} {table.length:06X} (v{table.revision:02d} {table.oem_id:<6} "
-                             f"{table.oem_table_id:<8} {table.oem_revision:08X} {table.creator_id:<4} "
-                             f"{table.creator_revision:08X})")
-        count = len(namespace.tables)
-        kernel.printk(6, f"ACPI: {count} ACPI AML tables successfully acquired and loaded")
-        kernel.printk(6, "ACPI: Interpreter enabled")
-
-        def device_of(spec: firmware.DeviceObject, parent: AcpiDevice | None) -> AcpiDevice:
-            adev = AcpiDevice(spec.object.full_path, spec.hid, spec.uid, list(spec.cids), dict(spec.properties), spec.status,
-                              spec.sta is not None, spec.platform, spec.cca, spec.description, parent=parent)
-            for part in spec.descriptors:
-                if part.memory is not None and part.memory[1]:
-                    base, size = part.memory
-                    adev.resources.append(Resource(base, base + size - 1, IORESOURCE_MEM))
-                adev.resources.extend(Resource(irq, irq, IORESOURCE_IRQ) for irq in part.irqs)
-            adev.children.extend(device_of(child, adev) for child in spec.children)
-            return adev
-
-        acpi_bus_scan(device_of(firmware.devices(namespace), None))
-
-    def _populate(self, tree: firmware.Tree) -> None:
-        """What the boot code does with a device tree: its nodes, then a platform device for each one at the root that has a
-        ``compatible`` string (below simple buses too). Channel nodes below a management node are its driver's.
-        """
-        kernel = self.kernel
-
-        def node_of(spec: firmware.Node, parent: DeviceNode | None) -> DeviceNode:
-            name, _, unit = spec.name.partition("@")
-            node = DeviceNode(name, parent, unit)
-            node.properties = dict(spec.properties)
-            try:
-                node.irqs = [i.line for i in spec.interrupts()]
-            except FirmwareError:
-                node.irq_rc = -EINVAL
-            for child in spec.children:
-                node_of(child, node)
-            return node
-
-        kernel.of_root = node_of(tree.root, None)
-
-        def bus_id(spec: firmware.Node, regs: list[tuple[int, int]]) -> str:
-            """``of_device_make_bus_id()``: address and name; without an address the full name, behind those above it."""
-            if regs:
-                return f"{regs[0][0]:x}.{spec.basename}"
-            above = spec.parent
-            if above is None or above.parent is None:
-                return spec.name
-            try:
-                place = [(r.base, r.size) for r in above.reg()]
-            except FirmwareError:
-                place = []
-            return f"{bus_id(above, place)}:{spec.name}"
-
-        def populate(spec: firmware.Node, node: DeviceNode, parent: Any) -> None:
-            for child_spec, child in zip(spec.children, node.children, strict=True):
-                if not child_spec.compatible or not child_spec.available:
-                    continue
-                if "interrupt-controller" in child_spec.properties:
-                    continue
-                try:
-                    regs = [(r.base, r.size) for r in child_spec.reg()]
-                except FirmwareError:
-                    regs = []
-                pdev = of_platform_device_create(child, regs, bus_id(child_spec, regs), parent)
-                if "simple-bus" in child_spec.compatible:
-                    populate(child_spec, child, pdev.dev)
-
-        populate(tree.root, kernel.of_root, None)
-
     def _iommu(self) -> None:
         """Tell the kernel of its IOMMU. A guest has none that it could see."""
         streams = {base: channel.stream for base, channel in self.registers.items()}
@@ -405,9 +329,11 @@ class Machine:
             self._iommu()
             set_modprobe(self._modprobe_plugin)
             if isinstance(self.tree, firmware.Tree):
-                self._populate(self.tree)
+                kernel.of_root = device_nodes(self.tree)
+                of_platform_populate(kernel.of_root)
             else:
-                self._scan(self.tree)
+                acpi_load_tables(self.tree.tables)
+                acpi_bus_scan(acpi_devices(self.tree))
             for name in ("hidma_mgmt", "hidma") if load else ():
                 rc = load_module(kernel, MODULES[name], dict(params.get(name, {})))
                 if rc < 0:
