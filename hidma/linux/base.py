@@ -771,7 +771,7 @@ def tree_dir(node: DeviceNode) -> Dir:
     def entries() -> dict[str, Inode]:
         found: dict[str, Inode] = {}
         for child in node.children:
-            found[f"{child.name}@{child.unit}" if child.unit else child.name] = tree_dir(child)
+            found[child.node_name] = tree_dir(child)
         for name, raw in {"name": node.name.encode() + b"\0", **node.properties}.items():
             file = File(0o444, lambda raw=raw: raw, None, len(raw), TREE_DOC)  # type: ignore[misc]
             found[name] = file
