@@ -191,6 +191,8 @@ def test_parameters_have_the_defaults_of_linux_6_1() -> None:
             "max_channels": ("uint", 0, 0o644),
             "iterations": ("uint", 0, 0o644),
             "dmatest": ("uint", 0, 0o644),
+            "xor_sources": ("uint", 3, 0o644),
+            "pq_sources": ("uint", 3, 0o644),
             "timeout": ("int", 3000, 0o644),
             "noverify": ("bool", False, 0o644),
             "norandom": ("bool", False, 0o644),
@@ -285,6 +287,26 @@ def test_channels_are_added_one_by_one() -> None:
         assert set(b.summaries()) == {"dma5chan0-copy0", "dma1chan0-copy0"}
         assert "dmatest: No channels configured, continue with any" not in b.lines()
         assert b.call(dmatest.dmatest_chan_get) == "\n"
+
+
+def test_files_of_the_parameters_do_what_the_get_functions_of_c_do() -> None:
+    with bench() as b:
+        files, at = b.machine.sysfs, "/sys/module/dmatest/parameters"
+        files[f"{at}/iterations"] = "20\n"
+        files[f"{at}/channel"] = "dma0chan0\n"
+        assert files[f"{at}/channel"] == "dma0chan0\n"
+        assert files[f"{at}/test_list"] == ""
+        assert b.lines()[-1] == "dmatest: 1 threads using dma0chan0"
+        assert files["/sys/class/dma/dma0chan0/in_use"] == "1\n"
+        files[f"{at}/run"] = "1\n"
+        assert files[f"{at}/run"] == "Y\n"
+        assert b.summaries() == {}
+        assert files[f"{at}/wait"] == "Y\n"  # it has waited
+        assert b.summaries() == {"dma0chan0-copy0": (20, 0, 0)}
+        assert files["/sys/class/dma/dma0chan0/in_use"] == "1\n"
+        assert files[f"{at}/run"] == "N\n"  # and it gives the channel back
+        assert files["/sys/class/dma/dma0chan0/in_use"] == "0\n"
+        assert files[f"{at}/channel"] == "\n"
 
 
 def test_a_channel_that_is_not_there_is_refused() -> None:

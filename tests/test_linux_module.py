@@ -3,15 +3,23 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from linux_rig import Rig
 
-from hidma.linux.errno import EAGAIN, EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, ENOSPC, ERANGE
+import hidma
+from hidma.linux import dmatest
+from hidma.linux.debugfs import Dentry
+from hidma.linux.errno import EAGAIN, EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, ENOSPC, EPERM, ERANGE
+from hidma.linux.kobject import Kobject
 from hidma.linux.module import (
     Module,
     ModuleParam,
+    ModuleParamCb,
     load_module,
     module_put,
     module_refcount,
@@ -158,3 +166,72 @@ def test_letting_go_too_often_is_complained_about(rig: Rig) -> None:
     assert "WARNING: module_put: nobody holds m" in rig.log()
     assert try_module_get(None)
     module_put(None)
+
+
+# --- files and the functions behind them ------------------------------------------------------------------------------
+
+
+def file_functions() -> set[str]:
+    """``module.function`` of every function of the port that C binds to a file: shows and stores of attributes, open
+    functions of debugfs, and the set and get functions of module parameters. Found by their parameters and names."""
+    found = set()
+    for source in ("mgmt_sys", "channel", "dbg", "linux/dmatest"):
+        path = Path(hidma.__file__).parent / f"{source}.py"
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef):
+                types = [ast.unparse(a.annotation) for a in node.args.args if a.annotation is not None]
+                attribute = {"DeviceAttribute", "KobjAttribute"} & set(types) and "buf" in {a.arg for a in node.args.args}
+                debugfs = types == ["SeqFile"] and node.name.endswith("_open")
+                parameter = re.match(r"(dmatest|wait)_\w*(get|set)$", node.name)
+                if attribute or debugfs or parameter:
+                    found.add(f"hidma.{source.replace('/', '.')}.{node.name}")
+    return found
+
+
+def bound_functions(machine: hidma.Machine) -> set[str]:
+    """``module.function`` of what the files of a machine call."""
+    found: list[Any] = []
+
+    def objects(kobj: Kobject) -> None:
+        for bound in kobj.attributes.values():
+            found.extend((bound.attr.show, bound.attr.store))
+        for child in kobj.children.values():
+            objects(child)
+
+    def dentries(dentry: Dentry) -> None:
+        found.append(dentry.fops and dentry.fops.open)
+        for child in dentry.children.values():
+            dentries(child)
+
+    objects(machine.kernel.sysfs_root)
+    dentries(machine.kernel.debugfs_root)
+    for module in machine.modules():
+        for param in module.params:
+            if param.perm and isinstance(param, ModuleParamCb):
+                found.extend((param.set, param.get))
+    return {f"{function.__module__}.{function.__name__}" for function in found if function is not None}
+
+
+def test_every_function_that_c_binds_to_a_file_serves_one() -> None:
+    with hidma.boot() as machine:
+        with machine.running() as kernel:
+            assert load_module(kernel, dmatest.module) == 0
+        wanted = file_functions()
+        assert len(wanted) >= 13, wanted
+        assert wanted - bound_functions(machine) == set()
+
+
+def test_reading_a_parameter_calls_its_get_function_and_writing_its_set_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = []
+    param = ModuleParamCb("knob", "string", 0o644, set=lambda text: called.append(text) or 0, get=lambda: "from get\n")
+    deaf = ModuleParamCb("deaf", "string", 0o644)
+    with hidma.boot() as machine:
+        with machine.running() as kernel:
+            assert load_module(kernel, Module("knobs", init=lambda: 0, params=(param, deaf))) == 0
+        path = "/sys/module/knobs/parameters"
+        assert machine.sysfs[f"{path}/knob"] == "from get\n"
+        machine.sysfs[f"{path}/knob"] = "on"
+        assert called == ["on"]
+        with pytest.raises(OSError) as error:
+            machine.sysfs[f"{path}/deaf"]
+        assert error.value.errno == EPERM

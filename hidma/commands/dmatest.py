@@ -19,12 +19,12 @@ from hidma.commands.options import (
     Decorator,
     boot,
     boot_log,
-    complain,
     errors,
     interpret,
     machine_options,
     oops_sentence,
     plural,
+    print_error,
     printed,
 )
 from hidma.machine import _mode
@@ -84,17 +84,17 @@ def module_option(name: str, kind: Parameter | None, help: str) -> Decorator:
 
 
 class TestLedger:
-    """Observes a dmatest: its transfers go into the ledgers of :mod:`hidma.machine.client`, as if the machine's client had made
-    them, and each is looked at when its test is over.
+    """Records the transfers of a dmatest run in the ledgers of :mod:`hidma.machine.client`, as if the machine's client had
+    made them, and checks each at the end of its test.
 
-    :ivar bad: a sentence for each transfer that the driver or the hardware did not end well, by test
+    :ivar problems: a sentence for each transfer that the driver or the hardware did not end well, by test
     """
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.channels: dict[str, Channel] = {}
         self.last: dict[DmatestThread, Transfer] = {}
-        self.bad: list[str] = []
+        self.problems: list[str] = []
 
     def submitted(self, thread: DmatestThread, tx: DmaAsyncTxDescriptor, cookie: int, dest: int, src: int,
                   length: int) -> None:
@@ -133,16 +133,16 @@ class TestLedger:
         if not done or transfer.end != COMPLETED:
             outcome = transfer.channel._outcome(transfer.sequence, transfer.epoch)
             called = "" if thread.info.params.polled else " and called back" if done else " and did not call back"
-            self.bad.append(f"{thread.task.name} test {thread.total_tests}: the driver says {transfer.driver}{called}, "
+            self.problems.append(f"{thread.task.name} test {thread.total_tests}: the driver says {transfer.driver}{called}, "
                             f"the hardware {outcome.end}{f': {outcome.cause}' if outcome.cause else ''}")
 
     def close(self) -> None:
-        """The test is over: what is still open ends as it would have for the machine's own client."""
+        """Settle the transfers that are still open, as the machine's own client would."""
         for channel in self.channels.values():
             channel._look_now(channel._settle_all)
 
     def release(self) -> None:
-        """The channels are given back."""
+        """Release the channels."""
         for channel in self.channels.values():
             channel.released = True
             self.machine.dma.released(channel)
@@ -151,8 +151,8 @@ class TestLedger:
         """By channel, how many transfers ended how."""
         return {name: dict(channel._ledger) for name, channel in self.channels.items()}
 
-    def unwell(self) -> int:
-        """How many transfers did not end well."""
+    def incomplete(self) -> int:
+        """Number of transfers that did not complete."""
         from hidma.machine.ledger import COMPLETED
 
         return sum(count for channel in self.channels.values() for end, count in channel._ledger.items()
@@ -161,9 +161,9 @@ class TestLedger:
 
 @contextmanager
 def progress(total: int, done: Callable[[], int]) -> Iterator[None]:
-    """A bar on a terminal; elsewhere a line on stderr every few seconds, for those who wait long.
+    """A progress bar on a terminal; elsewhere a line on stderr every five seconds.
 
-    A thread of Python looks at ``done()``: the machine does not know that anybody does, and runs as ever.
+    A Python thread polls ``done()``; the machine is not affected.
     """
     over = threading.Event()
 
@@ -238,7 +238,7 @@ class Tests:
             self.oops = oops
 
     def problems(self) -> list[str]:
-        """What went wrong, a sentence each; nothing when the test passed."""
+        """The problems found, a sentence each; empty when the test passed."""
         from hidma.linux.errno import errname
 
         said = []
@@ -252,11 +252,11 @@ class Tests:
                 said.append(f"{name} made {thread.total_tests} of {self.iterations} tests")
         tests = sum(thread.total_tests for thread in self.threads)
         failures = sum(thread.failed_tests for thread in self.threads)
-        first = f"; the first: {self.ledger.bad[0]}" if self.ledger.bad else ""
+        first = f"; the first: {self.ledger.problems[0]}" if self.ledger.problems else ""
         if failures:
             said.append(f"{failures} of {tests} tests failed{first}")
-        elif self.ledger.unwell() and not said and self.oops is None:
-            said.append(f"dmatest saw no failure, but {self.ledger.unwell()} of {tests} transfers did not end "
+        elif self.ledger.incomplete() and not said and self.oops is None:
+            said.append(f"dmatest saw no failure, but {self.ledger.incomplete()} of {tests} transfers did not end "
                         f"well{first}")
         if self.oops is not None:
             said.append(oops_sentence(self.oops))
@@ -266,7 +266,7 @@ class Tests:
         return said
 
     def as_json(self) -> list[dict[str, Any]]:
-        """What each thread reported."""
+        """The counters of each thread."""
         from hidma.linux.dmatest import FIXPT_TO_INT, dmatest_KBs, dmatest_persec
 
         rows = []
@@ -347,7 +347,7 @@ def dmatest(ctx: click.Context, board: str, fault: tuple[str, ...], instant: boo
                 "virtual_ns": None, "notes": [], "dmesg": boot_log(oops).splitlines()}, indent=2))
         elif not quiet:
             click.echo(boot_log(oops), nl=False)
-        complain(oops_sentence(oops))
+        print_error(oops_sentence(oops))
         return FAILED
 
     with machine:
@@ -355,7 +355,7 @@ def dmatest(ctx: click.Context, board: str, fault: tuple[str, ...], instant: boo
         names = machine.dma.names()
         problems = missing(machine, names, bool(channel or device or options["max_channels"]))
         if names:
-            refuse(machine, names, channel, device)
+            check_names(machine, names, channel, device)
             tests.run(channel, parameters, quiet)
         else:
             tests.first = 0
@@ -369,12 +369,12 @@ def dmatest(ctx: click.Context, board: str, fault: tuple[str, ...], instant: boo
         elif not quiet:
             click.echo("".join(f"{line}\n" for line in printed(log)), nl=False)
         for sentence in problems[:10]:
-            complain(sentence)
+            print_error(sentence)
     return FAILED if problems else 0
 
 
 def missing(machine: Machine, names: Sequence[str], chosen: bool) -> list[str]:
-    """That no driver took some of the board's channels, and why; no matter when the caller chose among those there."""
+    """A sentence when some channels of the board have no driver, unless the caller selected from the others."""
     wanted = len(machine.board.channels)
     if len(names) == wanted != 0 or (names and chosen):
         return []
@@ -382,8 +382,8 @@ def missing(machine: Machine, names: Sequence[str], chosen: bool) -> list[str]:
     return [f"{len(names) or 'none'} of the board's {plural(wanted, 'channel')} came up: {' '.join(why)}"]
 
 
-def refuse(machine: Machine, names: Sequence[str], channels: Sequence[str], device: str | None) -> None:
-    """Channels and devices that are not there, before the test begins."""
+def check_names(machine: Machine, names: Sequence[str], channels: Sequence[str], device: str | None) -> None:
+    """Check before the test that the named channels and the device exist."""
     devices = [name for name, driver in machine.devices() if driver == "hidma"]
     if device is not None and device not in devices:
         raise click.UsageError(f"there is no DMA device {device!r} on this board; there are {', '.join(devices)}.")

@@ -5,7 +5,16 @@ from __future__ import annotations
 
 import click
 
-from hidma.commands.options import FAILED, boot, boot_log, complain, interpret, machine_options, oops_sentence, printed
+from hidma.commands.options import (
+    FAILED,
+    boot,
+    boot_log,
+    interpret,
+    machine_options,
+    oops_sentence,
+    print_error,
+    printed,
+)
 
 
 @click.command()
@@ -14,7 +23,7 @@ from hidma.commands.options import FAILED, boot, boot_log, complain, interpret, 
 def dmesg(ctx: click.Context, board: str, fault: tuple[str, ...], instant: bool, seed: int, interpreted: bool) -> int:
     """Boot a board, with the drivers, and print the kernel log.
 
-    Below it stands what is remarkable about the firmware: why V14 binds no driver to a channel, for instance.
+    Notes on the firmware follow, for instance why V14 binds no driver to a channel.
     """
     if interpreted:
         interpret(ctx)
@@ -25,7 +34,7 @@ def dmesg(ctx: click.Context, board: str, fault: tuple[str, ...], instant: bool,
         machine = boot(board, fault, instant, seed)
     except KernelOops as oops:
         click.echo(boot_log(oops), nl=False)
-        complain(oops_sentence(oops))
+        print_error(oops_sentence(oops))
         return FAILED
     with machine:
         click.echo("".join(f"{line}\n" for line in printed(machine.kernel.log)), nl=False)

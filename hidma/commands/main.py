@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The command line: ``hidma COMMAND``. It stands for no C file; it boots machines and shows what they say.
 
-Commands are found by name in :data:`COMMANDS` and imported when they are called for, so that a start costs no more
-than it must. Exit status: 0, 1 when what was asked for failed, 2 when it could not be begun (usage, firmware, fault
-texts), 130 after Ctrl-C. An error is one sentence on stderr, never a traceback.
+Commands are found by name in :data:`COMMANDS` and imported on first use, which keeps the start fast. Exit status: 0, 1 when
+the command failed, 2 when it could not start (usage, firmware, fault texts), 130 after Ctrl-C. An error is one sentence on
+stderr, never a traceback.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from typing import NamedTuple
 import click
 
 from hidma import __version__
-from hidma.commands.options import BROKEN_PIPE, STOPPED, UNUSABLE, complain
+from hidma.commands.options import BROKEN_PIPE, STOPPED, UNUSABLE, print_error
 
 
 class Lazy(NamedTuple):
-    """A command that is imported when somebody wants it: ``module:object``, and its line in ``hidma --help``."""
+    """A command that is imported on first use: ``module:object``, and its line in ``hidma --help``."""
 
     place: str
     help: str
@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     :returns: the exit status
     """
     if argv is None:
-        take_signals()
+        reset_signals()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         try:
@@ -104,25 +104,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(code or 0)
     except click.ClickException as error:
         message = error.format_message()
-        complain(message[:1].lower() + message[1:] if message[1:2].islower() else message)
+        print_error(message[:1].lower() + message[1:] if message[1:2].islower() else message)
         return UNUSABLE
     except KeyboardInterrupt:
-        complain("stopped")
+        print_error("stopped")
         return STOPPED
-    except BrokenPipeError:  # whoever read has gone
-        forsake_stdout()
+    except BrokenPipeError:  # the reader has closed its end
+        discard_stdout()
         return BROKEN_PIPE
     except OSError as error:
-        complain(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error))
-        forsake_stdout()
+        print_error(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error))
+        discard_stdout()
         return UNUSABLE
 
 
-def take_signals() -> None:
-    """Let this process be stopped, whatever the signal state that it inherited.
+def reset_signals() -> None:
+    """Make SIGINT, SIGTERM and SIGHUP work whatever signal state the process inherited.
 
-    A blocked signal is nobody's wish. An ignored SIGINT is how a shell starts what shall go on in the background; on a
-    terminal in the foreground it is a leftover as well.
+    A signal mask is inherited by accident. A shell starts background jobs with SIGINT ignored; in the foreground of a
+    terminal that state is inherited by accident too.
     """
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -131,8 +131,8 @@ def take_signals() -> None:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def forsake_stdout() -> None:
-    """Python flushes stdout once more when it ends; what cannot be written then is not to be complained about again."""
+def discard_stdout() -> None:
+    """Drop what stdout still holds: Python flushes it again at exit and would report the same error a second time."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -27,21 +27,21 @@ BROKEN_PIPE = 141
 Decorator = Callable[[Any], Any]
 
 
-def complain(sentence: str) -> None:
+def print_error(sentence: str) -> None:
     """One line on stderr."""
     click.echo("hidma: " + " ".join(sentence.split()), err=True)
 
 
 def machine_options(command: Any) -> Any:
-    """What describes a machine: --board, --fault, --instant, --seed, --interpreted."""
+    """Add the options that describe a machine: --board, --fault, --instant, --seed, --interpreted."""
     options: list[Decorator] = [
         click.option("--board", default="host", metavar="FILE|NAME", show_default=True,
                      help="A .dtb or .aml, a .dts (dtc) or .asl (iasl), or a bundled board (see hidma boards)."),
         click.option("--fault", "fault", multiple=True, metavar="TEXT",
                      help="A fault to inject from power-on (see hidma faults); may be repeated."),
-        click.option("--instant", is_flag=True, help="Let the hardware's work cost no virtual time."),
+        click.option("--instant", is_flag=True, help="The hardware's work takes no virtual time."),
         click.option("--seed", default=0, show_default=True, metavar="N",
-                     help="Decides the random numbers, and who goes first among CPUs at the same moment."),
+                     help="Seed of the random numbers and of the order of CPUs at equal times."),
         click.option("--interpreted", is_flag=True, help="Run the Python sources, not the compiled modules."),
     ]
     for option in reversed(options):
@@ -50,11 +50,11 @@ def machine_options(command: Any) -> Any:
 
 
 def interpret(ctx: click.Context) -> None:
-    """Become the same command with the sources, unless they run already. Does not return when it does."""
+    """Replace this process by the same command on the Python sources; returns if they run already."""
     if _mode.asked or not _mode.compiled():
         return
     sys.stdout.flush()
-    # the options that decide what an interpreter imports; -P unless the working directory is where hidma lies
+    # pass on the options that change what the interpreter imports; -P unless hidma lies in the working directory
     flags = [flag for name, flag in (("isolated", "-I"), ("no_user_site", "-s"), ("ignore_environment", "-E"))
              if getattr(sys.flags, name)]
     if sys.flags.safe_path or not os.path.samefile(os.path.dirname(os.path.dirname(_mode.__file__)), os.getcwd()):
@@ -73,7 +73,7 @@ def boot(board: str, faults: Sequence[str], instant: bool, seed: int) -> Machine
 
 
 def oops_sentence(oops: KernelOops) -> str:
-    """One sentence on a kernel that stopped; its log says the same at length."""
+    """One sentence on a kernel that stopped; its log has the details."""
     row = f" (row {oops.row} of docs/quirks)" if oops.row is not None else ""
     return f"the kernel stopped: {oops.message}{row}"
 
@@ -84,14 +84,14 @@ def boot_log(oops: KernelOops) -> str:
 
 
 def errors(log: Sequence[LogLine]) -> list[str]:
-    """What the kernel log has of errors, each once."""
+    """The distinct error lines of the kernel log."""
     from hidma.linux.printk import KERN_ERR
 
     return list(dict.fromkeys(line.text for line in log if line.level <= KERN_ERR))
 
 
 def printed(log: Sequence[LogLine]) -> list[str]:
-    """Lines as dmesg prints them; of the same text many times over, the first and how often it came again."""
+    """Lines as dmesg prints them; a repeated line is printed once, with a count of its repetitions."""
     lines: list[str] = []
     text, again = "", 0
     for line in [*log, None]:

@@ -666,18 +666,10 @@ def param_file(kobj: Kobject, state: Any, param: ModuleParam) -> File:
         else AbiDoc((f"/sys/module/*/parameters/{param.name}",), param.perm, param.desc or "A parameter of the module.")
     )
 
-    def show() -> str:
-        value = getattr(state, param.name)
-        return f"{'Y' if value is True else 'N' if value is False else value}\n"
-
     def store(data: bytes) -> int:
-        rc, value = param.parse(data.decode("latin-1"))
-        if rc:
-            return rc
-        setattr(state, param.name, value)
-        return len(data)
+        return param.store(state, data.decode("latin-1")) or len(data)
 
-    return attribute(kobj, entry, show, store if param.perm & 0o222 else None)
+    return attribute(kobj, entry, lambda: param.show(state), store if param.perm & 0o222 else None)
 
 
 def use_count(kernel: Any, module: Module) -> int:

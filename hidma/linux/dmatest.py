@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
+#
+# drivers/dma/dmatest.c of Linux 6.1
+# Copyright (C) 2007 Atmel Corporation
+# Copyright (C) 2013 Intel Corporation
+#
+# Ported to Python and changed for hidma.
 """Stands for ``drivers/dma/dmatest.c`` of Linux 6.1: the kernel's DMA test client, function by function under its C
 names, with its parameters, messages and arithmetic. It runs as kernel threads of the Linux slice, in virtual time, on
 buffers in the machine's RAM.
 
-Left out, with the functions and parameters that only they use: the memset, XOR and P+Q tests (``min_odd``,
-``xor_sources``, ``pq_sources``), because V14 registers nothing but memcpy (row 19); DMA_COMPLETION_NO_ORDER, which no
-driver of 4.5 has; the mutex, because nothing here is preempted and only one task at a time sets parameters.
+Left out, with the functions that only they use: the memset, XOR and P+Q tests (``min_odd``), because V14 registers nothing
+but memcpy (row 19), so that ``xor_sources`` and ``pq_sources`` are read by no test; DMA_COMPLETION_NO_ORDER, which no driver
+of 4.5 has; the mutex, because nothing here is preempted and only one task at a time sets parameters.
 """
 
 from __future__ import annotations
@@ -13,7 +19,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -56,7 +61,7 @@ from hidma.linux.kthread import (
     wake_up,
 )
 from hidma.linux.mm import PAGE_OFFSET, bad_address
-from hidma.linux.module import Module, ModuleParam
+from hidma.linux.module import Module, ModuleParam, ModuleParamCb
 from hidma.linux.printk import KERN_DEBUG, KERN_ERR, KERN_INFO, KERN_WARNING, printk, s32
 from hidma.linux.sched import Task, wake_up_process
 
@@ -176,6 +181,8 @@ class DmatestParams:
         self.threads_per_chan = 0
         self.max_channels = 0
         self.iterations = 0
+        self.xor_sources = 0
+        self.pq_sources = 0
         self.timeout = 0
         self.noverify = False
         self.norandom = False
@@ -770,11 +777,16 @@ def add_threaded_test(info: DmatestInfo) -> None:
 
     # Copy test parameters
     params.buf_size = this.test_buf_size
-    params.channel = this.channel.strip()
-    params.device = this.device.strip()
+    # strim() cuts the blanks at the end off in place
+    this.channel = this.channel.rstrip()
+    this.device = this.device.rstrip()
+    params.channel = this.channel.lstrip()
+    params.device = this.device.lstrip()
     params.threads_per_chan = this.threads_per_chan
     params.max_channels = this.max_channels
     params.iterations = this.iterations
+    params.xor_sources = this.xor_sources
+    params.pq_sources = this.pq_sources
     params.timeout = this.timeout
     params.noverify = this.noverify
     params.norandom = this.norandom
@@ -949,19 +961,13 @@ def param_set_copystring(name: str, val: str, maxlen: int) -> int:
     return 0
 
 
-@dataclass(frozen=True)
-class ModuleParamCb(ModuleParam):
-    """``module_param_cb(name, ops, arg, perm)``: ``set`` is called with the text wherever the parameter is set."""
-
-    set: Callable[[str], int] | None = None
-
-    def parse(self, text: str | None) -> tuple[int, Any]:
-        if self.set is None or text is None:
-            return -EINVAL, None  # 6.1 calls a null pointer for a parameter that can only be read
-        return self.set(text), getattr(this_module(), self.name)
+def wait_set(val: str) -> int:
+    """``param_set_bool()`` on the variable ``wait``."""
+    return PARAM_WAIT.store(this_module(), val)
 
 
 PARAM_BOOL = ModuleParam("run", "bool", 0o644, False)
+PARAM_WAIT = ModuleParam("wait", "bool", 0o444, False)
 
 module = Module(
     name="dmatest",
@@ -970,11 +976,13 @@ module = Module(
     params=(
         ModuleParam("test_buf_size", "uint", 0o644, 16384, "Size of the memcpy test buffer"),
         ModuleParamCb("device", "string", 0o644, "", "Bus ID of the DMA Engine to test (default: any)",
-                      set=lambda text: param_set_copystring("device", text, 32)),
+                      set=lambda text: param_set_copystring("device", text, 32), get=lambda: f"{this_module().device}\n"),
         ModuleParam("threads_per_chan", "uint", 0o644, 1, "Number of threads to start per channel (default: 1)"),
         ModuleParam("max_channels", "uint", 0o644, 0, "Maximum number of channels to use (default: all)"),
         ModuleParam("iterations", "uint", 0o644, 0, "Iterations before stopping test (default: infinite)"),
         ModuleParam("dmatest", "uint", 0o644, 0, "dmatest 0-memcpy 1-memset (default: 0)"),
+        ModuleParam("xor_sources", "uint", 0o644, 3, "Number of xor source buffers (default: 3)"),
+        ModuleParam("pq_sources", "uint", 0o644, 3, "Number of p+q source buffers (default: 3)"),
         ModuleParam("timeout", "int", 0o644, 3000,
                     "Transfer Timeout in msec (default: 3000), Pass -1 for infinite timeout"),
         ModuleParam("noverify", "bool", 0o644, False, "Disable data verification (default: verify)"),
@@ -985,11 +993,13 @@ module = Module(
         ModuleParam("transfer_size", "uint", 0o644, 0,
                     "Optional custom transfer size in bytes (default: not used (0))"),
         ModuleParam("polled", "bool", 0o644, False, "Use polling for completion instead of interrupts"),
-        ModuleParamCb("run", "bool", 0o644, False, "Run the test (default: false)", set=dmatest_run_set),
+        ModuleParamCb("run", "bool", 0o644, False, "Run the test (default: false)", set=dmatest_run_set,
+                      get=dmatest_run_get),
         ModuleParamCb("channel", "string", 0o644, "", "Bus ID of the channel to test (default: any)",
-                      set=dmatest_chan_set),
-        ModuleParamCb("test_list", "string", 0o444, "", "Print current test list"),
-        ModuleParam("wait", "bool", 0o444, False, "Wait for tests to complete (default: false)"),
+                      set=dmatest_chan_set, get=dmatest_chan_get),
+        ModuleParamCb("test_list", "string", 0o444, "", "Print current test list", get=dmatest_test_list_get),
+        ModuleParamCb("wait", "bool", 0o444, False, "Wait for tests to complete (default: false)", set=wait_set,
+                      get=dmatest_wait_get),
     ),
     license="GPL v2",
     source="drivers/dma/dmatest.c",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hidma.linux import sched
-from hidma.linux.errno import EAGAIN, EBUSY, EEXIST, EINVAL, ENOENT, ENOSPC
+from hidma.linux.errno import EAGAIN, EBUSY, EEXIST, EINVAL, ENOENT, ENOSPC, EPERM
 from hidma.linux.kstrtox import kstrtoint, kstrtouint, kstrtoul, strtobool
 from hidma.linux.list import list_for_each_entry
 
@@ -58,6 +58,33 @@ class ModuleParam:
             value = text
         return (rc, None) if rc else (0, value)
 
+    def store(self, state: Any, text: str | None) -> int:
+        """Set the parameter, a field of ``state``, from ``text``: 0 or what :meth:`parse` returns."""
+        rc, value = self.parse(text)
+        if rc == 0:
+            setattr(state, self.name, value)
+        return rc
+
+    def show(self, state: Any) -> str | int:
+        """The text of the parameter's file, or a negative errno."""
+        value = getattr(state, self.name)
+        return f"{'Y' if value is True else 'N' if value is False else value}\n"
+
+
+@dataclass(frozen=True)
+class ModuleParamCb(ModuleParam):
+    """``module_param_cb(name, ops, arg, perm)``: ``set`` and ``get`` are those of the ``struct kernel_param_ops``."""
+
+    set: Callable[[str], int] | None = None
+    get: Callable[[], str] | None = None
+
+    def store(self, state: Any, text: str | None) -> int:
+        # without a function to set it, 6.1 calls a null pointer
+        return -EINVAL if self.set is None or text is None else self.set(text)
+
+    def show(self, state: Any) -> str | int:
+        return -EPERM if self.get is None else self.get()
+
 
 @dataclass(frozen=True)
 class Module:
@@ -89,13 +116,12 @@ def load_module(kernel: Kernel, module: Module, params: Mapping[str, str | None]
         if name not in known:
             kernel.printk(4, f"{module.name}: unknown parameter '{name}' ignored")
             continue
-        rc, value = known[name].parse(text)
+        rc = known[name].store(state, text)
         if rc:
             what = "too large" if rc == -ENOSPC else "invalid"
             kernel.printk(3, f"{module.name}: `{text or ''}' {what} for parameter `{name}'")
             kernel.modules.pop(module.name, None)
             return rc
-        setattr(state, name, value)
     loaded.list[module.name] = module
     references(kernel)[module.name] = 1
     rc = module.init()
