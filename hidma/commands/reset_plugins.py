@@ -16,6 +16,7 @@ import sys
 import textwrap
 import tomllib
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -357,7 +358,7 @@ def new(name: str, compatible: str | None, hid: str | None, directory: Path | No
 
 
 def files(name: str, module: str, compatible: str | None, hid: str | None) -> dict[str, str]:
-    """What :func:`new` writes, by path."""
+    """The files that :func:`new` writes, by path: those of hidma/plugin/template with their placeholders filled in."""
     matches = [value for value in (compatible, hid) if value is not None]
     known = {
         "NAME": name, "MODULE": module, "COMPATIBLE": repr(compatible), "HID": repr(hid), "VERSION": str(HOOKSPEC_VERSION),
@@ -367,207 +368,14 @@ def files(name: str, module: str, compatible: str | None, hid: str | None) -> di
         "TITLE": f"{name}\n{'=' * len(name)}",
     }
 
-    def fill(text: str) -> str:
-        return re.sub(r"@([A-Z]+)@", lambda found: known[found[1]], textwrap.dedent(text).lstrip("\n"))
+    def filled(template: str) -> str:
+        text = resources.files("hidma.plugin").joinpath("template", template).read_text(encoding="utf-8")
+        return re.sub(r"@([A-Z]+)@", lambda placeholder: known[placeholder[1]], text)
 
     return {
-        "pyproject.toml": fill(PYPROJECT),
-        "README.rst": fill(README),
-        f"src/{module}/__init__.py": fill(PLUGIN),
-        f"src/{module}/model.py": fill(MODEL),
-        f"tests/test_{module}.py": fill(TEST),
+        "pyproject.toml": filled("pyproject.toml.in"),
+        "README.rst": filled("README.rst.in"),
+        f"src/{module}/__init__.py": filled("plugin.py.in"),
+        f"src/{module}/model.py": filled("model.py.in"),
+        f"tests/test_{module}.py": filled("test.py.in"),
     }
-
-
-PYPROJECT = '''
-    # SPDX-License-Identifier: GPL-2.0-only
-    [build-system]
-    requires = ["setuptools>=77"]
-    build-backend = "setuptools.build_meta"
-
-    [project]
-    name = "@NAME@"
-    version = "0.1.0"
-    description = "Reset of @MATCHES@ between its owners, for hidma"
-    readme = "README.rst"
-    license = "GPL-2.0-only"
-    requires-python = ">=3.11"
-    dependencies = ["hidma"]
-
-    # The name of an entry point is what the device is matched by.
-    [project.entry-points."@GROUP@"]
-    @ENTRIES@
-
-    [tool.setuptools.packages.find]
-    where = ["src"]
-
-    [tool.pytest.ini_options]
-    pythonpath = ["src"]
-    testpaths = ["tests"]
-'''
-
-README = '''
-    @TITLE@
-
-    A reset plugin for `hidma`: it stops the device @MATCHES@ when it goes from one owner to the next, and is found by that name.
-
-    - ``src/@MODULE@/__init__.py``: the reset function. Replace the registers by those of your device.
-    - ``src/@MODULE@/model.py``: a model of the device, on which the function is proved. Give it the registers that the function
-      touches, let ``running()`` say when the device moves data, and ``start_traffic()`` what a driver does to start it. A stuck
-      device is one whose reset never ends.
-    - ``tests/``: the kit of hidma on this plugin, and what is special about it.
-
-    Check it, test it, install it::
-
-        hidma reset-plugins check .
-        python -m pytest
-        pip install .
-        hidma reset-plugins list
-
-    It imports ``hidma``, and is therefore bound by GPL-2.0-only.
-'''
-
-PLUGIN = '''
-    # SPDX-License-Identifier: GPL-2.0-only
-    """Stops @MATCHES@: interrupts off, then a reset, and a wait until it is done."""
-
-    from __future__ import annotations
-
-    from hidma.hookspecs import hookimpl
-    from hidma.linux.errno import ENODEV, ENOMEM
-    from hidma.linux.io import readl, writel
-    from hidma.linux.iomap import ioremap_nocache
-    from hidma.linux.iopoll import readl_poll_timeout
-    from hidma.vfio_platform import ResetModule, VfioPlatformDevice, module_vfio_reset_handler
-
-    CONTROL = 0x00
-    CONTROL_RUN = 0x1
-    CONTROL_RESET = 0x2
-    IRQ_EN = 0x08
-
-
-    def @MODULE@_reset(vdev: VfioPlatformDevice) -> int:
-        """Stop the device.
-
-        :param vdev: the device; ``regions`` are its registers, in the order of its firmware
-        :returns: 0, -ENODEV (not the device that this is for), -ENOMEM (no mapping), -ETIMEDOUT (it does not end its reset)
-        """
-        if vdev.num_regions != 1:
-            return -ENODEV
-
-        reg = vdev.regions[0]
-        if not reg.ioaddr:
-            reg.ioaddr = ioremap_nocache(reg.addr, reg.size)
-            if not reg.ioaddr:
-                return -ENOMEM
-
-        writel(0, reg.ioaddr + IRQ_EN)
-        writel(readl(reg.ioaddr + CONTROL) | CONTROL_RESET, reg.ioaddr + CONTROL)
-        ret, _ = readl_poll_timeout(reg.ioaddr + CONTROL, lambda value: not value & CONTROL_RESET, 1000, 10000)
-        return ret
-
-
-    module = module_vfio_reset_handler(@COMPATIBLE@, @HID@, @MODULE@_reset)
-
-
-    @hookimpl
-    def hidma_reset_module() -> ResetModule:
-        """What is loaded when the device is bound to vfio-platform."""
-        return module
-
-
-    @hookimpl
-    def hidma_hookspec_version() -> int:
-        """The version of the hooks that this was written for."""
-        return @VERSION@
-
-
-    @hookimpl
-    def hidma_device_model(stuck: bool):
-        """The device, as a model."""
-        from @MODULE@.model import @CLASS@
-
-        return @CLASS@(stuck)
-'''
-
-MODEL = '''
-    # SPDX-License-Identifier: GPL-2.0-only
-    """A model of @MATCHES@: it writes to memory while it runs, and raises its interrupt after each burst."""
-
-    from __future__ import annotations
-
-    from hidma.testing import DeviceModel, Row
-
-    CONTROL = 0x00
-    STATUS = 0x04
-    IRQ_EN = 0x08
-    TARGET = 0x0C
-    CONTROL_RUN = 0x1
-    CONTROL_RESET = 0x2
-    STATUS_DONE = 0x1
-
-
-    class @CLASS@(DeviceModel):
-        """One device: one page of registers."""
-
-        name = "@MODULE@"
-        sizes = (0x1000,)
-        registers = (
-            (
-                Row(CONTROL, "CONTROL"),
-                Row(STATUS, "STATUS", clear=STATUS_DONE),
-                Row(IRQ_EN, "IRQ_EN"),
-                Row(TARGET, "TARGET"),
-            ),
-        )
-
-        def written(self, region: int, offset: int, value: int) -> None:
-            if offset == CONTROL and value & CONTROL_RESET and not self.stuck:
-                self.reset()
-
-        def running(self) -> bool:
-            return bool(self.registers_of[0][CONTROL] & CONTROL_RUN)
-
-        def target(self) -> int:
-            return self.registers_of[0][TARGET]
-
-        def interrupts(self) -> bool:
-            return bool(self.registers_of[0][STATUS] & self.registers_of[0][IRQ_EN])
-
-        def happened(self) -> None:
-            self.registers_of[0][STATUS] |= STATUS_DONE
-
-        def start_traffic(self, address: int) -> None:
-            self.write(0, TARGET, address)
-            self.write(0, IRQ_EN, STATUS_DONE)
-            self.write(0, CONTROL, CONTROL_RUN)
-'''
-
-TEST = '''
-    # SPDX-License-Identifier: GPL-2.0-only
-    """The kit of hidma on this plugin, and what is special about it."""
-
-    from __future__ import annotations
-
-    import @MODULE@
-    from @MODULE@ import @MODULE@_reset
-    from @MODULE@.model import CONTROL, @CLASS@
-    from hidma.linux.errno import ETIMEDOUT
-    from hidma.testing import Bench, ResetPluginTests
-
-
-    class TestKit(ResetPluginTests):
-        plugin = @MODULE@
-
-
-    def test_device_is_as_after_power_on() -> None:
-        with Bench(@CLASS@()) as bench:
-            bench.start_traffic()
-            assert bench.call(@MODULE@_reset) == 0
-            assert bench.model.registers_of[0][CONTROL] == 0
-
-
-    def test_stuck_device_is_a_time_out() -> None:
-        with Bench(@CLASS@(stuck=True)) as bench:
-            assert bench.call(@MODULE@_reset) == -ETIMEDOUT
-'''
