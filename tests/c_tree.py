@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 INVENTORY: dict[str, Any] = json.loads(
-    (Path(__file__).parent / "data" / "inventory.json").read_text())
+    (Path(__file__).parent.parent / "hidma" / "commands" / "portmap" / "inventory.json").read_text())
 
 GETSET = r"""#define IMPLEMENT_GETSET(name) \
 static int get_##name(struct hidma_mgmt_dev *mdev) \

@@ -20,7 +20,7 @@ from hidma.linux.dmaengine import DMA_MEMCPY
 from reset_plugins import qcomhidma
 
 ROOT = Path(__file__).resolve().parent.parent
-INVENTORY: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "inventory.json").read_text())
+INVENTORY: dict[str, Any] = json.loads((ROOT / "hidma" / "commands" / "portmap" / "inventory.json").read_text())
 FILES: dict[str, dict[str, Any]] = INVENTORY["files"]
 
 #: C file to port module.
