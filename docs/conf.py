@@ -25,6 +25,7 @@ version = release = hidma.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "hidma.commands.abi.sphinx_ext",
+    "hidma_names",
     "hidma_project",
     "hidma_rows",
     "hidma_run",

@@ -189,6 +189,7 @@ def hidma_callback(data: Any) -> int:
 
     hidma_process_completed(mchan)
 
+    # V14: drops the reference of the submit only (row 16)
     if queued:
         pm_runtime_mark_last_busy(dmadev.ddev.dev)
         pm_runtime_put_autosuspend(dmadev.ddev.dev)
@@ -247,6 +248,7 @@ def hidma_issue_pending(dmach: DmaChan) -> int:
 def hidma_tx_status(dmach: DmaChan, cookie: int, txstate: DmaTxState | None) -> int:
     mchan = to_hidma_chan(dmach)
 
+    # V14: compares cookies only: a failed transfer is DMA_COMPLETE (row 18)
     ret = dma_cookie_status(dmach, cookie, txstate)
     if ret == DMA_COMPLETE:
         return ret

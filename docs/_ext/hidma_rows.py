@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Directives that print what the hardware model declares: ``register-reference``, ``fault-reference``,
-``driver-names`` and ``word-layout TRE|EVRE`` (a drawing of a descriptor). There is no second list of anything here.
+"""Directives that print what the sources declare as rows: ``register-reference``, ``fault-reference``, ``quirks``,
+``driver-names`` and ``word-layout TRE|EVRE`` (a drawing of a descriptor). Nothing is listed a second time here.
 """
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import Any
 
@@ -15,7 +16,7 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from hidma import ll, mgmt
+from hidma import ll, mgmt, quirks
 from hidma.hw import faults, registers
 
 DESCRIPTORS = {"TRE": (registers.TRE, registers.TRE_SIZE), "EVRE": (registers.EVRE, registers.EVRE_SIZE)}
@@ -80,6 +81,27 @@ class FaultReference(RowsDirective):
     """The kinds of faults that can be injected."""
 
     module = faults
+
+
+class Quirks(SphinxDirective):
+    """The rows of :mod:`hidma.quirks`: a section for each, with the anchor ``quirk-N``."""
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_dependency(quirks.__file__)
+        out: list[str] = []
+        for row in quirks.ROWS:
+            title = f"{row.number}. {literals(row.title)}"
+            out += ["", f".. _quirk-{row.number}:", "", title, "-" * len(title), "",
+                    ", ".join(f"``{name}``" for name in row.where), ""]
+            for term, text in (("V14", row.v14), ("Linux 6.1", row.later), ("Evidence", row.evidence)):
+                out += [term, f"    {literals(text)}"]
+        return parse(self, "\n".join(out), quirks.__name__)
+
+
+def literals(text: str) -> str:
+    """A sentence of the rows in reStructuredText: names of C are literals, other rows are links."""
+    text = re.sub(r"\(row (\d+)\)", r"(:row:`\1`)", text)
+    return re.sub(r'(?<![\w`<"])((?:\w*_\w+|[A-Z_]{4,}\b)(?:\(\))?\*?|\w+\(\))(?![\w`>:])', r"``\1``", text)
 
 
 class WordLayout(SphinxDirective):
@@ -177,5 +199,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("register-reference", RegisterReference)
     app.add_directive("driver-names", DriverNames)
     app.add_directive("fault-reference", FaultReference)
+    app.add_directive("quirks", Quirks)
     app.add_directive("word-layout", WordLayout)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -34,7 +34,7 @@ def url(source: Source) -> str:
 def row(number: int) -> dict[str, Any]:
     """One row of docs/quirks."""
     found = BY_NUMBER[number]
-    return {"row": number, "v14": found.v14, "later": found.later}
+    return {"row": number, "title": found.title, "v14": found.v14, "later": found.later}
 
 
 def _place(place: port.Place | None) -> dict[str, Any] | None:
