@@ -11,7 +11,6 @@ from typing import Any
 from hidma.dbg import hidma_debug_init, hidma_debug_uninit
 from hidma.hidma_h import HidmaChan, HidmaDesc, HidmaDev, HidmaLldev
 from hidma.linux import sched
-from hidma.linux.abi_doc import AbiDoc
 from hidma.linux.acpi import AcpiDeviceId
 from hidma.linux.device import Device
 from hidma.linux.dma_mapping import DMA_BIT_MASK, dma_set_mask_and_coherent
@@ -506,17 +505,6 @@ def hidma_show_values(dev: Device, attr: DeviceAttribute, buf: bytearray) -> int
     return strlen(buf)
 
 
-CHID_DOC = AbiDoc(
-    ("/sys/devices/platform/*.hidma-mgmt/hidma.*/chid", "/sys/devices/platform/*.hidma/chid",
-     "/sys/devices/platform/QCOM8060:*/QCOM8061:*/chid", "/sys/devices/platform/QCOM8061:*/chid"),
-    S_IRUGO,
-    "Index of the channel in its instance of the hardware: the number N of chanops/chanN of the management device, where "
-    "priority and weight of the channel are.\n\nThe file is there before the driver has stored its data (V14 row 23), and stays "
-    "after the driver has left (V14 row 21).",
-    "Dec 2015", "4.4", '"Sinan Kaya <okaya@codeaurora.org>"', driver="hidma",
-    documented=("/sys/devices/platform/hidma-*/chid", "/sys/devices/platform/QCOM8061:*/chid"))
-
-
 def hidma_create_sysfs_entry(dev: HidmaDev, name: str, mode: int) -> int:
     attrs = devm_kmalloc(dev.ddev.dev, DeviceAttribute, GFP_KERNEL)
     if attrs is None:
@@ -529,7 +517,6 @@ def hidma_create_sysfs_entry(dev: HidmaDev, name: str, mode: int) -> int:
     attrs.attr.name = name_copy
     attrs.attr.mode = mode
     attrs.show = hidma_show_values
-    attrs.doc = CHID_DOC
     sysfs_attr_init(attrs.attr)
 
     return device_create_file(dev.ddev.dev, attrs)

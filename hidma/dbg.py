@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from hidma.hidma_h import TRE_DEST_HI_IDX, TRE_DEST_LOW_IDX, TRE_LEN_IDX, TRE_SRC_HI_IDX, TRE_SRC_LOW_IDX, HidmaLldev
-from hidma.linux.abi_doc import AbiDoc
 from hidma.linux.atomic import atomic_read
 from hidma.linux.debugfs import debugfs_create_dir, debugfs_create_file, debugfs_remove_recursive
 from hidma.linux.device import dev_name
@@ -125,16 +124,9 @@ def hidma_dma_info_open(file: SeqFile) -> int:
     return single_open(file, hidma_dma_info, file.private)
 
 
-hidma_chan_fops = FileOperations(open=hidma_chan_stats_open, doc=AbiDoc(
-    ("/sys/kernel/debug/*/chan*/stats",), S_IRUGO,
-    "State of the channel: paused or not, each descriptor that is prepared, active or completed, then the low level: states, "
-    "rings and offsets. For debugging; no program should rely on its form.", "February 2016", "4.6", driver="hidma"))
+hidma_chan_fops = FileOperations(open=hidma_chan_stats_open)
 
-hidma_dma_fops = FileOperations(open=hidma_dma_info_open, doc=AbiDoc(
-    ("/sys/kernel/debug/*/stats",), S_IRUGO,
-    "Number of descriptors, and where the registers of both sides are. dev_trca and dev_evca are the addresses of the "
-    "pointers, not the pointers (V14 row 24). For debugging; no program should rely on its form.",
-    "February 2016", "4.6", driver="hidma"))
+hidma_dma_fops = FileOperations(open=hidma_dma_info_open)
 
 
 def hidma_debug_uninit(dmadev: Any) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 from hidma.hidma_mgmt_h import HidmaMgmtDev
-from hidma.linux.abi_doc import AbiDoc
 from hidma.linux.device import Device
 from hidma.linux.errno import EINVAL, ENOMEM
 from hidma.linux.kobject import Kobject, kobject_create_and_add
@@ -37,53 +36,6 @@ def hidma_mgmt_setup(mdev: Any) -> int:
     """``hidma_mgmt_setup()`` of ``mgmt``, which imports this module: the two C files call each other."""
     rc: int = mdev.setup(mdev)
     return rc
-
-
-CONTACT = '"Sinan Kaya <okaya@codeaurora.org>"'
-BAD_NUMBER = (
-    ("EINVAL", "no number: 0x before hexadecimal digits, 0 before octal ones, one + before and one newline after are fine"),
-    ("ERANGE", "beyond 64 bits"))
-CUT = "A number of 64 bits is cut to 32 bits before it is looked at: 4294967304 is taken for 8 (V14 row 49)."
-WHOLE = ("Every write checks and writes all parameters of the device anew, so a value that somebody else has spoilt refuses "
-         "this one too (V14 row 26).")
-
-
-def abi_doc(name: str, mode: int, description: str, values: str = "", errors: tuple[tuple[str, str], ...] = ()) -> AbiDoc:
-    """The entry of a file of the management device, under the names that the series documents and those that kernels make."""
-    return AbiDoc(
-        (f"/sys/devices/platform/*.hidma-mgmt/{name}", f"/sys/devices/platform/QCOM8060:*/{name}"), mode, description,
-        "Nov 2015", "4.4", CONTACT, "", values, (*errors, *BAD_NUMBER) if values else (), "hidma-mgmt",
-        (f"/sys/devices/platform/hidma-mgmt*/{name}", f"/sys/devices/platform/QCOM8060:*/{name}"))
-
-
-DOCS = {
-    "hw_version_major": abi_doc("hw_version_major", S_IRUGO, "Major version of the hardware."),
-    "hw_version_minor": abi_doc("hw_version_minor", S_IRUGO, "Minor version of the hardware."),
-    "dma_channels": abi_doc("dma_channels", S_IRUGO, "Number of channels of this instance of the hardware, as firmware says."),
-    "chreset_timeout_cycles": abi_doc(
-        "chreset_timeout_cycles", S_IRUGO, "Cycles that the reset of a channel may take. When they are too few, the channel "
-        "stays in reset. The number belongs to the platform and comes from its firmware."),
-    "max_wr_xactions": abi_doc(
-        "max_wr_xactions", S_IRUGO | S_IWUGO, "Write bursts that a channel may issue back to back. More is faster for this "
-        f"device and slower for others on the same bus.\n\n{CUT} {WHOLE}", "0 to 31", (("EINVAL", "above 31"),)),
-    "max_rd_xactions": abi_doc(
-        "max_rd_xactions", S_IRUGO | S_IWUGO, "Read bursts that a channel may issue back to back. More is faster for this "
-        f"device and slower for others on the same bus.\n\n{CUT} {WHOLE}", "0 to 31", (("EINVAL", "above 31"),)),
-    "max_write_request": abi_doc(
-        "max_write_request", S_IRUGO | S_IWUGO, f"Bytes of one write burst.\n\n{CUT} {WHOLE}", "128, 256, 512 or 1024",
-        (("EINVAL", "any other number"),)),
-    "max_read_request": abi_doc(
-        "max_read_request", S_IRUGO | S_IWUGO, f"Bytes of one read burst.\n\n{CUT} {WHOLE}", "128, 256, 512 or 1024",
-        (("EINVAL", "any other number"),)),
-    "priority": abi_doc(
-        "chanops/chan*/priority", S_IRUGO | S_IWUGO, "Priority of the channel: as long as one of priority 1 has work, those of "
-        f"priority 0 wait. The number in chan* is what the chid file of the channel says.\n\n{CUT} {WHOLE}", "0 or 1",
-        (("EINVAL", "above 1"),)),
-    "weight": abi_doc(
-        "chanops/chan*/weight", S_IRUGO | S_IWUGO, "Share of the channel among those of the same priority (weighted round robin). "
-        "The number in chan* is what the chid file of the channel says. 0 is taken for 1, and stays 1 even if the write is "
-        f"refused for another reason (V14 row 49).\n\n{CUT} {WHOLE}", "0 to 15", (("EINVAL", "above 15"),)),
-}
 
 
 class HidmaChanAttr:
@@ -253,7 +205,6 @@ def create_sysfs_entry(dev: HidmaMgmtDev, name: str, mode: int) -> int:
     attrs.attr.mode = mode
     attrs.show = show_values
     attrs.store = set_values
-    attrs.doc = DOCS[name]
     sysfs_attr_init(attrs.attr)
 
     return device_create_file(dev.pdev.dev, attrs)
@@ -274,7 +225,6 @@ def create_sysfs_entry_channel(mdev: HidmaMgmtDev, name: str, mode: int, index: 
     chattr.attr.attr.mode = mode
     chattr.attr.show = show_values_channel
     chattr.attr.store = set_values_channel
-    chattr.attr.doc = DOCS[name]
     sysfs_attr_init(chattr.attr.attr)
 
     return sysfs_create_file(parent, chattr.attr)

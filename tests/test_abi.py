@@ -13,13 +13,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from hidma import channel, dbg, firmware, mgmt_sys
+from hidma import firmware
 from hidma.commands.abi import tree
 from hidma.commands.abi.cli import abi
 from hidma.commands.abi.entries import matches, read_file, render, validate, warning, whats
-from hidma.linux import base
-from hidma.linux.abi_doc import AbiDoc
-from hidma.linux.seq_file import FileOperations
+from hidma.commands.abi.texts import AbiDoc
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTING = ROOT / "docs" / "abi" / "testing"
@@ -41,18 +39,11 @@ def test_the_tree_is_more_than_the_drivers_files() -> None:
     assert len(tree.files()) > 200
 
 
-def test_no_documentation_is_declared_that_is_of_no_file() -> None:
-    def docs_in(value: object) -> list[AbiDoc]:
-        if isinstance(value, AbiDoc):
-            return [value]
-        if isinstance(value, dict):
-            return [doc for inner in value.values() for doc in docs_in(inner)]
-        return docs_in(getattr(value, "doc", None)) if isinstance(value, FileOperations) else []
-
-    there = set(tree.declared())
-    found = [doc for module in (mgmt_sys, channel, dbg, base) for value in vars(module).values() for doc in docs_in(value)]
-    assert len(found) > 40
-    assert [doc.what for doc in found if doc not in there] == []
+def test_of_two_entries_that_match_the_closer_one_is_shown() -> None:
+    path = "/sys/devices/platform/f9984000.hidma-mgmt/hidma.0/dma/dma0chan0/uevent"
+    found = tree.entry_of(path)
+    assert found is not None and found.description == "As the uevent file of a device."
+    assert tree.entry_of("/sys/nothing") is None
 
 
 def test_a_file_without_documentation_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,4 +312,5 @@ def test_the_kernels_own_tool_reads_the_files_and_finds_each_symbol(kernel_sourc
 
 
 def test_core_files_say_that_they_are_the_cores() -> None:
-    assert "of the kernel's core" in render(base.MODALIAS)
+    modalias = tree.entry_of("/sys/devices/platform/hidma.0/modalias")
+    assert modalias is not None and "of the kernel's core" in render(modalias)

@@ -3,8 +3,8 @@
 ``drivers/acpi/{device_sysfs,sysfs}.c``, ``drivers/dma/dmaengine.c`` (the class dma),
 ``kernel/{params,module,irq/proc,resource}.c``. Together with the drivers' own they are the tree that a shell sees.
 
-Each file carries its documentation. Files of the core that say nothing about this series (power/wakeup*, uevents over
-netlink, ...) are not there.
+Their documentation is in ``hidma.commands.abi.texts``. Files of the core that say nothing about this series (power/wakeup*,
+uevents over netlink, ...) are not there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hidma.linux import sched
-from hidma.linux.abi_doc import AbiDoc
 from hidma.linux.acpi import AcpiDevice, acpi_companion_match, create_of_modalias, create_pnp_modalias
 from hidma.linux.debugfs import Dentry
 from hidma.linux.device import device_release_driver, driver_probe_device
@@ -36,281 +35,14 @@ from hidma.linux.sysfs import BoundAttribute, one_page
 if TYPE_CHECKING:
     from hidma.linux.device import BusType, Device, DeviceDriver
 
-DEVICE = ("/sys/devices/platform/*", "/sys/devices/platform/*/*")
-ACPI = ("/sys/devices/LNXSYSTM:**",)
-BUSES = ("/sys/bus/platform", "/sys/bus/acpi")
-DMA = tuple(f"{path}/dma/dma*chan*" for path in DEVICE)
-DRIVER = ("/sys/bus/platform/drivers/*",)
 ACTIONS = ("add", "remove", "change", "move", "online", "offline")
 PATH_MAX = 4096
-
-
-def doc(
-    where: tuple[str, ...],
-    name: str,
-    mode: int,
-    description: str,
-    values: str = "",
-    date: str = "",
-    kernel_version: str = "",
-    errors: tuple[tuple[str, str], ...] = (),
-) -> AbiDoc:
-    """The documentation of a file of the core."""
-    return AbiDoc(
-        tuple(f"{path}/{name}" for path in where), mode, description, date, kernel_version, "", "", values, errors
-    )
 
 
 def strip(data: bytes) -> str:
     """What was written, up to a NUL and without one trailing newline."""
     text = data.split(b"\0")[0].decode("latin-1")
     return text[:-1] if text.endswith("\n") else text
-
-
-UEVENT = doc(
-    (*DEVICE, *ACPI),
-    "uevent",
-    0o644,
-    "The variables that an event of this device carries; writing the name of an action makes "
-    "the kernel send that event again.",
-    "add, remove, change, move, online or offline; anything else is complained about in the log and taken all the same",
-    "",
-    "2.6.15",
-)
-MODALIAS = doc(
-    (*DEVICE, *ACPI), "modalias", 0o444, "The alias by which the module of a driver for this device is found.", "", "", "2.6.18"
-)
-DRIVER_OVERRIDE = doc(
-    DEVICE,
-    "driver_override",
-    0o644,
-    "The name of the only driver that may bind the device, whatever would match "
-    "otherwise. It binds and unbinds nothing by itself: unbind the device first, then bind it or write its name to "
-    "drivers_probe. (null) says that there is no such name.",
-    "the name of a driver; an empty line removes it",
-    "April 2014",
-    "3.16",
-    (("EINVAL", "4096 bytes or more"),),
-)
-POWER = {
-    "control": doc(
-        (*DEVICE, *ACPI),
-        "power/control",
-        0o644,
-        "Whether the device may be suspended at run time (auto) or is kept active (on).",
-        "auto or on",
-        "January 2009",
-        "",
-        (("EINVAL", "any other word"),),
-    ),
-    "runtime_status": doc(
-        (*DEVICE, *ACPI),
-        "power/runtime_status",
-        0o444,
-        "active, suspended, or unsupported while runtime PM is disabled for the device.",
-        "",
-        "July 2010",
-    ),
-    "runtime_active_time": doc(
-        (*DEVICE, *ACPI), "power/runtime_active_time", 0o444, "Milliseconds that the device has been active.", "", "July 2010"
-    ),
-    "runtime_suspended_time": doc(
-        (*DEVICE, *ACPI),
-        "power/runtime_suspended_time",
-        0o444,
-        "Milliseconds that the device has been suspended.",
-        "",
-        "July 2010",
-    ),
-    "autosuspend_delay_ms": doc(
-        (*DEVICE, *ACPI),
-        "power/autosuspend_delay_ms",
-        0o644,
-        "Milliseconds of idleness after which the device is suspended; a negative "
-        "number prevents it. Both drivers of the series begin with 2000.",
-        "a signed number of 32 bits, decimal",
-        "September 2010",
-        "",
-        (("EIO", "the driver does not use autosuspend"), ("EINVAL", "no number, or too large")),
-    ),
-    "runtime_usage": doc(
-        (*DEVICE, *ACPI),
-        "power/runtime_usage",
-        0o444,
-        "References that keep the device active. V14 leaks one for each issue_pending (rows 16, 44), so it grows.",
-        "",
-        "April 2010",
-    ),
-    "runtime_active_kids": doc(
-        (*DEVICE, *ACPI), "power/runtime_active_kids", 0o444, "Children of the device that are active.", "", "April 2010"
-    ),
-    "runtime_enabled": doc(
-        (*DEVICE, *ACPI),
-        "power/runtime_enabled",
-        0o444,
-        "enabled, disabled, forbidden, or disabled & forbidden.",
-        "",
-        "April 2010",
-    ),
-    "async": doc(
-        (*DEVICE, *ACPI),
-        "power/async",
-        0o644,
-        "Whether system suspend handles the device in its own thread.",
-        "enabled or disabled",
-        "January 2009",
-        "",
-        (("EINVAL", "any other word"),),
-    ),
-}
-DMA_DOCS = {
-    "memcpy_count": doc(
-        DMA,
-        "memcpy_count",
-        0o444,
-        "Copies that the offload functions of the DMA engine core have given to the channel. "
-        "4.5 has no caller of them left: it stays 0.",
-    ),
-    "bytes_transferred": doc(DMA, "bytes_transferred", 0o444, "Bytes of those copies: it stays 0 as well."),
-    "in_use": doc(DMA, "in_use", 0o444, "How many clients hold the channel."),
-    "uevent": doc(DMA, "uevent", 0o644, "As the uevent file of a device."),
-}
-BIND = doc(
-    DRIVER,
-    "bind",
-    0o200,
-    "Binds the driver to the device whose name is written.",
-    "the name of a device that matches the driver and has none",
-    "December 2003",
-    "2.6.0",
-    (("ENODEV", "no such device, it has a driver, it does not match, or its probe failed"),),
-)
-UNBIND = doc(
-    DRIVER,
-    "unbind",
-    0o200,
-    "Takes the device whose name is written away from the driver.",
-    "the name of a device of this driver",
-    "December 2003",
-    "2.6.0",
-    (("ENODEV", "no such device, or it is not this driver's"),),
-)
-DRIVER_UEVENT = doc(DRIVER, "uevent", 0o200, "Sends an event of the driver.", "as for a device")
-DRIVERS_PROBE = doc(
-    BUSES,
-    "drivers_probe",
-    0o200,
-    "Looks for a driver for the device whose name is written.",
-    "the name of a device",
-    "June 2006",
-    "",
-    (("ENODEV", "no such device"), ("EINVAL", "no driver was bound")),
-)
-AUTOPROBE = doc(
-    BUSES,
-    "drivers_autoprobe",
-    0o644,
-    "Whether new devices and drivers are matched by themselves.",
-    "0 for no, anything else for yes",
-)
-BUS_UEVENT = doc(BUSES, "uevent", 0o200, "Sends an event of the bus.", "as for a device")
-MODULE_DOCS = {
-    "initstate": doc(("/sys/module/*",), "initstate", 0o444, "live, once the module is loaded."),
-    "refcnt": doc(
-        ("/sys/module/*",),
-        "refcnt",
-        0o444,
-        "How many hold the module: a client of a DMA channel holds that of its driver, which cannot be unloaded meanwhile.",
-    ),
-    "coresize": doc(("/sys/module/*",), "coresize", 0o444, "Bytes of the module: four pages, whatever it is."),
-    "taint": doc(
-        ("/sys/module/*",), "taint", 0o444, "Letters for what the module taints the kernel with: none for these."
-    ),
-    "uevent": doc(("/sys/module/*",), "uevent", 0o200, "Sends an event of the module.", "as for a device"),
-}
-NR_DESC_PRM = AbiDoc(
-    ("/sys/module/hidma/parameters/nr_desc_prm",),
-    0o644,
-    "Descriptors of a channel whose firmware has no desc-count. A change counts for channels that are probed afterwards. "
-    "V14 takes desc-count first, then this, then 10 (row 22).",
-    "February 2016",
-    "4.6",
-    "",
-    "",
-    "a number of 32 bits",
-    (("EINVAL", "no number"), ("ERANGE", "beyond 32 bits")),
-    "hidma",
-)
-
-
-PROC_DOCS = {
-    "interrupts": doc(("/proc",), "interrupts", 0o444, "How often each interrupt was taken, by CPU, and whose it is."),
-    "iomem": doc(("/proc",), "iomem", 0o444, "Who has which part of the physical address space."),
-    "modules": doc(
-        ("/proc",),
-        "modules",
-        0o444,
-        "The loaded modules, the last one first: name, size, how many use it, who, state and address. Nothing is loaded "
-        "to an address here: sizes are four pages each, addresses 0.",
-    ),
-    "uptime": doc(
-        ("/proc",), "uptime", 0o444, "Seconds of virtual time since boot, and the same for all CPUs together."
-    ),
-    "version": doc(("/proc",), "version", 0o444, "Which kernel this is."),
-}
-IOMMU_GROUP_NAME = doc(
-    ("/sys/kernel/iommu_groups/*",),
-    "name",
-    0o444,
-    "The name of the group: empty, since nobody gives it one. Its devices are those whose registers belong to one stream.",
-    "",
-    "July 2014",
-    "3.17",
-)
-TREE_DOC = doc(
-    ("/sys/firmware/devicetree/base",),
-    "**",
-    0o444,
-    "Node and properties of the device tree, as they are in the blob.",
-    "",
-    "November 2013",
-)
-ACPI_DOCS = {
-    "path": doc(
-        ACPI,
-        "path",
-        0o444,
-        "Full path of the object in the ACPI namespace, every name with four characters.",
-        "",
-        "December 2006",
-    ),
-    "hid": doc(
-        ACPI,
-        "hid",
-        0o444,
-        "The first hardware ID: _HID, or what the kernel calls a device without one. It is the first half of the device's "
-        "name.",
-        "",
-        "April 2005",
-    ),
-    "uid": doc(ACPI, "uid", 0o444, "_UID, which tells devices of one hardware ID apart.", "", "October 2012"),
-    "description": doc(ACPI, "description", 0o444, "_STR: what firmware calls the device.", "", "October 2012"),
-    "status": doc(
-        ACPI,
-        "status",
-        0o444,
-        "What _STA gives, decimal: bit 0 present, 1 enabled, 2 to be shown, 3 functioning. A device without _STA has no such "
-        "file and counts as 15.",
-        "",
-        "Jan 2014",
-    ),
-}
-TABLES_DOC = doc(
-    ("/sys/firmware/acpi/tables",),
-    "*",
-    0o400,
-    "The tables that firmware gave to the kernel, byte for byte: DSDT, and SSDT (with a number where there are several).",
-)
 
 
 # --- /sys/devices -------------------------------------------------------------------------------------------------
@@ -408,16 +140,16 @@ def enabled_text(dev: Device) -> str:
 
 
 def attribute(
-    kobj: Kobject, entry: AbiDoc, show: Callable[[], str | int] | None, store: Callable[[bytes], int] | None = None
+    kobj: Kobject, name: str, mode: int, show: Callable[[], str | int] | None, store: Callable[[bytes], int] | None = None
 ) -> File:
-    """A file of the core in the directory of ``kobj``."""
+    """The file ``name`` of the core in the directory of ``kobj``."""
 
     def text() -> bytes | int:
         assert show is not None
         value = show()
-        return value if isinstance(value, int) else one_page(value.encode("latin-1"), f"{entry.what[0].rpartition('/')[2]}_show")
+        return value if isinstance(value, int) else one_page(value.encode("latin-1"), f"{name}_show")
 
-    file = File(entry.mode, text if show is not None else None, store, doc=entry)
+    file = File(mode, text if show is not None else None, store)
     file.alive = lambda: kobj.alive
     return file
 
@@ -441,27 +173,27 @@ def power_dir(dev: Device) -> Dir:
         return {
             "async": attribute(
                 kobj,
-                POWER["async"],
+                "async", 0o644,
                 lambda: "enabled\n" if dev.async_suspend else "disabled\n",
                 lambda d: async_store(dev, d),
             ),
             "autosuspend_delay_ms": attribute(
-                kobj, POWER["autosuspend_delay_ms"], lambda: delay_show(dev), lambda d: delay_store(dev, d)
+                kobj, "autosuspend_delay_ms", 0o644, lambda: delay_show(dev), lambda d: delay_store(dev, d)
             ),
             "control": attribute(
                 kobj,
-                POWER["control"],
+                "control", 0o644,
                 lambda: "auto\n" if dev.power.runtime_auto else "on\n",
                 lambda d: control_store(dev, d),
             ),
-            "runtime_active_kids": attribute(kobj, POWER["runtime_active_kids"], lambda: f"{active_kids()}\n"),
-            "runtime_active_time": attribute(kobj, POWER["runtime_active_time"], lambda: f"{power_times(dev)[0]}\n"),
-            "runtime_enabled": attribute(kobj, POWER["runtime_enabled"], lambda: f"{enabled_text(dev)}\n"),
-            "runtime_status": attribute(kobj, POWER["runtime_status"], lambda: f"{runtime_status(dev)}\n"),
+            "runtime_active_kids": attribute(kobj, "runtime_active_kids", 0o444, lambda: f"{active_kids()}\n"),
+            "runtime_active_time": attribute(kobj, "runtime_active_time", 0o444, lambda: f"{power_times(dev)[0]}\n"),
+            "runtime_enabled": attribute(kobj, "runtime_enabled", 0o444, lambda: f"{enabled_text(dev)}\n"),
+            "runtime_status": attribute(kobj, "runtime_status", 0o444, lambda: f"{runtime_status(dev)}\n"),
             "runtime_suspended_time": attribute(
-                kobj, POWER["runtime_suspended_time"], lambda: f"{power_times(dev)[1]}\n"
+                kobj, "runtime_suspended_time", 0o444, lambda: f"{power_times(dev)[1]}\n"
             ),
-            "runtime_usage": attribute(kobj, POWER["runtime_usage"], lambda: f"{dev.power.usage_count}\n"),
+            "runtime_usage": attribute(kobj, "runtime_usage", 0o444, lambda: f"{dev.power.usage_count}\n"),
         }
 
     return Dir(entries)
@@ -478,12 +210,12 @@ def dma_dir(dev: Device, chan: DmaChan) -> Dir:
 
     def entries() -> dict[str, Inode]:
         found: dict[str, Inode] = {
-            "bytes_transferred": attribute(kobj, DMA_DOCS["bytes_transferred"], lambda: f"{chan.bytes_transferred}\n"),
+            "bytes_transferred": attribute(kobj, "bytes_transferred", 0o444, lambda: f"{chan.bytes_transferred}\n"),
             "device": Link("../../../" + dev.name),
-            "in_use": attribute(kobj, DMA_DOCS["in_use"], lambda: f"{chan.client_count}\n"),
-            "memcpy_count": attribute(kobj, DMA_DOCS["memcpy_count"], lambda: f"{chan.memcpy_count}\n"),
+            "in_use": attribute(kobj, "in_use", 0o444, lambda: f"{chan.client_count}\n"),
+            "memcpy_count": attribute(kobj, "memcpy_count", 0o444, lambda: f"{chan.memcpy_count}\n"),
             "subsystem": Link("../../" + up(kobj) + "class/dma"),
-            "uevent": attribute(kobj, DMA_DOCS["uevent"], lambda: "", lambda d: uevent_store(dev, d)),
+            "uevent": attribute(kobj, "uevent", 0o644, lambda: "", lambda d: uevent_store(dev, d)),
         }
         # the class device goes with the driver, not with the device
         return living(found, lambda: kobj.alive and any(c is chan for c in dma_channels(dev)))
@@ -508,17 +240,17 @@ def device_dir(kobj: Kobject, dev: Device) -> dict[str, Inode]:
         entries["driver"] = Link(up(kobj) + f"bus/{bus}/drivers/{dev.driver.name}")
     entries["power"] = power_dir(dev)
     entries["subsystem"] = Link(up(kobj) + f"bus/{bus}")
-    entries["uevent"] = attribute(kobj, UEVENT, lambda: device_env(dev), lambda d: uevent_store(dev, d))
+    entries["uevent"] = attribute(kobj, "uevent", 0o644, lambda: device_env(dev), lambda d: uevent_store(dev, d))
     if isinstance(dev.container, AcpiDevice):
         return entries | acpi_device_dir(kobj, dev, dev.container)
     pdev = to_platform_device(dev)
     entries["driver_override"] = attribute(
         kobj,
-        DRIVER_OVERRIDE,
+        "driver_override", 0o644,
         lambda: f"{'(null)' if pdev.driver_override is None else pdev.driver_override}\n",
         lambda d: driver_override_store(dev, d),
     )
-    entries["modalias"] = attribute(kobj, MODALIAS, lambda: modalias_text(dev))
+    entries["modalias"] = attribute(kobj, "modalias", 0o444, lambda: modalias_text(dev))
     if isinstance(dev.of_node, DeviceNode):
         entries["of_node"] = Link(up(kobj) + "firmware/devicetree/base" + dev.of_node.full_name.rstrip("/"))
     group = group_of(dev)
@@ -539,16 +271,16 @@ def modalias_text(dev: Device) -> str:
 
 def acpi_device_dir(kobj: Kobject, dev: Device, adev: AcpiDevice) -> dict[str, Inode]:
     """What ``acpi_device_setup_files()`` and ``acpi_bind_one()`` put into the directory of an ACPI device."""
-    entries: dict[str, Inode] = {"path": attribute(kobj, ACPI_DOCS["path"], lambda: f"{adev.path}\n")}
+    entries: dict[str, Inode] = {"path": attribute(kobj, "path", 0o444, lambda: f"{adev.path}\n")}
     if adev.ids:
-        entries["hid"] = attribute(kobj, ACPI_DOCS["hid"], lambda: f"{adev.ids[0]}\n")
-        entries["modalias"] = attribute(kobj, MODALIAS, lambda: modalias_text(dev))
+        entries["hid"] = attribute(kobj, "hid", 0o444, lambda: f"{adev.ids[0]}\n")
+        entries["modalias"] = attribute(kobj, "modalias", 0o444, lambda: modalias_text(dev))
     if adev.description is not None:
-        entries["description"] = attribute(kobj, ACPI_DOCS["description"], lambda: f"{adev.description}\n")
+        entries["description"] = attribute(kobj, "description", 0o444, lambda: f"{adev.description}\n")
     if adev.uid is not None:
-        entries["uid"] = attribute(kobj, ACPI_DOCS["uid"], lambda: f"{adev.uid}\n")
+        entries["uid"] = attribute(kobj, "uid", 0o444, lambda: f"{adev.uid}\n")
     if adev.has_status:
-        entries["status"] = attribute(kobj, ACPI_DOCS["status"], lambda: f"{adev.status}\n")
+        entries["status"] = attribute(kobj, "status", 0o444, lambda: f"{adev.status}\n")
     for number, node in enumerate(adev.physical_nodes):
         entries[f"physical_node{number or ''}"] = Link(up(kobj) + node.kobj.path())
     return entries
@@ -556,7 +288,7 @@ def acpi_device_dir(kobj: Kobject, dev: Device, adev: AcpiDevice) -> dict[str, I
 
 def bound_file(bound: BoundAttribute) -> File:
     """The file of a driver's attribute."""
-    file = File(bound.mode, bound.show, bound.store, doc=getattr(bound.attr, "doc", None))
+    file = File(bound.mode, bound.show, bound.store)
     if bound.attr.show is None:
         file.show = None
     if bound.attr.store is None:
@@ -625,9 +357,9 @@ def driver_dir(bus: BusType, driver: DeviceDriver) -> Dir:
 
     def entries() -> dict[str, Inode]:
         found: dict[str, Inode] = {dev.name: Link("../../../../" + dev.kobj.path()) for dev in driver.devices}
-        found["bind"] = attribute(kobj, BIND, None, lambda d: bind_store(bus, driver, d))
-        found["unbind"] = attribute(kobj, UNBIND, None, lambda d: unbind_store(bus, driver, d))
-        found["uevent"] = attribute(kobj, DRIVER_UEVENT, None, len)
+        found["bind"] = attribute(kobj, "bind", 0o200, None, lambda d: bind_store(bus, driver, d))
+        found["unbind"] = attribute(kobj, "unbind", 0o200, None, lambda d: unbind_store(bus, driver, d))
+        found["uevent"] = attribute(kobj, "uevent", 0o200, None, len)
         living(found, lambda: driver.bus is not None)
         if driver.owner:
             found["module"] = Link(f"../../../../module/{driver.owner}")
@@ -651,25 +383,20 @@ def bus_dir(bus: BusType) -> Dir:
                 lambda: {d.name: Link("../../../" + d.kobj.path()) for d in sorted(bus.devices, key=lambda d: d.name)}
             ),
             "drivers": Dir(lambda: {d.name: driver_dir(bus, d) for d in sorted(bus.drivers, key=lambda d: d.name)}),
-            "drivers_autoprobe": attribute(kobj, AUTOPROBE, lambda: f"{int(bus.autoprobe)}\n", autoprobe),
-            "drivers_probe": attribute(kobj, DRIVERS_PROBE, None, lambda d: probe_store(bus, d)),
-            "uevent": attribute(kobj, BUS_UEVENT, None, len),
+            "drivers_autoprobe": attribute(kobj, "drivers_autoprobe", 0o644, lambda: f"{int(bus.autoprobe)}\n", autoprobe),
+            "drivers_probe": attribute(kobj, "drivers_probe", 0o200, None, lambda d: probe_store(bus, d)),
+            "uevent": attribute(kobj, "uevent", 0o200, None, len),
         }
     )
 
 
 def param_file(kobj: Kobject, state: Any, param: ModuleParam) -> File:
     """``/sys/module/<name>/parameters/<param>``."""
-    entry = (
-        NR_DESC_PRM
-        if param.name == "nr_desc_prm"
-        else AbiDoc((f"/sys/module/*/parameters/{param.name}",), param.perm, param.desc or "A parameter of the module.")
-    )
 
     def store(data: bytes) -> int:
         return param.store(state, data.decode("latin-1")) or len(data)
 
-    return attribute(kobj, entry, lambda: param.show(state), store if param.perm & 0o222 else None)
+    return attribute(kobj, param.name, param.perm, lambda: param.show(state), store if param.perm & 0o222 else None)
 
 
 def use_count(kernel: Any, module: Module) -> int:
@@ -690,12 +417,12 @@ def module_dir(kernel: Any, module: Module) -> Dir:
     def entries() -> dict[str, Inode]:
         drivers = [d for d in bus.drivers if d.owner == module.name]
         found: dict[str, Inode] = {
-            "coresize": attribute(kobj, MODULE_DOCS["coresize"], lambda: f"{MODULE_SIZE}\n"),
+            "coresize": attribute(kobj, "coresize", 0o444, lambda: f"{MODULE_SIZE}\n"),
             "holders": Dir(lambda: {user: Link(f"../../{user}") for user in sorted(users(kernel, module.name))}),
-            "initstate": attribute(kobj, MODULE_DOCS["initstate"], lambda: "live\n"),
-            "refcnt": attribute(kobj, MODULE_DOCS["refcnt"], lambda: f"{use_count(kernel, module)}\n"),
-            "taint": attribute(kobj, MODULE_DOCS["taint"], lambda: "\n"),
-            "uevent": attribute(kobj, MODULE_DOCS["uevent"], None, len),
+            "initstate": attribute(kobj, "initstate", 0o444, lambda: "live\n"),
+            "refcnt": attribute(kobj, "refcnt", 0o444, lambda: f"{use_count(kernel, module)}\n"),
+            "taint": attribute(kobj, "taint", 0o444, lambda: "\n"),
+            "uevent": attribute(kobj, "uevent", 0o200, None, len),
         }
         if drivers:
             found["drivers"] = Dir(
@@ -715,7 +442,7 @@ def group_dir(group: IommuGroup, devices: list[Device]) -> Dir:
     kobj.alive = True
     return Dir(lambda: {
         "devices": Dir(lambda: {dev.name: Link("../../../../" + dev.kobj.path()) for dev in devices}),
-        "name": attribute(kobj, IOMMU_GROUP_NAME, lambda: "\n"),
+        "name": attribute(kobj, "name", 0o444, lambda: "\n"),
     })
 
 
@@ -751,7 +478,7 @@ def debug_file(dentry: Dentry) -> File:
         text = seq_read(dentry.fops, dentry.data)
         return text if isinstance(text, int) else text.encode()
 
-    file = File(dentry.mode, show, None, 0, getattr(dentry.fops, "doc", None))
+    file = File(dentry.mode, show, None, 0)
     file.strict = False
     file.alive = lambda: not dentry.removed
     return file
@@ -765,7 +492,7 @@ def tree_dir(node: DeviceNode) -> Dir:
         for child in node.children:
             found[child.node_name] = tree_dir(child)
         for name, raw in {"name": node.name.encode() + b"\0", **node.properties}.items():
-            file = File(0o444, lambda raw=raw: raw, None, len(raw), TREE_DOC)  # type: ignore[misc]
+            file = File(0o444, lambda raw=raw: raw, None, len(raw))  # type: ignore[misc]
             found[name] = file
         return dict(sorted(found.items()))
 
@@ -778,7 +505,7 @@ def tables_dir(tables: list[tuple[str, bytes]]) -> Dir:
     entries: dict[str, Inode] = {}
     for number, (signature, data) in enumerate(tables):
         instance = names[: number + 1].count(signature) if names.count(signature) > 1 else ""
-        entries[f"{signature}{instance}"] = File(0o400, lambda data=data: data, None, len(data), TABLES_DOC)  # type: ignore[misc]
+        entries[f"{signature}{instance}"] = File(0o400, lambda data=data: data, None, len(data))  # type: ignore[misc]
     return Dir(lambda: dict(sorted(entries.items())))
 
 
@@ -842,9 +569,7 @@ def proc_dir(kernel: Any) -> Dir:
     }
 
     def proc_file(name: str) -> File:
-        file = text_file(lambda: texts[name](kernel))
-        file.doc = PROC_DOCS[name]
-        return file
+        return text_file(lambda: texts[name](kernel))
 
     return Dir(lambda: {name: proc_file(name) for name in texts}, 0o555)
 

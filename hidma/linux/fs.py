@@ -8,7 +8,6 @@ errnos, as a system call would return them. There are no processes: who asks is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from hidma.linux.errno import EACCES, EBADF, EINVAL, EIO, EISDIR, ENODEV, ENOENT, ENOTDIR, EPERM
 from hidma.linux.sysfs import PAGE_SIZE
@@ -56,7 +55,7 @@ class File(Inode):
     """A regular file.
 
     ``show`` gives the text, or a negative errno; ``store`` takes what one write() brings, and returns how much it took, or a
-    negative errno. ``doc`` is the documentation of an attribute of sysfs.
+    negative errno.
     """
 
     def __init__(
@@ -65,13 +64,11 @@ class File(Inode):
         show: Callable[[], bytes | int] | None,
         store: Callable[[bytes], int] | None = None,
         size: int = PAGE_SIZE,
-        doc: Any = None,
     ) -> None:
         self.mode = S_IFREG | mode
         self.show = show
         self.store = store
         self.size = size
-        self.doc = doc
         self.strict = True  # kernfs: nobody opens it for what its mode has no bit for, not even root
         self.alive: Callable[[], bool] = lambda: True
 

@@ -22,7 +22,6 @@ class FileOperations:
     """``struct file_operations``: ``open`` gets the file, and calls :func:`single_open`."""
 
     open: Callable[[SeqFile], int]
-    doc: Any = None
 
 
 def single_open(file: SeqFile, show: Callable[[SeqFile, Any], int], data: Any) -> int:

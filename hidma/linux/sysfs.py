@@ -39,8 +39,6 @@ class KobjAttribute:
         self.show: Callable[[Any, Any, bytearray], int] | None = None
         self.store: Callable[[Any, Any, bytes, int], int] | None = None
         self.container: Any = None
-        # where the attribute is declared, it says what it is (hidma.linux.abi_doc.AbiDoc)
-        self.doc: Any = None
         self.freed = False
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Documentation of the files of the tree, from where each is declared: in the kernel's own ABI format, on pages, and
+"""Documentation of the files of the tree, from ``texts``: in the kernel's own ABI format, on pages, and
 checked against the tree in both directions.
 """
 

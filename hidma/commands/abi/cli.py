@@ -13,7 +13,7 @@ import click
 
 from hidma.commands.abi import tree
 from hidma.commands.abi.entries import render, validate, whats
-from hidma.linux.abi_doc import AbiDoc
+from hidma.commands.abi.texts import AbiDoc
 
 
 def as_dict(doc: AbiDoc) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Entries in the format of Documentation/ABI: written from what attributes say of themselves, read, and checked.
+"""Entries in the format of Documentation/ABI: written from ``texts``, read, and checked.
 
 The format is that of Documentation/ABI/README: What, Date, KernelVersion, Contact, Description, Users. What it has no
 field for (mode, accepted values, errors) stands in the description, in lines that begin alike in every entry.
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from hidma.linux.abi_doc import AbiDoc
+from hidma.commands.abi.texts import AbiDoc
 
 TAGS = ("what", "date", "kernelversion", "contact", "description", "users")
 NAMES = {

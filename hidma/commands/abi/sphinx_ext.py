@@ -22,7 +22,7 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 import hidma
 from hidma.commands.abi import tree
 from hidma.commands.abi.entries import NAMES, matches, warning, whats
-from hidma.linux.abi_doc import AbiDoc
+from hidma.commands.abi.texts import AbiDoc
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import hidma
 from hidma import firmware
 from hidma.commands.abi.entries import matches, read_file, render, whats
-from hidma.linux.abi_doc import AbiDoc
+from hidma.commands.abi.texts import ENTRIES, AbiDoc
 from hidma.linux.base import mount_root
 from hidma.linux.fs import Dir, File, Vfs
 
@@ -68,7 +68,7 @@ def files() -> tuple[TreeFile, ...]:
                         board,
                         path,
                         file.mode & 0o777,
-                        file.doc,
+                        entry_of(path),
                         text.decode("latin-1") if isinstance(text, bytes) else "",
                     )
                 )
@@ -77,9 +77,14 @@ def files() -> tuple[TreeFile, ...]:
 
 @cache
 def declared() -> tuple[AbiDoc, ...]:
-    """Every entry that a file of some board carries, sorted by path."""
-    docs = {file.doc for file in files() if file.doc is not None}
-    return tuple(sorted(docs, key=lambda d: d.what))
+    """Every entry, sorted by path."""
+    return tuple(sorted(ENTRIES, key=lambda d: d.what))
+
+
+def entry_of(path: str) -> AbiDoc | None:
+    """The entry of the file at ``path``; of several that match, the one with the fewest wildcards."""
+    found = [(what.count("*"), entry) for entry in ENTRIES for what in entry.what if matches(what, path)]
+    return min(found, key=lambda one: one[0])[1] if found else None
 
 
 def needs_acpi(path: str) -> bool:
