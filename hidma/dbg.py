@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
+#
+# drivers/dma/qcom/hidma_dbg.c: Qualcomm Technologies HIDMA debug file
+# Copyright (c) 2015, The Linux Foundation. All rights reserved.
+#
+# Ported to Python and changed for hidma.
 """Stands for ``drivers/dma/qcom/hidma_dbg.c``: the debugfs files of a channel device. V14's oddities are kept and
 marked with their row in docs/quirks.
 """
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 from hidma.hidma_h import TRE_DEST_HI_IDX, TRE_DEST_LOW_IDX, TRE_LEN_IDX, TRE_SRC_HI_IDX, TRE_SRC_LOW_IDX, HidmaLldev
@@ -104,7 +110,7 @@ def hidma_dma_info(s: SeqFile, unused: Any) -> int:
     dmadev = s.private
 
     seq_printf(s, f"nr_descriptors={s32(dmadev.nr_descriptors)}\n")
-    # V14: the address of the pointer, not the pointer (row 24)
+    # V14: prints the address of the pointer, not the pointer (row 24)
     seq_printf(s, f"dev_trca={ptr(dmadev, 'dev_trca')}\n")
     seq_printf(s, f"dev_trca_phys={pa(dmadev.trca_resource.start)}\n")
     sz = resource_size(dmadev.trca_resource)
@@ -132,38 +138,37 @@ hidma_dma_fops = FileOperations(open=hidma_dma_info_open)
 def hidma_debug_uninit(dmadev: Any) -> None:
     """Remove the debugfs files of a channel device. Source: hidma_dbg.c hidma_debug_uninit()."""
     debugfs_remove_recursive(dmadev.debugfs)
-    # V14: stats went with its directory already (row 24)
+    # V14: the line above has removed stats already (row 24)
     debugfs_remove_recursive(dmadev.stats)
 
 
 def hidma_debug_init(dmadev: Any) -> int:
     """Make the debugfs files of a channel device: 0, -ENODEV, -ENOMEM. Source: hidma_dbg.c hidma_debug_init()."""
-    rc = 0
     chidx = 0
 
     dmadev.debugfs = debugfs_create_dir(dev_name(dmadev.ddev.dev), None)
     if dmadev.debugfs is None:
-        rc = -ENODEV
-        return rc
+        return -ENODEV
 
-    def cleanup(rc: int) -> int:
-        hidma_debug_uninit(dmadev)
-        return rc
+    with ExitStack() as goto:
+        # cleanup:
+        goto.callback(hidma_debug_uninit, dmadev)
 
-    # walk through the virtual channel list
-    for dmach in list_for_each_entry(dmadev.ddev.channels):
-        chan = dmach.container
-        chan.dbg_name = f"chan{chidx}"
-        chan.debugfs = debugfs_create_dir(chan.dbg_name, dmadev.debugfs)
-        if chan.debugfs is None:
-            return cleanup(-ENOMEM)
-        chan.stats = debugfs_create_file("stats", S_IRUGO, chan.debugfs, chan, hidma_chan_fops)
-        if chan.stats is None:
-            return cleanup(-ENOMEM)
-        chidx += 1
+        # walk through the virtual channel list
+        for dmach in list_for_each_entry(dmadev.ddev.channels):
+            chan = dmach.container
+            chan.dbg_name = f"chan{chidx}"
+            chan.debugfs = debugfs_create_dir(chan.dbg_name, dmadev.debugfs)
+            if chan.debugfs is None:
+                return -ENOMEM
+            chan.stats = debugfs_create_file("stats", S_IRUGO, chan.debugfs, chan, hidma_chan_fops)
+            if chan.stats is None:
+                return -ENOMEM
+            chidx += 1
 
-    dmadev.stats = debugfs_create_file("stats", S_IRUGO, dmadev.debugfs, dmadev, hidma_dma_fops)
-    if dmadev.stats is None:
-        return cleanup(-ENOMEM)
+        dmadev.stats = debugfs_create_file("stats", S_IRUGO, dmadev.debugfs, dmadev, hidma_dma_fops)
+        if dmadev.stats is None:
+            return -ENOMEM
 
-    return 0
+        goto.pop_all()
+        return 0

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Stands for ``drivers/dma/qcom/hidma_mgmt.h``: what the management driver keeps of its device. All u32, but
+#
+# drivers/dma/qcom/hidma_mgmt.h: Qualcomm Technologies HIDMA Management common header
+# Copyright (c) 2015, The Linux Foundation. All rights reserved.
+#
+# Ported to Python and changed for hidma.
+"""Stands for ``drivers/dma/qcom/hidma_mgmt.h``: the state of a management device. Its fields are u32 but for
 ``hw_version_major`` and ``hw_version_minor`` (u8), ``virtaddr`` and ``addrsize`` (u64).
 """
 

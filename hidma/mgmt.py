@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Stands for ``drivers/dma/qcom/hidma_mgmt.c``: the management driver (the parameters of the bus that all channels
-share, priority and weight of each), and the object hierarchy that it makes from the device tree. Its sysfs files
-are ``mgmt_sys``'s. V14's oddities are kept and marked with their row in docs/quirks.
+#
+# drivers/dma/qcom/hidma_mgmt.c: Qualcomm Technologies HIDMA DMA engine Management interface
+# Copyright (c) 2015, The Linux Foundation. All rights reserved.
+#
+# Ported to Python and changed for hidma.
+"""Stands for ``drivers/dma/qcom/hidma_mgmt.c``: the management driver. It sets the parameters of the bus that all channels
+share and priority and weight of each channel, and makes the channels' devices from the device tree. Its sysfs files
+are in ``mgmt_sys``. V14's oddities are kept and marked with their row in docs/quirks.
 """
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 from hidma.hidma_mgmt_h import HidmaMgmtDev
@@ -114,7 +120,7 @@ def hidma_mgmt_setup(mgmtdev: HidmaMgmtDev) -> int:
             dev_err(dev, f"max value of weight can be {HIDMA_MAX_CHANNEL_WEIGHT}.\n")
             return -EINVAL
 
-        # weight needs to be at least one; V14: stays so even if a later check fails (rows 26, 49)
+        # weight needs to be at least one; V14: it stays one even if a later check fails (rows 26, 49)
         if mgmtdev.weight[i] == 0:
             mgmtdev.weight[i] = 1
 
@@ -137,7 +143,7 @@ def hidma_mgmt_setup(mgmtdev: HidmaMgmtDev) -> int:
     mgmtdev.hw_version_major = (mgmtdev.hw_version >> 28) & 0xF
     mgmtdev.hw_version_minor = (mgmtdev.hw_version >> 16) & 0xF
 
-    # V14: more than 64 channels would run into CFG (row 55); 6.1 has these registers at 0x700 (row 25)
+    # V14: the 65th channel's register is CFG (row 55); 6.1 has these registers at 0x700 (row 25)
     for i in range(mgmtdev.dma_channels):
         weight = mgmtdev.weight[i]
         priority = mgmtdev.priority[i]
@@ -166,98 +172,99 @@ def hidma_mgmt_probe(pdev: PlatformDevice) -> int:
     pm_runtime_enable(pdev.dev)
     pm_runtime_get_sync(pdev.dev)
 
-    def out(rc: int) -> int:
-        pm_runtime_put_sync_suspend(pdev.dev)
-        pm_runtime_disable(pdev.dev)
-        return rc
+    with ExitStack() as goto:
+        # out:
+        goto.callback(pm_runtime_disable, pdev.dev)
+        goto.callback(pm_runtime_put_sync_suspend, pdev.dev)
 
-    res = platform_get_resource(pdev, IORESOURCE_MEM, 0)
-    virtaddr = devm_ioremap_resource(pdev.dev, res)
-    if IS_ERR(virtaddr) or res is None:
-        return out(-ENOMEM)
+        res = platform_get_resource(pdev, IORESOURCE_MEM, 0)
+        virtaddr = devm_ioremap_resource(pdev.dev, res)
+        if IS_ERR(virtaddr) or res is None:
+            return -ENOMEM
 
-    # V14: the binding does not list an interrupt, probe wants one (row 29)
-    irq = platform_get_irq(pdev, 0)
-    if irq < 0:
-        dev_err(pdev.dev, "irq resources not found\n")
-        return out(irq)
+        # V14: probe needs an interrupt that the binding does not list (row 29)
+        irq = platform_get_irq(pdev, 0)
+        if irq < 0:
+            dev_err(pdev.dev, "irq resources not found\n")
+            return irq
 
-    mgmtdev = devm_kzalloc(pdev.dev, HidmaMgmtDev, GFP_KERNEL)
-    if mgmtdev is None:
-        return out(-ENOMEM)
+        mgmtdev = devm_kzalloc(pdev.dev, HidmaMgmtDev, GFP_KERNEL)
+        if mgmtdev is None:
+            return -ENOMEM
 
-    mgmtdev.pdev = pdev
-    mgmtdev.addrsize = resource_size(res)
-    mgmtdev.virtaddr = virtaddr
-    mgmtdev.setup = hidma_mgmt_setup
+        mgmtdev.pdev = pdev
+        mgmtdev.addrsize = resource_size(res)
+        mgmtdev.virtaddr = virtaddr
+        mgmtdev.setup = hidma_mgmt_setup
 
-    rc, mgmtdev.dma_channels = device_property_read_u32(pdev.dev, "dma-channels")
-    if rc:
-        dev_err(pdev.dev, "number of channels missing\n")
-        return out(rc)
+        rc, mgmtdev.dma_channels = device_property_read_u32(pdev.dev, "dma-channels")
+        if rc:
+            dev_err(pdev.dev, "number of channels missing\n")
+            return rc
 
-    rc, mgmtdev.chreset_timeout_cycles = device_property_read_u32(pdev.dev, "channel-reset-timeout-cycles")
-    if rc:
-        dev_err(pdev.dev, "channel reset timeout missing\n")
-        return out(rc)
+        rc, mgmtdev.chreset_timeout_cycles = device_property_read_u32(pdev.dev, "channel-reset-timeout-cycles")
+        if rc:
+            dev_err(pdev.dev, "channel reset timeout missing\n")
+            return rc
 
-    rc, mgmtdev.max_write_request = device_property_read_u32(pdev.dev, "max-write-burst-bytes")
-    if rc:
-        dev_err(pdev.dev, "max-write-burst-bytes missing\n")
-        return out(rc)
+        rc, mgmtdev.max_write_request = device_property_read_u32(pdev.dev, "max-write-burst-bytes")
+        if rc:
+            dev_err(pdev.dev, "max-write-burst-bytes missing\n")
+            return rc
 
-    rc, mgmtdev.max_read_request = device_property_read_u32(pdev.dev, "max-read-burst-bytes")
-    if rc:
-        dev_err(pdev.dev, "max-read-burst-bytes missing\n")
-        return out(rc)
+        rc, mgmtdev.max_read_request = device_property_read_u32(pdev.dev, "max-read-burst-bytes")
+        if rc:
+            dev_err(pdev.dev, "max-read-burst-bytes missing\n")
+            return rc
 
-    rc, mgmtdev.max_wr_xactions = device_property_read_u32(pdev.dev, "max-write-transactions")
-    if rc:
-        dev_err(pdev.dev, "max-write-transactions missing\n")
-        return out(rc)
+        rc, mgmtdev.max_wr_xactions = device_property_read_u32(pdev.dev, "max-write-transactions")
+        if rc:
+            dev_err(pdev.dev, "max-write-transactions missing\n")
+            return rc
 
-    rc, mgmtdev.max_rd_xactions = device_property_read_u32(pdev.dev, "max-read-transactions")
-    if rc:
-        dev_err(pdev.dev, "max-read-transactions missing\n")
-        return out(rc)
+        rc, mgmtdev.max_rd_xactions = device_property_read_u32(pdev.dev, "max-read-transactions")
+        if rc:
+            dev_err(pdev.dev, "max-read-transactions missing\n")
+            return rc
 
-    mgmtdev.priority = devm_kcalloc(pdev.dev, mgmtdev.dma_channels, int, GFP_KERNEL)
-    if mgmtdev.priority is None:
-        return out(-ENOMEM)
+        mgmtdev.priority = devm_kcalloc(pdev.dev, mgmtdev.dma_channels, int, GFP_KERNEL)
+        if mgmtdev.priority is None:
+            return -ENOMEM
 
-    mgmtdev.weight = devm_kcalloc(pdev.dev, mgmtdev.dma_channels, int, GFP_KERNEL)
-    if mgmtdev.weight is None:
-        return out(-ENOMEM)
+        mgmtdev.weight = devm_kcalloc(pdev.dev, mgmtdev.dma_channels, int, GFP_KERNEL)
+        if mgmtdev.weight is None:
+            return -ENOMEM
 
-    rc = hidma_mgmt_setup(mgmtdev)
-    if rc:
-        dev_err(pdev.dev, "setup failed\n")
-        return out(rc)
+        rc = hidma_mgmt_setup(mgmtdev)
+        if rc:
+            dev_err(pdev.dev, "setup failed\n")
+            return rc
 
-    # start the HW
-    val = readl(mgmtdev.virtaddr + HIDMA_CFG_OFFSET)
-    val |= 1
-    writel(val, mgmtdev.virtaddr + HIDMA_CFG_OFFSET)
+        # start the HW
+        val = readl(mgmtdev.virtaddr + HIDMA_CFG_OFFSET)
+        val |= 1
+        writel(val, mgmtdev.virtaddr + HIDMA_CFG_OFFSET)
 
-    rc = hidma_mgmt_init_sys(mgmtdev)
-    if rc:
-        dev_err(pdev.dev, "sysfs setup failed\n")
-        return out(rc)
+        rc = hidma_mgmt_init_sys(mgmtdev)
+        if rc:
+            dev_err(pdev.dev, "sysfs setup failed\n")
+            return rc
 
-    dev_info(pdev.dev, f"HW rev: {mgmtdev.hw_version_major}.{mgmtdev.hw_version_minor} @ {pa(res.start)} "
-                       f"with {s32(mgmtdev.dma_channels)} physical channels\n")
+        dev_info(pdev.dev, f"HW rev: {mgmtdev.hw_version_major}.{mgmtdev.hw_version_minor} @ {pa(res.start)} "
+                           f"with {s32(mgmtdev.dma_channels)} physical channels\n")
 
-    platform_set_drvdata(pdev, mgmtdev)
-    pm_runtime_mark_last_busy(pdev.dev)
-    pm_runtime_put_autosuspend(pdev.dev)
-    return 0
+        platform_set_drvdata(pdev, mgmtdev)
+        pm_runtime_mark_last_busy(pdev.dev)
+        pm_runtime_put_autosuspend(pdev.dev)
+        goto.pop_all()
+        return 0
 
 
 hidma_mgmt_acpi_ids = (AcpiDeviceId("QCOM8060"),)
 
 hidma_mgmt_match = (OfDeviceId(compatible="qcom,hidma-mgmt-1.0"),)
 
-# V14: no remove, so that what probe made stays after unbind (row 54)
+# V14: no remove function, so that the files which probe made stay after unbind (row 54)
 hidma_mgmt_driver = PlatformDriver(
     name="hidma-mgmt",
     probe=hidma_mgmt_probe,
@@ -271,65 +278,64 @@ def hidma_mgmt_of_populate_channels(np: DeviceNode) -> int:
     pdev_parent = of_find_device_by_node(np)
     statics = sched.running_cpu().kernel.module("hidma_mgmt")
     ret = 0
-    # V14: never set when the loop ends before the first kcalloc(), and freed all the same (row 48)
+    # V14: not initialised; freed all the same when the loop ends before its first kcalloc() (row 48)
     res: Any = UNINITIALISED
 
-    for child in for_each_available_child_of_node(np):
-        cell, size = of_get_property(child, "reg")
-        if cell is None:
-            ret = -EINVAL
-            break
+    with ExitStack() as goto:
+        # out:
+        goto.callback(lambda: kfree(res))
 
-        size //= 4
-        num = size // (of_n_addr_cells(child) + of_n_size_cells(child)) + 1
+        for child in for_each_available_child_of_node(np):
+            cell, size = of_get_property(child, "reg")
+            if cell is None:
+                return -EINVAL
 
-        # allocate a resource array
-        res = kcalloc(num, Resource, GFP_KERNEL)
-        if res is None:
-            ret = -ENOMEM
-            break
+            size //= 4
+            num = size // (of_n_addr_cells(child) + of_n_size_cells(child)) + 1
 
-        # read each reg value
-        i = 0
-        res_iter = 0
-        while i < size:
-            addr = of_read_number(cell, i, of_n_addr_cells(child))
-            i += of_n_addr_cells(child)
+            # allocate a resource array
+            res = kcalloc(num, Resource, GFP_KERNEL)
+            if res is None:
+                return -ENOMEM
 
-            addr_size = of_read_number(cell, i, of_n_size_cells(child))
-            i += of_n_size_cells(child)
+            # read each reg value
+            i = 0
+            res_iter = 0
+            while i < size:
+                addr = of_read_number(cell, i, of_n_addr_cells(child))
+                i += of_n_addr_cells(child)
 
-            res[res_iter] = Resource(addr, (addr + addr_size - 1) & 0xFFFFFFFFFFFFFFFF, IORESOURCE_MEM)
-            res_iter += 1
+                addr_size = of_read_number(cell, i, of_n_size_cells(child))
+                i += of_n_size_cells(child)
 
-        ret, out_irq = of_irq_parse_one(child, 0)
-        if ret:
-            break
+                res[res_iter] = Resource(addr, (addr + addr_size - 1) & 0xFFFFFFFFFFFFFFFF, IORESOURCE_MEM)
+                res_iter += 1
 
-        # V14: one past the array, if reg is shorter than its cells say (row 48)
-        res[res_iter] = Resource(irq_create_of_mapping(out_irq), 0, IORESOURCE_IRQ, "hidma event irq")
+            ret, out_irq = of_irq_parse_one(child, 0)
+            if ret:
+                return ret
 
-        # V14: fwnode, not of_node: the device can be matched by its name only (row 27)
-        pdevinfo = PlatformDeviceInfo()
-        pdevinfo.fwnode = child
-        pdevinfo.parent = pdev_parent.dev if pdev_parent is not None else None
-        pdevinfo.name = child.name
-        pdevinfo.id = statics.object_counter
-        statics.object_counter += 1
-        pdevinfo.res = res
-        pdevinfo.num_res = num
-        pdevinfo.dma_mask = DMA_BIT_MASK(64)
-        new_pdev = platform_device_register_full(pdevinfo)
-        # V14: an error pointer is not NULL and is taken for a device (rows 27, 48)
-        if new_pdev is None:
-            ret = -ENODEV
-            break
-        of_dma_configure(new_pdev if isinstance(new_pdev, int) else new_pdev.dev, None)
+            # V14: writes past the array if reg is shorter than its cells say (row 48)
+            res[res_iter] = Resource(irq_create_of_mapping(out_irq), 0, IORESOURCE_IRQ, "hidma event irq")
 
-        kfree(res)
-        res = None
+            # V14: sets fwnode, not of_node, so that a driver matches the device by its name only (row 27)
+            pdevinfo = PlatformDeviceInfo()
+            pdevinfo.fwnode = child
+            pdevinfo.parent = pdev_parent.dev if pdev_parent is not None else None
+            pdevinfo.name = child.name
+            pdevinfo.id = statics.object_counter
+            statics.object_counter += 1
+            pdevinfo.res = res
+            pdevinfo.num_res = num
+            pdevinfo.dma_mask = DMA_BIT_MASK(64)
+            new_pdev = platform_device_register_full(pdevinfo)
+            # V14: an error pointer is not NULL and is taken for a device (rows 27, 48)
+            if new_pdev is None:
+                return -ENODEV
+            of_dma_configure(new_pdev if isinstance(new_pdev, int) else new_pdev.dev, None)
 
-    kfree(res)
+            kfree(res)
+            res = None
 
     return ret
 
@@ -341,7 +347,7 @@ def hidma_mgmt_init() -> int:
 
     child = of_find_matching_node(None, list(hidma_mgmt_match))
     while child is not None:
-        # device tree based firmware here
+        # firmware is a device tree here
         hidma_mgmt_of_populate_channels(child)
         # V14: of_find_matching_node() drops this reference too (row 28)
         of_node_put(child)

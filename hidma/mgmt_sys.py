@@ -1,4 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
+#
+# drivers/dma/qcom/hidma_mgmt_sys.c: Qualcomm Technologies HIDMA Management SYS interface
+# Copyright (c) 2015, The Linux Foundation. All rights reserved.
+#
+# Ported to Python and changed for hidma.
 """Stands for ``drivers/dma/qcom/hidma_mgmt_sys.c``: the sysfs files of the management driver. V14's oddities are
 kept and marked with their row in docs/quirks.
 """
@@ -68,7 +73,7 @@ def IMPLEMENT_GETSET(name: str) -> tuple[Getter, Setter]:
 
     def set(mdev: HidmaMgmtDev, val: int) -> int:
         tmp = getattr(mdev, name)
-        # V14: a 64-bit value is cut to the width of the field (rows 26, 49)
+        # V14: cuts a 64-bit value to the width of the field (rows 26, 49)
         setattr(mdev, name, val & mask)
         rc: int = hidma_mgmt_setup(mdev)
         if rc:
@@ -122,7 +127,7 @@ hidma_mgmt_files = (
     DECLARE_ATTRIBUTE("hw_version_minor", S_IRUGO),
     DECLARE_ATTRIBUTE("dma_channels", S_IRUGO),
     DECLARE_ATTRIBUTE("chreset_timeout_cycles", S_IRUGO),
-    # V14: writable by everybody; a store for the read-only ones too (row 26)
+    # V14: everybody may write these, and the read-only files above have a store function too (row 26)
     DECLARE_ATTRIBUTE("max_wr_xactions", S_IRUGO | S_IWUGO),
     DECLARE_ATTRIBUTE("max_rd_xactions", S_IRUGO | S_IWUGO),
     DECLARE_ATTRIBUTE("max_write_request", S_IRUGO | S_IWUGO),

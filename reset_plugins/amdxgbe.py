@@ -1,4 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
+#
+# drivers/vfio/platform/reset/vfio_platform_amdxgbe.c: VFIO platform driver specialized for AMD xgbe reset
+# (reset code is inherited from AMD xgbe native driver)
+# Copyright (c) 2015 Linaro Ltd.
+#               www.linaro.org
+# Author: Eric Auger <eric.auger@linaro.org>
+#
+# Ported to Python and changed for hidma.
 """Stands for ``drivers/vfio/platform/reset/vfio_platform_amdxgbe.c``: stops AMD's 10 Gbit Ethernet controller: PHY reset
 over MDIO, auto-negotiation off and its interrupt cleared, then a software reset of the MAC.
 """

@@ -1,4 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
+#
+# drivers/vfio/platform/reset/vfio_platform_calxedaxgmac.c: VFIO platform driver specialized for Calxeda xgmac reset
+# (reset code is inherited from calxeda xgmac native driver)
+# Copyright 2010-2011 Calxeda, Inc.
+# Copyright (c) 2015 Linaro Ltd.
+#               www.linaro.org
+# Author: Eric Auger <eric.auger@linaro.org>
+#
+# Ported to Python and changed for hidma.
 """Stands for ``drivers/vfio/platform/reset/vfio_platform_calxedaxgmac.c``: stops Calxeda's 10 Gbit Ethernet controller:
 interrupts off, then both directions of its DMA and of its MAC.
 """

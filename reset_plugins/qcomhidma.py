@@ -1,4 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
+#
+# drivers/vfio/platform/reset/vfio_platform_qcomhidma.c: Qualcomm Technologies HIDMA VFIO Reset Driver
+# Copyright (c) 2016, The Linux Foundation. All rights reserved.
+#
+# Ported to Python and changed for hidma.
 """Stands for ``drivers/vfio/platform/reset/vfio_platform_qcomhidma.c``: makes a HIDMA channel safe for its next owner. It
 resets both sides of the channel and knows nothing of the driver that used it.
 """

@@ -61,12 +61,22 @@ def kcalloc(n: int, make: Callable[[], T], gfp: int, kind: str = "kcalloc") -> A
     return Array(make() for _ in range(n))
 
 
+def kasprintf(gfp: int, text: str) -> str | None:
+    """A formatted string; None when the allocation fails."""
+    return kzalloc(lambda: text, gfp, "kasprintf")
+
+
 def kfree(pointer: Any) -> None:
-    """Give back; None (NULL) is fine, a pointer that was never set is not."""
+    """Free an object; None (NULL) is fine, a pointer that was never set is an Oops. Elements of an array are marked ``freed``,
+    so that a late user can be found out."""
     if isinstance(pointer, Uninitialised):
         raise KernelOops("kernel BUG: kfree of a pointer that was never allocated")
     if pointer is not None:
         freed().append(pointer)
+    if isinstance(pointer, Array):
+        for element in pointer:
+            if hasattr(element, "__dict__"):
+                element.freed = True
 
 
 def freed() -> deque[Any]:

@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
+#
+# drivers/vfio/platform/vfio_platform_common.c
+# Copyright (C) 2013 - Virtual Open Systems
+# Author: Antonios Motakis <a.motakis@virtualopensystems.com>
+#
+# Ported to Python and changed for hidma.
 """Stands for ``drivers/vfio/platform/vfio_platform_common.c``: a device of a bus is given to a process, with its registers and a
 function that resets it. V14's oddities are kept and marked with their row in docs/quirks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from hidma.linux import sched
@@ -90,34 +96,33 @@ def driver_lock() -> Mutex:
     return DEFINE_MUTEX("vfio_platform_base", "driver_lock")
 
 
-# V14: one list; of two that fit, the one registered last; one whose module cannot be held is passed over (row 31)
-def vfio_platform_lookup_reset(compat: str | None, acpihid: str | None,
-                               module: Callable[[Module | None], None]) -> vfio_platform_reset_fn_t | None:
+# V14: one list for both kinds of key; of two entries that match, the one registered last; an entry whose module cannot be held is
+# passed over (row 31)
+def vfio_platform_lookup_reset(compat: str | None, acpihid: str | None) -> tuple[vfio_platform_reset_fn_t | None, Module | None]:
+    """The reset function for a compatible string or a hardware ID, and its module, held: (None, None) without one."""
     reset_fn: vfio_platform_reset_fn_t | None = None
+    module: Module | None = None
 
     mutex_lock(driver_lock())
     for it in list_for_each_entry(reset_list()):
         if (acpihid and it.acpihid and it.acpihid == acpihid) and try_module_get(it.owner):
-            module(it.owner)
+            module = it.owner
             reset_fn = it.reset
             break
         if (compat and it.compat and it.compat == compat) and try_module_get(it.owner):
-            module(it.owner)
+            module = it.owner
             reset_fn = it.reset
             break
     mutex_unlock(driver_lock())
-    return reset_fn
+    return reset_fn, module
 
 
 def vfio_platform_get_reset(vdev: VfioPlatformDevice) -> None:
-    def module(owner: Module | None) -> None:
-        vdev.reset_module = owner
-
-    vdev.reset = vfio_platform_lookup_reset(vdev.compat, vdev.acpihid, module)
+    vdev.reset, vdev.reset_module = vfio_platform_lookup_reset(vdev.compat, vdev.acpihid)
     if vdev.reset is None:
-        # V14: by compatible string only, which an ACPI device has none of (row 32)
+        # V14: asks by compatible string only, and an ACPI device has none (row 32)
         request_module(f"vfio-reset:{'(null)' if vdev.compat is None else vdev.compat}")
-        vdev.reset = vfio_platform_lookup_reset(vdev.compat, vdev.acpihid, module)
+        vdev.reset, vdev.reset_module = vfio_platform_lookup_reset(vdev.compat, vdev.acpihid)
 
 
 def vfio_platform_put_reset(vdev: VfioPlatformDevice) -> None:
@@ -135,39 +140,43 @@ def vfio_platform_regions_init(vdev: VfioPlatformDevice) -> int:
         return -ENOMEM
     vdev.regions = regions
 
-    for i in range(cnt):
-        res = vdev.get_resource(vdev, i)
+    with ExitStack() as goto:
+        # err:
+        goto.callback(kfree, vdev.regions)
 
-        if res is None:
-            kfree(vdev.regions)
-            return -EINVAL
+        for i in range(cnt):
+            res = vdev.get_resource(vdev, i)
 
-        vdev.regions[i].addr = res.start
-        vdev.regions[i].size = resource_size(res)
-        vdev.regions[i].flags = 0
+            if res is None:
+                return -EINVAL
 
-        if resource_type(res) == IORESOURCE_MEM:
-            vdev.regions[i].type = VFIO_PLATFORM_REGION_TYPE_MMIO
-            vdev.regions[i].flags |= VFIO_REGION_INFO_FLAG_READ
-            if not res.flags & IORESOURCE_READONLY:
-                vdev.regions[i].flags |= VFIO_REGION_INFO_FLAG_WRITE
+            vdev.regions[i].addr = res.start
+            vdev.regions[i].size = resource_size(res)
+            vdev.regions[i].flags = 0
 
-            # only whole pages can be mapped without giving away what is beside them
-            if not vdev.regions[i].addr & ~PAGE_MASK and not vdev.regions[i].size & ~PAGE_MASK:
-                vdev.regions[i].flags |= VFIO_REGION_INFO_FLAG_MMAP
-        elif resource_type(res) == IORESOURCE_IO:
-            vdev.regions[i].type = VFIO_PLATFORM_REGION_TYPE_PIO
-        else:
-            kfree(vdev.regions)
-            return -EINVAL
+            if resource_type(res) == IORESOURCE_MEM:
+                vdev.regions[i].type = VFIO_PLATFORM_REGION_TYPE_MMIO
+                vdev.regions[i].flags |= VFIO_REGION_INFO_FLAG_READ
+                if not res.flags & IORESOURCE_READONLY:
+                    vdev.regions[i].flags |= VFIO_REGION_INFO_FLAG_WRITE
 
-    vdev.num_regions = cnt
+                # Only regions of whole pages may be mapped: a page that is shared would give the owner the registers beside
+                # its device.
+                if not vdev.regions[i].addr & ~PAGE_MASK and not vdev.regions[i].size & ~PAGE_MASK:
+                    vdev.regions[i].flags |= VFIO_REGION_INFO_FLAG_MMAP
+            elif resource_type(res) == IORESOURCE_IO:
+                vdev.regions[i].type = VFIO_PLATFORM_REGION_TYPE_PIO
+            else:
+                return -EINVAL
 
-    return 0
+        vdev.num_regions = cnt
+
+        goto.pop_all()
+        return 0
 
 
 def vfio_platform_regions_cleanup(vdev: VfioPlatformDevice) -> None:
-    # V14: those that nobody mapped are NULL (row 50)
+    # V14: a region that nobody mapped is unmapped all the same, with a NULL address (row 50)
     for i in range(vdev.num_regions):
         iounmap(vdev.regions[i].ioaddr)
 
@@ -184,10 +193,10 @@ def vfio_platform_release(device_data: Any) -> None:
     if not vdev.refcnt:
         if vdev.reset is not None:
             dev_info(vdev.device, "reset\n")
-            # V14: whether it worked is not looked at (row 33)
+            # V14: ignores the result of the reset (row 33)
             vdev.reset(vdev)
         else:
-            # V14: no more than a warning (row 33)
+            # V14: only warns without a reset function (row 33)
             dev_warn(vdev.device, "no reset function found!\n")
         vfio_platform_regions_cleanup(vdev)
         vfio_platform_irq_cleanup(vdev)
@@ -203,32 +212,36 @@ def vfio_platform_open(device_data: Any) -> int:
     if not try_module_get(vdev.parent_module):
         return -ENODEV
 
-    mutex_lock(driver_lock())
+    with ExitStack() as goto:
+        # err_reg: V14: puts this module, where parent_module was held (row 50)
+        goto.callback(module_put, base_module)
+        goto.callback(mutex_unlock, driver_lock())
+        mutex_lock(driver_lock())
 
-    if not vdev.refcnt:
-        ret = vfio_platform_regions_init(vdev)
-        if not ret:
+        if not vdev.refcnt:
+            ret = vfio_platform_regions_init(vdev)
+            if ret:
+                return ret
+
+            # err_irq:
+            goto.callback(vfio_platform_regions_cleanup, vdev)
             ret = vfio_platform_irq_init(vdev)
             if ret:
-                vfio_platform_regions_cleanup(vdev)
-        if ret:
-            mutex_unlock(driver_lock())
-            # V14: it was parent_module that was held (row 50)
-            module_put(base_module)
-            return ret
+                return ret
 
-        if vdev.reset is not None:
-            dev_info(vdev.device, "reset\n")
-            # V14: whether it worked is not looked at (row 33)
-            vdev.reset(vdev)
-        else:
-            # V14: no more than a warning (row 33)
-            dev_warn(vdev.device, "no reset function found!\n")
+            if vdev.reset is not None:
+                dev_info(vdev.device, "reset\n")
+                # V14: ignores the result of the reset (row 33)
+                vdev.reset(vdev)
+            else:
+                # V14: only warns without a reset function (row 33)
+                dev_warn(vdev.device, "no reset function found!\n")
 
-    vdev.refcnt += 1
+        vdev.refcnt += 1
 
-    mutex_unlock(driver_lock())
-    return 0
+        goto.pop_all()
+        mutex_unlock(driver_lock())
+        return 0
 
 
 def vfio_platform_ioctl(device_data: Any, cmd: int, arg: int) -> int:
@@ -520,7 +533,7 @@ def vfio_platform_probe_acpi(vdev: VfioPlatformDevice, dev: Device) -> int:
 
 
 def vfio_platform_probe_of(vdev: VfioPlatformDevice, dev: Device) -> int:
-    # V14: the first of several strings (row 31)
+    # V14: looks at the first string of several only (row 31)
     ret, compat = device_property_read_string(dev, "compatible")
     if ret:
         pr_err(f"VFIO: cannot retrieve compat for {vdev.name}\n")
@@ -535,7 +548,7 @@ def vfio_platform_probe_common(vdev: VfioPlatformDevice, dev: Device) -> int:
     if not vdev:
         return -EINVAL
 
-    # V14: ACPI first, whatever the system is (row 30)
+    # V14: tries ACPI first, on a system with a device tree too (row 30)
     ret = vfio_platform_probe_acpi(vdev, dev)
     if ret:
         ret = vfio_platform_probe_of(vdev, dev)
@@ -562,7 +575,7 @@ def vfio_platform_probe_common(vdev: VfioPlatformDevice, dev: Device) -> int:
 
 
 def vfio_platform_remove_common(dev: Device) -> VfioPlatformDevice | None:
-    """Take ``dev`` from VFIO: what was probed with it (``vfio_platform_common.c vfio_platform_remove_common()``)."""
+    """Take ``dev`` from VFIO and return what it was probed with (``vfio_platform_common.c vfio_platform_remove_common()``)."""
     vdev: VfioPlatformDevice | None = vfio_del_group_dev(dev)
 
     if vdev is not None:
@@ -572,7 +585,7 @@ def vfio_platform_remove_common(dev: Device) -> VfioPlatformDevice | None:
     return vdev
 
 
-# V14: at the head: of two that fit, the last one (row 31)
+# V14: adds at the head, so that of two entries that match the last one wins (row 31)
 def __vfio_platform_register_reset(node: VfioPlatformResetNode) -> None:
     """Put ``node`` at the head of the list (``vfio_platform_common.c __vfio_platform_register_reset()``)."""
     mutex_lock(driver_lock())

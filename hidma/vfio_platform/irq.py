@@ -1,4 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
+#
+# drivers/vfio/platform/vfio_platform_irq.c: VFIO platform devices interrupt handling
+# Copyright (C) 2013 - Virtual Open Systems
+# Author: Antonios Motakis <a.motakis@virtualopensystems.com>
+#
+# Ported to Python and changed for hidma.
 """Stands for ``drivers/vfio/platform/vfio_platform_irq.c``: the interrupts of a device that a process owns. V14's oddities are
 kept and marked with their row in docs/quirks.
 """
@@ -6,14 +12,14 @@ kept and marked with their row in docs/quirks.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
-from hidma.linux import sched
 from hidma.linux.errno import EINVAL, ENOMEM, ENOTTY
 from hidma.linux.eventfd import eventfd_ctx_fdget, eventfd_ctx_put, eventfd_signal
 from hidma.linux.interrupt import IRQ_HANDLED, IRQ_NONE, disable_irq_nosync, enable_irq, free_irq
 from hidma.linux.irq import IRQ_NOAUTOEN, IRQ_TYPE_LEVEL_MASK, irq_get_trigger_type, irq_set_status_flags, request_irq
-from hidma.linux.slab import GFP_KERNEL, kcalloc, kfree, kzalloc
+from hidma.linux.slab import GFP_KERNEL, kasprintf, kcalloc, kfree
 from hidma.linux.spinlock import spin_lock_init, spin_lock_irqsave, spin_unlock_irqrestore
 from hidma.linux.vfio import (
     VFIO_IRQ_INFO_AUTOMASKED,
@@ -43,9 +49,9 @@ def vfio_platform_mask(irq_ctx: VfioPlatformIrq) -> None:
 
 
 def vfio_platform_mask_handler(opaque: Any, unused: Any) -> int:
-    if used_after_free(opaque):
-        return 0
-    vfio_platform_mask(opaque)
+    irq_ctx: VfioPlatformIrq = opaque
+
+    vfio_platform_mask(irq_ctx)
 
     return 0
 
@@ -88,9 +94,9 @@ def vfio_platform_unmask(irq_ctx: VfioPlatformIrq) -> None:
 
 
 def vfio_platform_unmask_handler(opaque: Any, unused: Any) -> int:
-    if used_after_free(opaque):
-        return 0
-    vfio_platform_unmask(opaque)
+    irq_ctx: VfioPlatformIrq = opaque
+
+    vfio_platform_unmask(irq_ctx)
 
     return 0
 
@@ -161,10 +167,11 @@ def vfio_set_trigger(vdev: VfioPlatformDevice, index: int, fd: int, handler: Cal
         irq.trigger = None
 
     # disable only
-    if fd < 0 or handler is None:
+    if fd < 0:
         return 0
+    assert handler is not None
 
-    irq.name = kzalloc(lambda: f"vfio-irq[{irq.hwirq}]({vdev.name})", GFP_KERNEL, "kasprintf")
+    irq.name = kasprintf(GFP_KERNEL, f"vfio-irq[{irq.hwirq}]({vdev.name})")
     if irq.name is None:
         return -ENOMEM
 
@@ -219,9 +226,6 @@ def vfio_platform_set_irq_trigger(vdev: VfioPlatformDevice, index: int, start: i
 
 def vfio_platform_set_irqs_ioctl(vdev: VfioPlatformDevice, flags: int, index: int, start: int, count: int,
                                  data: bytes | None) -> int:
-    trace = sched.running_cpu().kernel.trace
-    if trace.on:
-        trace.emit(("set_irqs", flags, index, start, count, u8_of(data) if data else -1))
     func = None
 
     action = flags & VFIO_IRQ_SET_ACTION_TYPE_MASK
@@ -239,13 +243,6 @@ def vfio_platform_set_irqs_ioctl(vdev: VfioPlatformDevice, flags: int, index: in
 
 
 def vfio_platform_irq_init(vdev: VfioPlatformDevice) -> int:
-    kernel = sched.running_cpu().kernel
-    rc = kernel.fault_inject.value("vfio_platform_irq_init")
-    if kernel.trace.on:
-        kernel.trace.emit(("irq_init", rc))
-    if rc:
-        return rc
-
     cnt = 0
     while vdev.get_irq(vdev, cnt) >= 0:
         cnt += 1
@@ -255,38 +252,38 @@ def vfio_platform_irq_init(vdev: VfioPlatformDevice) -> int:
         return -ENOMEM
     vdev.irqs = irqs
 
-    for i in range(cnt):
-        hwirq = vdev.get_irq(vdev, i)
+    with ExitStack() as goto:
+        # err:
+        goto.callback(kfree, vdev.irqs)
 
-        if hwirq < 0:
-            kfree(vdev.irqs)
-            return -EINVAL
+        for i in range(cnt):
+            hwirq = vdev.get_irq(vdev, i)
 
-        spin_lock_init(vdev.irqs[i].lock)
+            if hwirq < 0:
+                return -EINVAL
 
-        vdev.irqs[i].flags = VFIO_IRQ_INFO_EVENTFD
+            spin_lock_init(vdev.irqs[i].lock)
 
-        if irq_get_trigger_type(hwirq) & IRQ_TYPE_LEVEL_MASK:
-            vdev.irqs[i].flags |= VFIO_IRQ_INFO_MASKABLE | VFIO_IRQ_INFO_AUTOMASKED
+            vdev.irqs[i].flags = VFIO_IRQ_INFO_EVENTFD
 
-        vdev.irqs[i].count = 1
-        vdev.irqs[i].hwirq = hwirq
-        vdev.irqs[i].masked = False
+            # a level stays asserted until the owner serves the device: its handler masks the interrupt
+            if irq_get_trigger_type(hwirq) & IRQ_TYPE_LEVEL_MASK:
+                vdev.irqs[i].flags |= VFIO_IRQ_INFO_MASKABLE | VFIO_IRQ_INFO_AUTOMASKED
 
-    vdev.num_irqs = cnt
+            vdev.irqs[i].count = 1
+            vdev.irqs[i].hwirq = hwirq
+            vdev.irqs[i].masked = False
 
-    return 0
+        vdev.num_irqs = cnt
+
+        goto.pop_all()
+        return 0
 
 
 def vfio_platform_irq_cleanup(vdev: VfioPlatformDevice) -> None:
-    trace = sched.running_cpu().kernel.trace
-    if trace.on:
-        trace.emit(("irq_cleanup",))
-
     # V14: the virqfds that mask and unmask are left, and use what is freed here (row 57)
     for i in range(vdev.num_irqs):
         vfio_set_trigger(vdev, i, -1, None)
-        vdev.irqs[i].freed = True
 
     vdev.num_irqs = 0
     kfree(vdev.irqs)
@@ -300,12 +297,3 @@ def s32_of(data: bytes | None) -> int:
 def u8_of(data: bytes | None) -> int:
     """``*(uint8_t *)data``."""
     return (data or b"\0")[0]
-
-
-def used_after_free(irq_ctx: VfioPlatformIrq) -> bool:
-    """Whether an eventfd still calls for an interrupt of a device that is closed. C goes on in memory that was freed; here
-    it is one warning."""
-    if irq_ctx.freed:
-        sched.running_cpu().kernel.warn("use after free of a struct vfio_platform_irq by an eventfd of a device that was "
-                                        "closed (V14 row 57)", once=True)
-    return irq_ctx.freed

@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Stands for ``drivers/vfio/platform/vfio_platform.c``: the driver of the platform bus.
-"""
+#
+# drivers/vfio/platform/vfio_platform.c
+# Copyright (C) 2013 - Virtual Open Systems
+# Author: Antonios Motakis <a.motakis@virtualopensystems.com>
+#
+# Ported to Python and changed for hidma.
+"""Stands for ``drivers/vfio/platform/vfio_platform.c``: the driver that gives devices of the platform bus to VFIO."""
 
 from __future__ import annotations
 
@@ -19,6 +24,11 @@ from hidma.linux.vfio import VFIO_DEVICE_FLAGS_PLATFORM
 from hidma.vfio_platform.common import vfio_platform_probe_common, vfio_platform_remove_common
 from hidma.vfio_platform.private import VfioPlatformDevice
 
+DRIVER_VERSION = "0.10"
+DRIVER_AUTHOR = "Antonios Motakis <a.motakis@virtualopensystems.com>"
+DRIVER_DESC = "VFIO for platform devices - User Level meta-driver"
+
+# probing devices from the platform bus
 
 def get_platform_resource(vdev: VfioPlatformDevice, num: int) -> Resource | None:
     dev: PlatformDevice = vdev.opaque

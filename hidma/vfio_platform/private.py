@@ -1,4 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
+#
+# drivers/vfio/platform/vfio_platform_private.h
+# Copyright (C) 2013 - Virtual Open Systems
+# Author: Antonios Motakis <a.motakis@virtualopensystems.com>
+#
+# Ported to Python and changed for hidma.
 """Stands for ``drivers/vfio/platform/vfio_platform_private.h``: a device of the platform bus as VFIO knows it, its registers and
 interrupts, and what makes a reset function known. V14's oddities are kept and marked with their row in docs/quirks.
 """
@@ -34,9 +40,7 @@ def VFIO_PLATFORM_INDEX_TO_OFFSET(index: int) -> int:
 
 
 class VfioPlatformIrq:
-    """``struct vfio_platform_irq``; ``freed`` once the device is closed, for an eventfd that still calls."""
-
-    freed = False
+    """``struct vfio_platform_irq``."""
 
     def __init__(self) -> None:
         self.flags = 0
@@ -67,7 +71,7 @@ VFIO_PLATFORM_REGION_TYPE_PIO = 2
 
 
 class VfioPlatformDevice:
-    """``struct vfio_platform_device``: what a reset function gets; ``regions`` are its registers."""
+    """``struct vfio_platform_device``: the argument of a reset function; ``regions`` are its registers."""
 
     def __init__(self) -> None:
         self.regions: Array[VfioPlatformRegion] = Array()
@@ -81,10 +85,11 @@ class VfioPlatformDevice:
         self.acpihid: str | None = None
         self.reset_module: Module | None = None
         self.device: Any = None
-        # the bus specific binder fills in what follows
+        # the driver of the bus fills in the fields that follow
         self.opaque: Any = None
         self.name = ""
         self.flags = 0
+        # find the resources of the device
         self.get_resource: Callable[[VfioPlatformDevice, int], Resource | None] = lambda vdev, i: None
         self.get_irq: Callable[[VfioPlatformDevice, int], int] = lambda vdev, i: -EINVAL
         self.reset: vfio_platform_reset_fn_t | None = None
@@ -106,8 +111,9 @@ class VfioPlatformResetNode:
 
 
 def vfio_platform_register_reset(__compat: str | None, __acpihid: str | None, __reset: vfio_platform_reset_fn_t) -> None:
-    """Make a reset function of the module that defines it known, for devices with this compatible string, this hardware ID
+    """Register a reset function of the module that defines it, for devices with this compatible string, this hardware ID
     or either."""
+    # declared by this header, defined in vfio_platform_common.c, which includes it
     from hidma.vfio_platform.common import __vfio_platform_register_reset
 
     __vfio_platform_register_reset(VfioPlatformResetNode(__compat, __acpihid, this_module(__reset), __reset))
@@ -123,8 +129,8 @@ class ResetModule(Module):
 
 
 def module_vfio_reset_handler(compat: str | None, acpihid: str | None, reset: vfio_platform_reset_fn_t) -> ResetModule:
-    """The module of a reset function: it registers ``reset`` when it is loaded. It is called like the module of Python that
-    defines it, with ``vfio_platform_`` before it where the series' own are meant."""
+    """The module of a reset function: it registers ``reset`` when it is loaded. It has the name of the Python module that
+    defines it, for those of the series with ``vfio_platform_`` in front."""
 
     def reset_module_init() -> int:
         vfio_platform_register_reset(compat, acpihid, reset)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 from hidma import channel, ll, mgmt
 from hidma.commands.replay.device import ScenarioError, number, rows, s32, shown, table, u8, u32, u64
@@ -564,7 +565,7 @@ class Reset(Player):
 
 
 class NoCore(Vfio):
-    """There is no VFIO core in a recording: it takes every device, and waits for nobody."""
+    """The recorder's stub of the VFIO core: it takes every device, and removing one waits for nothing."""
 
     def add_group_dev(self, dev: Device, ops: Any, device_data: Any) -> int:
         dev.driver_data = device_data
@@ -581,9 +582,10 @@ ARGUMENT = 4096  # bytes of a process that arguments and data lie in
 
 
 class VfioPlatform(Player):
-    """Layer ``vfio``: VFIO platform, between a core and interrupts that are not looked at.
+    """Layer ``vfio``: vfio_platform_common.c alone.
 
-    The recorder had neither; here ours runs where it can: interrupts have a trigger already when the device is open.
+    The recorder had stubs in place of the VFIO core and of vfio_platform_irq.c. Here the calls of the latter are recorded
+    as by those stubs, then ours runs; interrupts have a trigger already when the device is open.
     """
 
     def __init__(self, scenario: dict[str, Any]) -> None:
@@ -605,7 +607,29 @@ class VfioPlatform(Player):
         self.process.files.fds[self.irq] = eventfd_file()
         self.vdev: VfioPlatformDevice | None = None
         self.reset: Any = None
+        self.irq_init_rc = 0
         self.dev = Device("dev0")
+
+    def play(self) -> list[Any]:
+        with patch.multiple(common, vfio_platform_irq_init=self.irq_init, vfio_platform_irq_cleanup=self.irq_cleanup,
+                            vfio_platform_set_irqs_ioctl=self.set_irqs_ioctl):
+            return super().play()
+
+    def irq_init(self, vdev: VfioPlatformDevice) -> int:
+        """vfio_platform_irq_init(), recorded; it fails where the scenario says so."""
+        self.event(["irq_init", self.irq_init_rc])
+        return self.irq_init_rc or irq.vfio_platform_irq_init(vdev)
+
+    def irq_cleanup(self, vdev: VfioPlatformDevice) -> None:
+        """vfio_platform_irq_cleanup(), recorded."""
+        self.event(["irq_cleanup"])
+        irq.vfio_platform_irq_cleanup(vdev)
+
+    def set_irqs_ioctl(self, vdev: VfioPlatformDevice, flags: int, index: int, start: int, count: int,
+                       data: bytes | None) -> int:
+        """vfio_platform_set_irqs_ioctl(), recorded with the first byte of its data."""
+        self.event(["set_irqs", flags, index, start, count, irq.u8_of(data) if data else -1])
+        return irq.vfio_platform_set_irqs_ioctl(vdev, flags, index, start, count, data)
 
     def sink(self, event: tuple[Any, ...]) -> None:
         # the recorder called the module by the name of its file
@@ -674,7 +698,7 @@ class VfioPlatform(Player):
         self.resources_given.append(Resource(u64(start), u64(start) + u64(size) - 1, RESOURCE_KINDS[kind]))
 
     def do_irq_init_rc(self, n: Any) -> None:
-        self.kernel.fault_inject.values["vfio_platform_irq_init"] = s32(n)
+        self.irq_init_rc = s32(n)
 
     def do_probe(self, *, options: Options = None) -> None:
         options = options or {}

@@ -24,7 +24,7 @@ KEPT = frozenset((
     "pm", "dma_mask", "coherent", "alloc_fail", "request_irq", "free_irq", "dma_register", "dma_unregister", "debugfs",
     "debugfs_remove", "sysfs", "kobject", "log", "platform_device", "of_dma_configure", "driver_register",
     "module", "request_module", "iommu_group", "vfio_add_group_dev", "vfio_del_group_dev", "reset_fn", "ioremap",
-    "iounmap", "irq_init", "irq_cleanup", "set_irqs", "remap_pfn_range"))
+    "iounmap", "remap_pfn_range"))
 
 
 #: More than this and a scenario does not end.
