@@ -609,7 +609,7 @@ def test_scenario_that_does_not_end_is_stopped(monkeypatch: pytest.MonkeyPatch) 
 def test_oops_ends_the_list_and_undoes_nothing() -> None:
     low = play("ll", [["init", 4, 0], ["on_cb", "a", [["queue", 99]]], ["request", "a"], ["now"]])
     assert low[-1] == ["oops", None] and ["step", 3] not in low
-    # C goes astray in the callback of a terminated descriptor: the reference that the function took is not dropped
+    # C goes is_kernel_fault in the callback of a terminated descriptor: the reference that the function took is not dropped
     inner = [["poke", "trca", 0, 256], ["poke", "evca", 0, 256], ["corrupt_tre", "a", 99], ["submit", "a"]]
     steps = [["probe"], ["alloc"], COPY, ["submit", "a"], ["on_cb", "a", inner], ["terminate_all"]]
     events = play("channel", steps)

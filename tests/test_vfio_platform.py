@@ -235,7 +235,7 @@ def test_device_without_a_reset_function_is_opened_with_a_warning() -> None:
 def test_reset_module_is_held_while_the_device_is_with_vfio() -> None:
     with hidma.boot() as machine:
         vm.assign(machine, DEVICE)
-        with pytest.raises(OSError, match="somebody holds it"):
+        with pytest.raises(OSError, match="in use: it is held"):
             machine.rmmod("vfio_platform_qcomhidma")
         vm.release(machine, DEVICE)
         machine.rmmod("vfio_platform_qcomhidma")

@@ -155,7 +155,7 @@ def attribute(
 
 
 def living(entries: Mapping[str, Inode], alive: Callable[[], bool]) -> dict[str, Inode]:
-    """``entries``, whose files somebody may still hold when they are gone."""
+    """``entries``, whose files may still be open when the directory is gone."""
     for node in entries.values():
         if isinstance(node, File):
             node.alive = alive
@@ -400,7 +400,7 @@ def param_file(kobj: Kobject, state: Any, param: ModuleParam) -> File:
 
 
 def use_count(kernel: Any, module: Module) -> int:
-    """How many hold ``module``: other modules that need it, and whoever took a reference."""
+    """How many hold ``module``: other modules that need it, and references."""
     return module_refcount(kernel, module.name) + len(users(kernel, module.name))
 
 
@@ -524,8 +524,8 @@ def interrupts_text(kernel: Any) -> str:
 
 
 def iomem_text(kernel: Any) -> str:
-    """``/proc/iomem``: what a driver has claimed stands below the resource of its device. platform_device_add() enters
-    those; for a device that comes from a node of the tree nobody does."""
+    """``/proc/iomem``: a driver's region stands below the resource of its device. platform_device_add() enters the latter; for
+    a device that is made from a node of the tree it is not entered."""
     memory = kernel.bus.memory
     tops = [(memory.base, memory.base + memory.size - 1, "System RAM")]
     for dev in platform_bus(kernel).devices:
@@ -540,7 +540,7 @@ def iomem_text(kernel: Any) -> str:
 
 
 def modules_text(kernel: Any) -> str:
-    """``/proc/modules``: the address is not ours to know: 0. Who has no exit function is permanent."""
+    """``/proc/modules``: addresses are 0, since nothing is loaded to an address. A module without exit function is permanent."""
     loaded = modules(kernel)
 
     def line(module: Module) -> str:

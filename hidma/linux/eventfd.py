@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``<linux/eventfd.h>``: counters that a process reads and the kernel signals. Whoever waits for one is called where it
-is signalled, as the function of a wait queue entry is.
+"""``<linux/eventfd.h>``: counters that a process reads and the kernel signals. A signal calls every waiter at once, as
+a wake-up calls the function of each wait queue entry.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def eventfd_ctx_put(ctx: EventfdCtx) -> None:
 
 
 def eventfd_signal(ctx: EventfdCtx | None, n: int) -> int:
-    """Add ``n`` and tell whoever waits; returns how much was added. NULL is followed, as in C."""
+    """Add ``n`` and call every waiter; returns how much was added. NULL is an Oops, as in C."""
     if ctx is None:
         raise KernelOops("Unable to handle kernel NULL pointer dereference at virtual address 00000000: eventfd_signal()")
     n = min(n, ULLONG_MAX - ctx.count)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``<linux/file.h>``, and who the running process is: open files by number, and the address space.
+"""``<linux/file.h>`` and ``current``: the calling process with its open files, by number, and its address space.
 
-The slice has no processes of its own. Whoever calls as one (a hypervisor) says so for as long as the call lasts.
+The slice has no processes of its own. A caller that acts for a process (a hypervisor) names it for the length of the call.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class FilesStruct:
 
 
 class Process:
-    """Who calls: an address space and open files.
+    """A process: an address space and open files.
 
     :param name: what to call it
     :param rlimit_memlock: bytes that it may pin

@@ -30,7 +30,7 @@ PGSIZE_BITMAP = 0x1000
 
 
 class IommuGroup:
-    """``struct iommu_group``: ``id`` is its name in /sys/kernel/iommu_groups, ``kref`` counts who holds it."""
+    """``struct iommu_group``: ``id`` is its name in /sys/kernel/iommu_groups, ``kref`` counts its references."""
 
     def __init__(self, id: int, stream: Stream | None = None) -> None:
         self.id = id
@@ -173,7 +173,7 @@ def iommu_detach_group(domain: IommuDomain, group: IommuGroup) -> None:
 
 
 def iommu_block_group(group: IommuGroup) -> None:
-    """Somebody else than the host's drivers owns ``group``: without a domain it reaches nothing."""
+    """The owner of ``group`` is no driver of the host from now on: without a domain its devices reach no memory."""
     if group.domain is None and group.stream is not None:
         group.stream.block()
 

@@ -41,7 +41,7 @@ def resource_type(res: Resource) -> int:
 
 
 def request_mem_region(start: int, size: int, name: str) -> bool:
-    """Claim a range of the physical address space; False when somebody has part of it."""
+    """Claim a range of the physical address space; False when part of it is claimed already."""
     busy = sched.running_cpu().kernel.mem_regions
     if any(start <= end and first <= start + size - 1 for first, end, _ in busy):
         return False

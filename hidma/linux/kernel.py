@@ -28,13 +28,14 @@ if TYPE_CHECKING:
 
 PORT = ("hidma/", "reset_plugins/")
 PORT_MODULES = ("channel", "dbg", "ll", "mgmt", "mgmt_sys")
+PORT_PACKAGES = (["hidma", "linux"], ["hidma", "vfio_platform"])
 
 
 def function_of(frame: str) -> str:
     """The function of the port that a frame of a traceback belongs to; "" for one that is none (see setup.py)."""
     found = re.fullmatch(r"(?:.*\.)?(?:_(?:struct|inline|door|cold)_)?(\w+)", frame)
     name = found[1] if found is not None else frame.rpartition(".")[2]
-    return "" if name.startswith("_out_") else name
+    return "" if name.startswith(("_out_", "<")) else name  # no function of C: a part that was compiled alone, a lambda
 
 
 class Kernel:
@@ -117,7 +118,7 @@ class Kernel:
         return "".join(f"{line}\n" for line in self.log)
 
     def atomic_sleep(self, cpu: Cpu) -> None:
-        """Somebody sleeps where it is forbidden (V14: row 4): logged once, and goes on."""
+        """A task sleeps in atomic context (V14: row 4): logged once, and goes on."""
         where = "hard interrupt" if cpu.hardirq else "softirq" if cpu.softirq else "irqs disabled"
         task = cpu.current_task.name if cpu.current_task is not None else "swapper"
         text = f"BUG: scheduling while atomic: {task}, {where}"
@@ -185,7 +186,7 @@ class Kernel:
         for cpu in self.cpus:
             cpu.dead = CLOSED
             clock.remove(cpu)
-        clock.firing += 1  # while threads unwind nobody else may run
+        clock.firing += 1  # no other timeline may run while threads unwind
         try:
             for task in [*self.threads, *(cpu.idle_task for cpu in self.cpus)]:
                 if task is not None:
@@ -225,9 +226,9 @@ class Kernel:
             detach(self.cpus[0])
 
 
-def astray(error: BaseException) -> bool:
-    """Whether ``error`` says that C would have gone astray: past an array, through NULL, over a division by 0, in the
-    port or in what it calls. A mistake of whoever called that is none.
+def is_kernel_fault(error: BaseException) -> bool:
+    """Whether ``error`` is the exception for a fault in C: an index past an array, NULL followed, a division by 0, in the port
+    or in the kernel slice. A mistake of a caller outside them is not.
     """
     if not isinstance(error, (IndexError, ZeroDivisionError)) and not (
             isinstance(error, (AttributeError, TypeError)) and "NoneType" in str(error)):
@@ -236,5 +237,4 @@ def astray(error: BaseException) -> bool:
     *path, name = frames[-1].filename.replace("\\", "/").split("/") if frames else [""]
     # frames of compiled functions may be in x.pxd
     module = name.partition(".")[0]
-    return (path[-1:] == ["hidma"] and module in PORT_MODULES or path[-2:] in (["hidma", "linux"], ["hidma", "vfio_platform"])
-            or "reset_plugins" in path)
+    return (path[-1:] == ["hidma"] and module in PORT_MODULES or path[-2:] in PORT_PACKAGES or "reset_plugins" in path)

@@ -29,7 +29,7 @@ def kthread_run(threadfn: Callable[[Any], int], data: Any, name: str) -> Task:
 
 
 def kthread_should_stop() -> bool:
-    """Whether somebody asked the running thread to end."""
+    """Whether the running thread is to end."""
     return bool(sched.current().should_stop)
 
 
@@ -55,7 +55,7 @@ class WaitQueueHead:
 
 
 def wake_up(queue: WaitQueueHead) -> None:
-    """Wake everybody who waits."""
+    """Wake every waiter."""
     tasks, queue.tasks = queue.tasks, []
     for task in tasks:
         wake_up_process(task)

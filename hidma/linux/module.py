@@ -133,7 +133,7 @@ def load_module(kernel: Kernel, module: Module, params: Mapping[str, str | None]
 
 
 def unload_module(kernel: Kernel, name: str) -> int:
-    """``rmmod``: 0, -ENOENT (not loaded), -EAGAIN (somebody holds it, or another module needs it), -EBUSY (it has no exit
+    """``rmmod``: 0, -ENOENT (not loaded), -EAGAIN (it is held, or another module needs it), -EBUSY (it has no exit
     function: V14's management driver).
 
     What the module kept at file scope goes with it.
@@ -180,7 +180,7 @@ def references(kernel: Kernel) -> dict[str, int]:
 
 
 def going_modules(kernel: Kernel) -> set[str]:
-    """The modules of a kernel that are on their way out: nobody gets hold of them any more."""
+    """The modules of a kernel that are being unloaded: try_module_get() refuses them."""
     statics = kernel.module("module")
     if not hasattr(statics, "going"):
         statics.going = set()

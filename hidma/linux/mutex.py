@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``<linux/mutex.h>``: sleeping locks. Whoever waits for one that can never come is told so with an Oops."""
+"""``<linux/mutex.h>``: sleeping locks. Waiting for a lock that nothing can release is an Oops."""
 
 from __future__ import annotations
 

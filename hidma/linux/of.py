@@ -135,7 +135,7 @@ def of_device_is_available(np: DeviceNode) -> bool:
 
 
 def for_each_available_child_of_node(parent: DeviceNode) -> Iterator[DeviceNode]:
-    """The children that are available. Whoever leaves the loop early keeps a reference on the child."""
+    """The children that are available. A loop that is left early keeps its reference on the child."""
     for child in [c for c in parent.children if of_device_is_available(c)]:
         of_node_get(child)
         yield child

@@ -77,7 +77,7 @@ def printk(level: int, text: str) -> None:
 
 
 def pr_level(level: int, text: str) -> None:
-    """One line of nobody in particular."""
+    """One line without a device."""
     cpu = sched.running_cpu()
     kernel = cpu.kernel
     text = text[:-1] if text.endswith("\n") else text

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """``<linux/slab.h>``: allocation, as far as it can fail or be misused.
 
-Objects are Python objects; what is kept of C is who may fail (fault injection, a size that kmalloc() refuses), and what
-a pointer that was never set, or an index past an array, leads to. What was freed last stays known, as in a quarantine.
+Objects are Python objects; what is kept of C is which calls may fail (fault injection, a size that kmalloc() refuses), and the
+effect of a pointer that was never set or an index past an array. The last freed objects stay known, as in KASAN's quarantine.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def kfree(pointer: Any) -> None:
 
 
 def freed() -> deque[Any]:
-    """What the running kernel freed last, oldest first: for whoever has to tell why it stopped."""
+    """The objects that the running kernel freed last, oldest first, to find the cause of an Oops."""
     slab = sched.running_cpu().kernel.module("slab")
     if not hasattr(slab, "freed"):
         slab.freed = deque(maxlen=QUARANTINE)
@@ -100,8 +100,8 @@ def devm_kcalloc(dev: Any, n: int, make: Callable[[], T], gfp: int) -> list[T] |
 
 
 def devm_kmalloc(dev: Any, make: Callable[[], T], gfp: int) -> T | None:
-    """An object of ``dev``, not zeroed; None when the allocation fails. With the driver of ``dev``
-    it goes: it is marked ``freed`` then, for whoever still holds it."""
+    """An object of ``dev``, not zeroed; None when the allocation fails. It is freed, and marked ``freed``, when the driver of
+    ``dev`` is unbound."""
     thing = kzalloc(make, gfp, "devm_kmalloc")
     if thing is not None:
         dev.devres.add("kmalloc", lambda: setattr(thing, "freed", True))

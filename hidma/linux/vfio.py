@@ -329,14 +329,14 @@ class Vfio:
         group = device.group
         device_data = device.device_data
         if device.kref > 1 and device.kref - 1 == in_use_by_the_caller(device):
-            raise OSError(EDEADLK, f"{dev.name} is still open by whoever unbinds it: a kernel would wait for ever here; close "
-                                   "the device first")
+            raise OSError(EDEADLK, f"{dev.name} is still open in the process that unbinds it: a kernel would wait for ever here; "
+                                   "close the device first")
         group.kref += 1  # the list of devices is looked at once more below
         vfio_device_put(device)
         while vfio_group_get_device(group, dev) is not None:
             dev_warn(dev, f'Device is currently in use, task "{sched.current().name}" (1) blocked until device is released')
             if wait_event_timeout(self.release_q, lambda: device not in group.device_list, None) < 0:
-                # nobody is left who could close it
+                # no task is left that could close it
                 device.kref += 1
                 vfio_group_put(group)
                 raise OSError(EDEADLK, f"{dev.name} is still open, and nothing runs that would close it: a kernel would wait "
@@ -439,9 +439,9 @@ def vfio_add_group_dev(dev: Device, ops: VfioDeviceOps, device_data: Any) -> int
 
 
 def vfio_del_group_dev(dev: Device) -> Any:
-    """Undo :func:`vfio_add_group_dev`, once nobody has ``dev`` open: what was given as ``device_data``.
+    """Undo :func:`vfio_add_group_dev`, once ``dev`` is closed; returns ``device_data``.
 
-    :raises OSError: EDEADLK, when nobody is left who could close it
+    :raises OSError: EDEADLK, when no task is left that could close it
     """
     kernel = sched.running_cpu().kernel
     device_data = vfio_core().del_group_dev(dev)
@@ -703,7 +703,7 @@ class VfioGroupFops(FileOperations):
     """``vfio_group_fops``."""
 
     def open(self, minor: int) -> OpenedFile | int:
-        """The group ``minor``: -ENODEV (there is none), -EBUSY (somebody has it open)."""
+        """The group ``minor``: -ENODEV (there is none), -EBUSY (it is open)."""
         group = next((group for group in vfio_core().group_list if group.minor == minor), None)
         if group is None:
             return -ENODEV

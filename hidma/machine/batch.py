@@ -196,10 +196,10 @@ class Batch:
         machine = channel._machine
         interrupts = machine.interrupts
         settle = machine.settle
-        breathe = machine.breathe
+        handle_signals = machine.handle_signals
         try:
             while self.accepted < self.total:
-                breathe()
+                handle_signals()
                 if interrupts.wanted():
                     break
                 if takes(self._hw):

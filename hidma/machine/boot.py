@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The public face: firmware in, a machine out: the hardware that the firmware describes, a Linux slice booted on it.
+"""The public interface: it builds the hardware that firmware describes and boots a Linux slice on it.
 
     with hidma.boot() as machine:
         chan = machine.dma.request_channel()
         chan.memcpy(dest, src, 4096).wait()
 
-It composes the floors below and adds nothing of its own to what they do. Errors are OSErrors with a sentence. A machine
+Errors are OSErrors with a sentence. A machine
 runs in the thread that booted it; machines of several threads take turns. It stands for no C file.
 """
 
@@ -91,7 +91,7 @@ OTHER_STREAMS = 1 << 20  # beyond what firmware numbers
 
 
 def os_error(rc: int, sentence: str) -> OSError:
-    """An errno of the port as the exception of the public face."""
+    """An errno of the port as the exception of the public interface."""
     return OSError(abs(rc), f"{sentence} ({errname(rc)}: {strerror(rc)})")
 
 
@@ -176,16 +176,16 @@ def _path(path: Any) -> str:
 
 
 class BootedKernel(Kernel):
-    """A kernel with a console, which is slow: what is said over and over has to be written out in the end.
+    """A kernel with a console, which is slow: lines that are printed faster than it writes have to wait in the end.
 
-    It writes a line in CONSOLE_NS while the kernel goes on. Whoever repeats, before it has caught up, what was said since
-    it began, waits for it after CONSOLE_LINES of such lines. It costs no time otherwise. Without it a handler that goes
+    It writes a line in CONSOLE_NS while the kernel goes on. While it is behind, a caller that repeats lines waits for it after
+    CONSOLE_LINES repetitions. It costs no time otherwise. Without it a handler that goes
     round in a loop for half a second (row 1) would say the same five million times: a single line (an invalid WRITE_PTR),
     or one for each entry of its ring (row 6).
     """
 
     def __init__(self, name: str, bus: Bus, cpus: int = 1, debug: bool = False, ranks: list[int] | None = None) -> None:
-        # what was said since the console had nothing to write, how many lines of it again, and until when it writes
+        # the lines since the console was last idle, the number of repetitions among them, and the time when it is idle again
         self.said: set[str] = set()
         self.repeated = 0
         self.written = 0
@@ -206,11 +206,11 @@ class BootedKernel(Kernel):
             self.clock.tick(CONSOLE_NS)
 
 
-class Lodger(Protocol):
-    """Somebody who lives on a machine, and ends with it."""
+class Closable(Protocol):
+    """A guest that runs on a machine and ends with it."""
 
     def close(self) -> None:
-        """End, whatever is under way."""
+        """Stop it and free what it holds."""
 
 
 class Machine:
@@ -223,7 +223,7 @@ class Machine:
     :ivar dma: where channels are requested
     :ivar sysfs: the files of the kernel by path, read and written as text
     :ivar guests: the guests that run on it (:class:`hidma.vm.Guest`, :class:`hidma.vm.GuestProcess`); they are closed with it
-    :ivar notes: what V14 stumbles over on this board, in sentences
+    :ivar notes: problems that V14 has with this board, in sentences
     :ivar closed: whether the machine is closed
     """
 
@@ -238,7 +238,7 @@ class Machine:
         self.other_streams: dict[int, Stream] = {}
         self.others: dict[int, DeviceModel] = {}
         self.lines: list[Line] = []
-        self.guests: list[Lodger] = []
+        self.guests: list[Closable] = []
         self.bus, self.smmu = self._buses(board)
         self.clock = self.bus.clock
         self.trace = self.bus.trace
@@ -258,7 +258,7 @@ class Machine:
         self.closed = False
         self.thread = threading.get_ident()
         self.thread_name = threading.current_thread().name
-        self.home = getcurrent()
+        self.main_greenlet = getcurrent()
         self.depth = 0
         self.interrupts: Interrupts = Interrupts()
 
@@ -314,7 +314,7 @@ class Machine:
         self.other_streams |= {region.base: stream for region in regs}
 
     def _iommu(self) -> None:
-        """Tell the kernel of its IOMMU. A guest has none that it could see."""
+        """Give the kernel its IOMMU. A guest sees none."""
         streams = {base: channel.stream for base, channel in self.registers.items()}
         set_iommu(self.smmu, streams | self.other_streams)
 
@@ -358,9 +358,9 @@ class Machine:
         return Running(self)
 
     def calling(self) -> Running:
-        """:meth:`running` for a call of the public face: SIGINT waits until the machine can stop.
+        """:meth:`running` for a call of the public interface: SIGINT waits until the machine can stop.
 
-        Whoever stays long inside looks at :meth:`interrupted`.
+        A long loop inside checks :meth:`interrupted`.
         """
         return Running(self, True)
 
@@ -370,13 +370,13 @@ class Machine:
             self.interrupts.pending = error
 
     def interrupted(self) -> bool:
-        """Whether somebody wants the caller to stop."""
+        """Whether the caller is to stop: SIGINT came, or :meth:`interrupt` was called."""
         return bool(self.interrupts.wanted())
 
     @staticmethod
-    def breathe() -> None:
-        """Interpreted code, for who stays long in compiled code: nowhere else does Python handle signals, and let other
-        threads run.
+    def handle_signals() -> None:
+        """Let Python handle signals and run other threads, which it does in interpreted code only. A long compiled loop calls
+        this.
         """
 
     def quiet(self) -> bool:
@@ -538,8 +538,8 @@ class Machine:
     def rmmod(self, name: str) -> None:
         """Unload a module.
 
-        :raises OSError: ENOENT (not loaded), EBUSY (somebody or another module holds it, a channel is in use, or it has no exit:
-            V14's management driver)
+        :raises OSError: ENOENT (not loaded), EBUSY (it is held or another module needs it, a channel is in use, or it has no exit
+            function: V14's management driver)
         """
         if name == "hidma" and self.dma.requested:
             held = ", ".join(channel.name for channel in self.dma.requested)
@@ -551,7 +551,7 @@ class Machine:
         if rc == -ENOENT:
             raise OSError(ENOENT, f"module {name!r} is not loaded")
         if rc == -EAGAIN:
-            why = f"{', '.join(needed)} needs it" if needed else "somebody holds it"
+            why = f"{', '.join(needed)} needs it" if needed else "it is held"
             raise OSError(EBUSY, f"module {name} is in use: {why}")
         if rc < 0:
             raise os_error(rc, f"module {name} could not be unloaded")
@@ -572,7 +572,7 @@ class Machine:
             if name not in loaded:
                 return f"module {name} is not loaded; modprobe({name!r}) loads it"
         if not self.notes:
-            return "no driver has bound a device; dmesg() tells what the drivers said"
+            return "no driver has bound a device; dmesg() has the drivers' messages"
         more = f" ({len(self.notes) - 1} more in notes)" if len(self.notes) > 1 else ""
         return f"{self.notes[0]}{more}"
 
@@ -659,7 +659,7 @@ def boot(board: str | PathLike[str] | bytes = "host", *, instant: bool = False, 
     :param board: a bundled board (``host``, ``guest``, ``binding-example``, ``acpi``, ``acpi-guest``), a path (.dts, .dtb, .asl,
         .aml), or the bytes of a device tree blob or of ACPI tables
     :param instant: let the hardware's work cost no virtual time (register accesses and resets still do)
-    :param seed: decides who goes first among CPUs at the same moment, and the kernel's random numbers
+    :param seed: decides the order of CPUs at the same moment, and the kernel's random numbers
     :param timing: what the hardware's work costs
     :param faults: faults to inject, from power-on (see docs: fault injection)
     :param modules: whether to load hidma_mgmt and hidma
@@ -693,7 +693,7 @@ def boot(board: str | PathLike[str] | bytes = "host", *, instant: bool = False, 
         machine.start(modules, params or {})
     except BaseException as error:
         if isinstance(error, KernelOops):
-            error.add_note(machine.dmesg())  # nobody will have the machine to ask
+            error.add_note(machine.dmesg())  # the caller does not get the machine, and so not its log
         machine.close()
         raise
     return machine

@@ -14,7 +14,7 @@ from greenlet import getcurrent  # type: ignore[import-untyped,unused-ignore]
 
 from hidma.linux import sched
 from hidma.linux.errno import EDEADLK, EPERM
-from hidma.linux.kernel import Kernel, astray
+from hidma.linux.kernel import Kernel, is_kernel_fault
 from hidma.linux.sched import KernelOops
 
 # the public signal() costs ten times more, and every call into a machine needs it twice
@@ -70,13 +70,13 @@ class Interrupts:
 class Entered(Protocol):
     """The machine that is entered. :class:`hidma.machine.boot.Machine` is one.
 
-    ``home`` is the greenlet that it was booted in, in ``thread``; ``depth`` how often that is inside.
+    ``main_greenlet`` is the greenlet that it was booted in, in ``thread``; ``depth`` how often that is inside.
     """
 
     closed: bool
     depth: int
     dma: Any
-    home: Any
+    main_greenlet: Any
     interrupts: Interrupts
     kernel: Kernel
     thread: int
@@ -115,7 +115,7 @@ class Running:
         if kernel.dead is not None:
             raise kernel.dead.with_traceback(None)
         here = getcurrent()
-        if here is machine.home:
+        if here is machine.main_greenlet:
             if not machine.depth:
                 self._begin(kernel)
             machine.depth += 1
@@ -154,7 +154,7 @@ class Running:
         machine = self.machine
         kernel = machine.kernel
         stopped: BaseException | None = None
-        fatal = error is not None and (isinstance(error, KernelOops) or astray(error))
+        fatal = error is not None and (isinstance(error, KernelOops) or is_kernel_fault(error))
         if fatal and kernel.dead is None and not machine.closed:
             assert error is not None
             kernel.die(sched.as_oops(error))

@@ -176,7 +176,7 @@ def vfio_platform_regions_init(vdev: VfioPlatformDevice) -> int:
 
 
 def vfio_platform_regions_cleanup(vdev: VfioPlatformDevice) -> None:
-    # V14: a region that nobody mapped is unmapped all the same, with a NULL address (row 50)
+    # V14: unmaps a region that was never mapped, too, at NULL (row 50)
     for i in range(vdev.num_regions):
         iounmap(vdev.regions[i].ioaddr)
 

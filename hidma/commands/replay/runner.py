@@ -14,7 +14,7 @@ from typing import Any
 from hidma.commands.replay.device import ScenarioError, ScriptedDevice, duration, number, rows, shown, table, u32
 from hidma.linux import sched
 from hidma.linux.interrupt import IRQ_HANDLED, handle_irq
-from hidma.linux.kernel import Kernel, astray
+from hidma.linux.kernel import Kernel, is_kernel_fault
 from hidma.linux.sched import KernelOops, as_oops
 from hidma.quirks import oops_row
 
@@ -101,7 +101,7 @@ def oops_of(error: Exception) -> KernelOops | None:
     """``error`` as the Oops that the machine would have had, None when it is a mistake of the replay."""
     if isinstance(error, KernelOops):
         return error
-    return as_oops(error) if astray(error) else None
+    return as_oops(error) if is_kernel_fault(error) else None
 
 
 class Player:
