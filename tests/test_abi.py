@@ -46,6 +46,18 @@ def test_of_two_entries_that_match_the_closer_one_is_shown() -> None:
     assert tree.entry_of("/sys/nothing") is None
 
 
+@pytest.mark.parametrize(("path", "what"), [
+    ("/sys/class/dma/dma0chan0/in_use", "/sys/devices/platform/*/dma/dma*chan*/in_use"),
+    ("/sys/class/dma/dma3chan0/device/driver/unbind", "/sys/bus/platform/drivers/*/unbind"),
+    ("/sys/bus/acpi/devices/QCOM8061:00/physical_node/driver_override", "/sys/devices/platform/*/driver_override"),
+    ("/proc/device-tree/model", "/sys/firmware/devicetree/base/**"),
+])
+def test_show_follows_links(path: str, what: str) -> None:
+    status, text = run("show", path)
+    assert status == 0
+    assert f"What:\t\t{what}\n" in text
+
+
 def test_a_file_without_documentation_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [f for f in tree.files() if not (f.doc and f.doc.what[0].endswith("/chid"))]
     only = tuple(d for d in tree.declared() if not d.what[0].endswith("/chid"))

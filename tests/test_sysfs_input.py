@@ -11,7 +11,7 @@ import hidma
 from hidma.linux import sched
 from hidma.linux.base import mount_root
 from hidma.linux.errno import EACCES, EINVAL, EIO, ENODEV, ENOENT, ERANGE
-from hidma.linux.fs import O_RDWR, O_WRONLY, Dir, File, OpenFile, Vfs
+from hidma.linux.fs import O_RDWR, O_WRONLY, Dir, File, Link, OpenFile, Vfs
 from hidma.linux.kthread import kthread_run
 
 MGMT = "/sys/devices/platform/f9984000.hidma-mgmt"
@@ -357,3 +357,61 @@ def test_two_shells_write_and_unbind_at_the_same_time_and_lose_nothing() -> None
         source[:] = bytes(range(256)) * 16
         channel.memcpy(dest, source, 4096).wait()
         assert dest[:] == source[:]
+
+
+# --- the directories as the kernel makes them -------------------------------------------------------------------------
+
+
+def test_links_climb_to_the_lowest_common_directory() -> None:
+    with hidma.boot("acpi") as machine, machine.running() as kernel:
+        vfs = mount_root(kernel)
+        top = "/sys/devices/platform/QCOM8060:00"
+        assert {path: vfs.readlink(f"{top}/{path}") for path in (
+            "firmware_node", "QCOM8061:00/firmware_node", "QCOM8061:00/firmware_node/physical_node", "driver",
+            "QCOM8061:00/iommu_group", "QCOM8061:00/dma/dma0chan0/device", "QCOM8061:00/dma/dma0chan0/subsystem",
+        )} == {
+            "firmware_node": "../../LNXSYSTM:00/LNXSYBUS:00/QCOM8060:00",
+            "QCOM8061:00/firmware_node": "../../../LNXSYSTM:00/LNXSYBUS:00/QCOM8060:00/QCOM8061:00",
+            "QCOM8061:00/firmware_node/physical_node": "../../../../platform/QCOM8060:00/QCOM8061:00",
+            "driver": "../../../bus/platform/drivers/hidma-mgmt",
+            "QCOM8061:00/iommu_group": "../../../../kernel/iommu_groups/0",
+            "QCOM8061:00/dma/dma0chan0/device": "../../../QCOM8061:00",
+            "QCOM8061:00/dma/dma0chan0/subsystem": "../../../../../../class/dma",
+        }
+
+
+def test_every_link_of_the_tree_leads_somewhere() -> None:
+    def walk(vfs: Vfs, node: Dir, path: str) -> int:
+        count = 0
+        for name, child in node.entries().items():
+            if isinstance(child, Dir):
+                count += walk(vfs, child, f"{path}/{name}")
+            elif isinstance(child, Link):
+                assert vfs.lookup(f"{path}/{name}")[0] == 0, (path, name, child.target)
+                count += 1
+        return count
+
+    for board in ("host", "acpi"):
+        with hidma.boot(board) as machine, machine.running() as kernel:
+            vfs = mount_root(kernel)
+            assert walk(vfs, vfs.root, "") > 60
+
+
+def test_negative_autosuspend_delay_holds_a_reference_until_it_is_positive_again(machine: hidma.Machine) -> None:
+    power = f"{MGMT}/hidma.0/power"
+    before = int(machine.sysfs[f"{power}/runtime_usage"])
+    for delay, more in (("-1", 1), ("-5", 1), ("100", 0), ("-1", 1), ("0", 0)):
+        machine.sysfs[f"{power}/autosuspend_delay_ms"] = delay
+        assert int(machine.sysfs[f"{power}/runtime_usage"]) == before + more
+    machine.sysfs[f"{power}/autosuspend_delay_ms"] = "-1"
+    machine.run(10_000_000_000)
+    assert machine.sysfs[f"{power}/runtime_status"] == "active\n"
+
+
+def test_channel_of_the_class_dma_has_power_files_of_its_own(machine: hidma.Machine) -> None:
+    power = "/sys/class/dma/dma0chan0/power"
+    assert machine.sysfs[f"{power}/runtime_status"] == "unsupported\n"
+    machine.sysfs[f"{power}/control"] = "on"
+    assert machine.sysfs[f"{power}/control"] == "on\n"
+    assert machine.sysfs["/sys/class/dma/dma1chan0/power/control"] == "auto\n"
+    assert machine.sysfs[f"{MGMT}/hidma.0/power/control"] == "auto\n"

@@ -11,29 +11,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from hidma.linux import sched
 from hidma.linux.acpi import AcpiDevice, acpi_companion_match, create_of_modalias, create_pnp_modalias
 from hidma.linux.debugfs import Dentry
-from hidma.linux.device import device_release_driver, driver_probe_device
+from hidma.linux.device import Device, device_release_driver, driver_probe_device
 from hidma.linux.dmaengine import DmaChan
 from hidma.linux.errno import EINVAL, EIO, ENODEV
 from hidma.linux.fs import Dir, File, Inode, Link, Vfs, text_file
 from hidma.linux.iommu import IommuGroup, group_of, groups
 from hidma.linux.ioport import IORESOURCE_MEM
+from hidma.linux.kmsg import KmsgFile, OpenKmsg, OpenProcKmsg, devkmsg_write, printk_show, printk_store
 from hidma.linux.kobject import Kobject
 from hidma.linux.kstrtox import kstrtoul
 from hidma.linux.list import list_for_each_entry
 from hidma.linux.module import MODULE_SIZE, Module, ModuleParam, module_refcount, modules, users
 from hidma.linux.of import DeviceNode, of_compatible
 from hidma.linux.platform_device import platform_bus, to_platform_device
-from hidma.linux.pm_runtime import pm_runtime_allow, pm_runtime_forbid, power_times, runtime_status
+from hidma.linux.pm_runtime import (
+    pm_runtime_allow,
+    pm_runtime_forbid,
+    pm_runtime_set_autosuspend_delay,
+    power_times,
+    runtime_status,
+)
 from hidma.linux.printk import dev_err
 from hidma.linux.seq_file import seq_read
 from hidma.linux.sysfs import BoundAttribute, one_page
 
 if TYPE_CHECKING:
-    from hidma.linux.device import BusType, Device, DeviceDriver
+    from hidma.linux.device import BusType, DeviceDriver
 
 ACTIONS = ("add", "remove", "change", "move", "online", "offline")
 PATH_MAX = 4096
@@ -118,7 +126,7 @@ def delay_store(dev: Device, data: bytes) -> int:
     rc, value = kstrtoul(data[1:] if negative else data, 10)
     if rc or value > 0x7FFFFFFF + negative or data[1:2] == b"+":
         return -EINVAL
-    dev.power.autosuspend_delay = -value if negative else value
+    pm_runtime_set_autosuspend_delay(dev, -value if negative else value)
     return len(data)
 
 
@@ -199,28 +207,49 @@ def power_dir(dev: Device) -> Dir:
     return Dir(entries)
 
 
-def up(kobj: Kobject) -> str:
-    """From a directory of sysfs to its root, relatively."""
-    return "../" * (kobj.path().count("/") + 1)
+def link(here: str, target: str) -> Link:
+    """The link in the directory ``here`` to ``target``, both below /sys, as ``sysfs_create_link()`` makes it: up to the
+    lowest directory above both, down to the target."""
+    above, below = here.split("/"), target.split("/")
+    shared = 0
+    while shared < min(len(above), len(below) - 1) and above[shared] == below[shared]:
+        shared += 1
+    return Link("../" * (len(above) - shared) + "/".join(below[shared:]))
 
 
 def dma_dir(dev: Device, chan: DmaChan) -> Dir:
     """``dma/dmaNchanM/``: the class device of a channel."""
     kobj = dev.kobj
+    here = f"{kobj.path()}/dma/{chan.name}"
+
+    def alive() -> bool:
+        # the class device goes with the driver, not with the device
+        return kobj.alive and any(c is chan for c in dma_channels(dev))
 
     def entries() -> dict[str, Inode]:
         found: dict[str, Inode] = {
             "bytes_transferred": attribute(kobj, "bytes_transferred", 0o444, lambda: f"{chan.bytes_transferred}\n"),
-            "device": Link("../../../" + dev.name),
+            "device": link(here, kobj.path()),
             "in_use": attribute(kobj, "in_use", 0o444, lambda: f"{chan.client_count}\n"),
             "memcpy_count": attribute(kobj, "memcpy_count", 0o444, lambda: f"{chan.memcpy_count}\n"),
-            "subsystem": Link("../../" + up(kobj) + "class/dma"),
+            "power": Dir(lambda: living(dict(power_dir(class_device(chan)).entries()), alive)),
+            "subsystem": link(here, "class/dma"),
             "uevent": attribute(kobj, "uevent", 0o644, lambda: "", lambda d: uevent_store(dev, d)),
         }
-        # the class device goes with the driver, not with the device
-        return living(found, lambda: kobj.alive and any(c is chan for c in dma_channels(dev)))
+        return living(found, alive)
 
     return Dir(entries)
+
+
+def class_device(chan: DmaChan) -> Device:
+    """The ``struct device`` of a channel in the class dma. No driver enables runtime PM for it."""
+    statics = sched.running_cpu().kernel.module("dmaengine")
+    if not hasattr(statics, "class_devices"):
+        statics.class_devices = WeakKeyDictionary()
+    devices: WeakKeyDictionary[DmaChan, Device] = statics.class_devices
+    if chan not in devices:
+        devices[chan] = Device(chan.name)
+    return devices[chan]
 
 
 def dma_channels(dev: Device) -> list[DmaChan]:
@@ -237,9 +266,9 @@ def device_dir(kobj: Kobject, dev: Device) -> dict[str, Inode]:
     bus = dev.bus.name
     entries: dict[str, Inode] = {}
     if dev.driver is not None:
-        entries["driver"] = Link(up(kobj) + f"bus/{bus}/drivers/{dev.driver.name}")
+        entries["driver"] = link(kobj.path(), f"bus/{bus}/drivers/{dev.driver.name}")
     entries["power"] = power_dir(dev)
-    entries["subsystem"] = Link(up(kobj) + f"bus/{bus}")
+    entries["subsystem"] = link(kobj.path(), f"bus/{bus}")
     entries["uevent"] = attribute(kobj, "uevent", 0o644, lambda: device_env(dev), lambda d: uevent_store(dev, d))
     if isinstance(dev.container, AcpiDevice):
         return entries | acpi_device_dir(kobj, dev, dev.container)
@@ -252,12 +281,12 @@ def device_dir(kobj: Kobject, dev: Device) -> dict[str, Inode]:
     )
     entries["modalias"] = attribute(kobj, "modalias", 0o444, lambda: modalias_text(dev))
     if isinstance(dev.of_node, DeviceNode):
-        entries["of_node"] = Link(up(kobj) + "firmware/devicetree/base" + dev.of_node.full_name.rstrip("/"))
+        entries["of_node"] = link(kobj.path(), "firmware/devicetree/base" + dev.of_node.full_name.rstrip("/"))
     group = group_of(dev)
     if group is not None:
-        entries["iommu_group"] = Link(up(kobj) + f"kernel/iommu_groups/{group.id}")
+        entries["iommu_group"] = link(kobj.path(), f"kernel/iommu_groups/{group.id}")
     if dev.acpi_companion is not None and dev.acpi_companion.dev is not None:
-        entries["firmware_node"] = Link(up(kobj) + dev.acpi_companion.dev.kobj.path())
+        entries["firmware_node"] = link(kobj.path(), dev.acpi_companion.dev.kobj.path())
     chans = dma_channels(dev)
     if chans:
         entries["dma"] = Dir(lambda: {c.name: dma_dir(dev, c) for c in dma_channels(dev)})
@@ -282,7 +311,7 @@ def acpi_device_dir(kobj: Kobject, dev: Device, adev: AcpiDevice) -> dict[str, I
     if adev.has_status:
         entries["status"] = attribute(kobj, "status", 0o444, lambda: f"{adev.status}\n")
     for number, node in enumerate(adev.physical_nodes):
-        entries[f"physical_node{number or ''}"] = Link(up(kobj) + node.kobj.path())
+        entries[f"physical_node{number or ''}"] = link(kobj.path(), node.kobj.path())
     return entries
 
 
@@ -356,13 +385,14 @@ def driver_dir(bus: BusType, driver: DeviceDriver) -> Dir:
     kobj.alive = True
 
     def entries() -> dict[str, Inode]:
-        found: dict[str, Inode] = {dev.name: Link("../../../../" + dev.kobj.path()) for dev in driver.devices}
+        here = f"bus/{bus.name}/drivers/{driver.name}"
+        found: dict[str, Inode] = {dev.name: link(here, dev.kobj.path()) for dev in driver.devices}
         found["bind"] = attribute(kobj, "bind", 0o200, None, lambda d: bind_store(bus, driver, d))
         found["unbind"] = attribute(kobj, "unbind", 0o200, None, lambda d: unbind_store(bus, driver, d))
         found["uevent"] = attribute(kobj, "uevent", 0o200, None, len)
         living(found, lambda: driver.bus is not None)
         if driver.owner:
-            found["module"] = Link(f"../../../../module/{driver.owner}")
+            found["module"] = link(here, f"module/{driver.owner}")
         return dict(sorted(found.items()))
 
     return Dir(entries)
@@ -380,7 +410,7 @@ def bus_dir(bus: BusType) -> Dir:
     return Dir(
         lambda: {
             "devices": Dir(
-                lambda: {d.name: Link("../../../" + d.kobj.path()) for d in sorted(bus.devices, key=lambda d: d.name)}
+                lambda: {d.name: link(f"bus/{bus.name}/devices", d.kobj.path()) for d in sorted(bus.devices, key=lambda d: d.name)}
             ),
             "drivers": Dir(lambda: {d.name: driver_dir(bus, d) for d in sorted(bus.drivers, key=lambda d: d.name)}),
             "drivers_autoprobe": attribute(kobj, "drivers_autoprobe", 0o644, lambda: f"{int(bus.autoprobe)}\n", autoprobe),
@@ -441,7 +471,7 @@ def group_dir(group: IommuGroup, devices: list[Device]) -> Dir:
     kobj = Kobject("")
     kobj.alive = True
     return Dir(lambda: {
-        "devices": Dir(lambda: {dev.name: Link("../../../../" + dev.kobj.path()) for dev in devices}),
+        "devices": Dir(lambda: {dev.name: link(f"kernel/iommu_groups/{group.id}/devices", dev.kobj.path()) for dev in devices}),
         "name": attribute(kobj, "name", 0o444, lambda: "\n"),
     })
 
@@ -558,9 +588,17 @@ def uptime_text(kernel: Any) -> str:
     return f"{seconds:.2f} {seconds * len(kernel.cpus):.2f}\n"
 
 
+def cmdline_text(kernel: Any) -> str:
+    """``/proc/cmdline``: ``bootargs`` of the node /chosen."""
+    chosen = next((node for node in kernel.of_root.children if node.name == "chosen"), None) if kernel.of_root else None
+    bootargs = b"" if chosen is None else chosen.properties.get("bootargs", b"")
+    return bootargs.split(b"\0")[0].decode("latin-1") + "\n"
+
+
 def proc_dir(kernel: Any) -> Dir:
     """``/proc``."""
     texts = {
+        "cmdline": cmdline_text,
         "interrupts": interrupts_text,
         "iomem": iomem_text,
         "modules": modules_text,
@@ -571,7 +609,23 @@ def proc_dir(kernel: Any) -> Dir:
     def proc_file(name: str) -> File:
         return text_file(lambda: texts[name](kernel))
 
-    return Dir(lambda: {name: proc_file(name) for name in texts}, 0o555)
+    levels = File(0o644, lambda: printk_show(kernel).encode(), lambda data: printk_store(kernel, data), 0)
+    levels.strict = False
+    kmsg = KmsgFile(0o400, OpenProcKmsg)
+    sysctl = Dir(lambda: {"kernel": Dir(lambda: {"printk": levels}, 0o555)}, 0o555)
+
+    def entries() -> dict[str, Inode]:
+        found: dict[str, Inode] = {"kmsg": kmsg, "sys": sysctl, **{name: proc_file(name) for name in texts}}
+        if kernel.of_root is not None:
+            found["device-tree"] = Link("../sys/firmware/devicetree/base")
+        return dict(sorted(found.items()))
+
+    return Dir(entries, 0o555)
+
+
+def dev_dir() -> Dir:
+    """``/dev``: of the devices there is only the log."""
+    return Dir(lambda: {"kmsg": KmsgFile(0o644, OpenKmsg, devkmsg_write)})
 
 
 # --- the whole ----------------------------------------------------------------------------------------------------
@@ -584,7 +638,7 @@ def mount_root(kernel: Any) -> Vfs:
         found: dict[str, Inode] = {}
         for dev in platform_bus(kernel).devices:
             for chan in dma_channels(dev):
-                found[chan.name] = Link("../../" + dev.kobj.path() + f"/dma/{chan.name}")
+                found[chan.name] = link("class/dma", f"{dev.kobj.path()}/dma/{chan.name}")
         return dict(sorted(found.items()))
 
     def sys_entries() -> dict[str, Inode]:
@@ -608,4 +662,5 @@ def mount_root(kernel: Any) -> Vfs:
             ),
         }
 
-    return Vfs(Dir(lambda: {"proc": proc_dir(kernel), "sys": Dir(sys_entries)}))
+    proc, dev = proc_dir(kernel), dev_dir()
+    return Vfs(Dir(lambda: {"dev": dev, "proc": proc, "sys": Dir(sys_entries)}))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from hidma.linux.errno import EACCES, EBADF, EINVAL, EIO, EISDIR, ENODEV, ENOENT, ENOTDIR, EPERM
+from hidma.linux.errno import EACCES, EAGAIN, EBADF, EINVAL, EIO, EISDIR, ENODEV, ENOENT, ENOTDIR, EPERM
 from hidma.linux.sysfs import PAGE_SIZE
 
 ELOOP = 40
@@ -69,7 +69,9 @@ class File(Inode):
         self.show = show
         self.store = store
         self.size = size
-        self.strict = True  # kernfs: nobody opens it for what its mode has no bit for, not even root
+        self.strict = True  # kernfs: not even root opens it for what its mode has no bit for
+        self.waits = False  # whether a read that is -EAGAIN waits, unless it was opened with O_NONBLOCK
+        self.opened: Callable[[File, int], OpenFile] = OpenFile
         self.alive: Callable[[], bool] = lambda: True
 
 
@@ -205,7 +207,7 @@ class Vfs:
                 return -EACCES
             if node.strict and (not node.mode & (bit * 0o111) or have is None):
                 return -EACCES
-        return OpenFile(node, flags)
+        return node.opened(node, flags)
 
     def read(self, path: str, root: bool = True) -> bytes | int:
         """The whole text of a file, or a negative errno."""
@@ -215,6 +217,8 @@ class Vfs:
         text = b""
         while True:
             part = file.read(1 << 20)
+            if part == -EAGAIN and file.file.waits:
+                return text
             if isinstance(part, int):
                 return part
             if not part:

@@ -98,9 +98,9 @@ class Kernel:
 
     # --- log --------------------------------------------------------------------------------------------------
 
-    def printk(self, level: int, text: str) -> None:
+    def printk(self, level: int, text: str, facility: int = 0) -> None:
         """One line of the log."""
-        line = LogLine(self.clock.now, level, text)
+        line = LogLine(self.clock.now, level, text, facility)
         self.log.append(line)
         if self.trace.on:
             self.trace.emit(("printk", level, text))

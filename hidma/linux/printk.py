@@ -25,11 +25,13 @@ _NAMES = {KERN_EMERG: "emerg", KERN_ERR: "err", KERN_WARNING: "warn", KERN_NOTIC
 
 @dataclass(frozen=True)
 class LogLine:
-    """One message of the kernel log: virtual ns, level 0..7, text; each line of the text is stamped."""
+    """One message of the kernel log: virtual ns, level 0..7, text, facility (0: the kernel); each line of the text is
+    stamped."""
 
     time: int
     level: int
     text: str
+    facility: int = 0
 
     def __str__(self) -> str:
         seconds, rest = divmod(self.time, 1_000_000_000)

@@ -191,8 +191,8 @@ class BootedKernel(Kernel):
         self.written = 0
         super().__init__(name, bus, cpus, debug, ranks)
 
-    def printk(self, level: int, text: str) -> None:
-        super().printk(level, text)
+    def printk(self, level: int, text: str, facility: int = 0) -> None:
+        super().printk(level, text, facility)
         if self.clock.now >= self.written:
             self.written = self.clock.now
             self.said.clear()

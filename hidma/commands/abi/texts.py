@@ -11,6 +11,7 @@ DEVICE = ("/sys/devices/platform/*", "/sys/devices/platform/*/*")
 ACPI = ("/sys/devices/LNXSYSTM:**",)
 BUSES = ("/sys/bus/platform", "/sys/bus/acpi")
 DMA = tuple(f"{path}/dma/dma*chan*" for path in DEVICE)
+POWERED = (*DEVICE, *ACPI, *DMA)
 DRIVER = ("/sys/bus/platform/drivers/*",)
 
 
@@ -164,7 +165,7 @@ ENTRIES: tuple[AbiDoc, ...] = (
         (("EINVAL", "4096 bytes or more"),),
     ),
     core(
-        (*DEVICE, *ACPI),
+        POWERED,
         "power/control",
         0o644,
         "Whether the device may be suspended at run time (auto) or is kept active (on).",
@@ -174,7 +175,7 @@ ENTRIES: tuple[AbiDoc, ...] = (
         (("EINVAL", "any other word"),),
     ),
     core(
-        (*DEVICE, *ACPI),
+        POWERED,
         "power/runtime_status",
         0o444,
         "active, suspended, or unsupported while runtime PM is disabled for the device.",
@@ -182,10 +183,10 @@ ENTRIES: tuple[AbiDoc, ...] = (
         "July 2010",
     ),
     core(
-        (*DEVICE, *ACPI), "power/runtime_active_time", 0o444, "Milliseconds that the device has been active.", "", "July 2010"
+        POWERED, "power/runtime_active_time", 0o444, "Milliseconds that the device has been active.", "", "July 2010"
     ),
     core(
-        (*DEVICE, *ACPI),
+        POWERED,
         "power/runtime_suspended_time",
         0o444,
         "Milliseconds that the device has been suspended.",
@@ -193,7 +194,7 @@ ENTRIES: tuple[AbiDoc, ...] = (
         "July 2010",
     ),
     core(
-        (*DEVICE, *ACPI),
+        POWERED,
         "power/autosuspend_delay_ms",
         0o644,
         "Milliseconds of idleness after which the device is suspended; a negative "
@@ -204,7 +205,7 @@ ENTRIES: tuple[AbiDoc, ...] = (
         (("EIO", "the driver does not use autosuspend"), ("EINVAL", "no number, or too large")),
     ),
     core(
-        (*DEVICE, *ACPI),
+        POWERED,
         "power/runtime_usage",
         0o444,
         "References that keep the device active. V14 leaks one for each issue_pending (rows 16, 44), so it grows.",
@@ -212,10 +213,10 @@ ENTRIES: tuple[AbiDoc, ...] = (
         "April 2010",
     ),
     core(
-        (*DEVICE, *ACPI), "power/runtime_active_kids", 0o444, "Children of the device that are active.", "", "April 2010"
+        POWERED, "power/runtime_active_kids", 0o444, "Children of the device that are active.", "", "April 2010"
     ),
     core(
-        (*DEVICE, *ACPI),
+        POWERED,
         "power/runtime_enabled",
         0o444,
         "enabled, disabled, forbidden, or disabled & forbidden.",
@@ -223,7 +224,7 @@ ENTRIES: tuple[AbiDoc, ...] = (
         "April 2010",
     ),
     core(
-        (*DEVICE, *ACPI),
+        POWERED,
         "power/async",
         0o644,
         "Whether system suspend handles the device in its own thread.",
@@ -293,6 +294,28 @@ ENTRIES: tuple[AbiDoc, ...] = (
         ("/sys/module/*",), "taint", 0o444, "Letters for what the module taints the kernel with: none for these."
     ),
     core(("/sys/module/*",), "uevent", 0o200, "Sends an event of the module.", "as for a device"),
+    core(
+        ("/dev",),
+        "kmsg",
+        0o644,
+        "The kernel log. Each read gives one message: priority, sequence number, microseconds and flags, then the text; it waits "
+        "for the next one. What is written becomes a message of user space.",
+        "a line of 992 bytes at most; <N> before it is its priority",
+        "May 2012",
+        "3.5",
+        (("EAGAIN", "no message yet, and it was opened with O_NONBLOCK"), ("EINVAL", "line too long, or buffer too short")),
+    ),
+    core(("/proc",), "cmdline", 0o444, "The command line of the kernel: bootargs of the device tree's node /chosen."),
+    core(("/proc",), "kmsg", 0o400, "Messages of the kernel log that were not read here before; a read waits for the next."),
+    core(
+        ("/proc/sys/kernel",),
+        "printk",
+        0o644,
+        "Four levels: of the console, of messages without one, the lowest and the default one of the console. The machine has no "
+        "console that would show less.",
+        "up to four numbers",
+        errors=(("EINVAL", "no number"),),
+    ),
     core(("/proc",), "interrupts", 0o444, "How often each interrupt was taken, by CPU, and whose it is."),
     core(("/proc",), "iomem", 0o444, "Who has which part of the physical address space."),
     core(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +15,7 @@ from hidma import firmware
 from hidma.commands.abi.entries import matches, read_file, render, whats
 from hidma.commands.abi.texts import ENTRIES, AbiDoc
 from hidma.linux.base import mount_root
-from hidma.linux.fs import Dir, File, Vfs
+from hidma.linux.fs import LINKS_MAX, Dir, File, Link, Vfs
 
 #: The boards whose trees are looked at together: all that are bundled, with device tree or with ACPI.
 BOARDS = firmware.BOARDS
@@ -26,6 +27,7 @@ OUTPUT = (
     ("debugfs-hidma", "hidma", "/sys/kernel/debug/"),
     ("sysfs-core-hidma", "core", "/sys/"),
     ("procfs-hidma", "core", "/proc/"),
+    ("dev-kmsg", "core", "/dev/"),
 )
 #: Lines of a text, rows of bytes, that an example shows at most.
 LINES, ROWS = 12, 4
@@ -153,7 +155,7 @@ def real_files(root: Path) -> Iterator[tuple[str, int]]:
     """Path in the tree, and mode, of the files below a directory that stands for / or /sys."""
     top = top_of(root)
     ours = is_ours(root)
-    for base, prefix in ((top, "/sys"), *(((top.parent / "proc", "/proc"),) if ours else ())):
+    for base, prefix in ((top, "/sys"), *(((top.parent / name, f"/{name}") for name in ("proc", "dev")) if ours else ())):
         for here, dirs, names in os.walk(base):
             dirs.sort()
             for name in sorted(names):
@@ -223,8 +225,42 @@ def shown(path: str, text: str) -> tuple[str, list[str]]:
     return f"hexdump -C {path} | head -n {ROWS}", lines
 
 
+@cache
+def links() -> dict[str, str]:
+    """Path of every symbolic link of every board, and the path that it points to."""
+    found = {}
+
+    def walk_links(node: Dir, path: str) -> None:
+        for name, child in node.entries().items():
+            if isinstance(child, Dir):
+                walk_links(child, f"{path}/{name}")
+            elif isinstance(child, Link):
+                found[f"{path}/{name}"] = posixpath.normpath(posixpath.join(path, child.target))
+
+    for board in BOARDS:
+        with hidma.boot(board) as machine, machine.running() as kernel:
+            walk_links(mount_root(kernel).root, "")
+    return found
+
+
+def resolve(path: str) -> str:
+    """``path`` without symbolic links, as the boards have them."""
+    done = ""
+    todo = [part for part in path.split("/") if part]
+    for _ in range(LINKS_MAX * len(todo)):
+        if not todo:
+            break
+        done = f"{done}/{todo.pop(0)}"
+        if done in links():
+            todo = links()[done].split("/")[1:] + todo
+            done = ""
+    return "/".join([done, *todo])
+
+
 def find(path_or_word: str) -> list[AbiDoc]:
     """The entries that mean a path, or whose paths contain a word."""
+    if path_or_word.startswith("/") and not any(matches(w, path_or_word) for d in declared() for w in whats(d)):
+        path_or_word = resolve(path_or_word)
     exact = [d for d in declared() if path_or_word in whats(d) or any(matches(w, path_or_word) for w in whats(d))]
     return exact or [d for d in declared() if any(path_or_word in w for w in whats(d))]
 
