@@ -33,7 +33,7 @@ extensions = [
 ]
 abi_row_role = "row"
 templates_path: list[str] = []
-exclude_patterns = ["_build", "_drawings", "_ext"]
+exclude_patterns = ["_build", "_ext"]
 root_doc = "index"
 highlight_language = "none"
 nitpicky = True

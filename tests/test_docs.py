@@ -52,7 +52,7 @@ def sphinx(source: Path, out: Path) -> subprocess.CompletedProcess[str]:
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         environment[name] = environment[name.upper()] = "http://127.0.0.1:9"
     environment["no_proxy"] = environment["NO_PROXY"] = ""
-    command = [sys.executable, "-P", "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"]
+    command = [sys.executable, "-P", "-m", "sphinx", "-W", "--keep-going", "-q", "-j", "auto", "-b", "html"]
     return subprocess.run(
         [*command, "-d", str(out / "doctrees"), str(source), str(out / "html")],
         env=environment,
@@ -343,7 +343,7 @@ def test_no_page_names_a_place_of_the_machine_that_built_it(site: Site) -> None:
 
 
 def test_sources_of_the_pages_begin_with_the_licence() -> None:
-    tops = ("*.rst", "*.py", "_ext/*.py", "_static/*", "_drawings/*", "reference/*.rst")
+    tops = ("*.rst", "*.py", "_ext/*.py", "_static/*", "reference/*.rst")
     paths = [path for top in tops for path in DOCS.glob(top) if path.is_file()]
     assert len(paths) > 20
     for path in [*paths, ROOT / "tools" / "docs"]:
@@ -358,7 +358,7 @@ def test_sources_of_the_pages_begin_with_the_licence() -> None:
 def copy(tmp_path: Path) -> Path:
     """A checkout in which pages and pyproject.toml can be changed; its docs have no page yet."""
     (tmp_path / "docs").mkdir()
-    for name in ("_drawings", "_ext", "_static"):
+    for name in ("_ext", "_static"):
         shutil.copytree(DOCS / name, tmp_path / "docs" / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("docs/conf.py", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path / name)

@@ -328,3 +328,17 @@ def test_dma_device_says_what_it_can() -> None:
     registered = next(event[2] for event in made if event[0] == "dma_register")
     assert (registered["caps"], registered["copy_align"]) == (1 << DMA_MEMCPY, wanted["copy_align"])
     assert next(event[2] for event in made if event[0] == "request_irq") == wanted["irq_name"]
+
+
+def test_the_walk_of_the_architecture_page_names_functions_of_the_series_in_their_modules() -> None:
+    text = (ROOT / "docs" / "architecture.rst").read_text()
+    walk = text[text.index(".. walk::"):text.index("In the ring a TRE")]
+    steps = [line.split("|")[1].strip() for line in walk.splitlines() if line.count("|") == 2]
+    assert steps[0] == "channel.hidma_prep_dma_memcpy" and steps[-1] == "channel.hidma_process_completed"
+    for step in steps:
+        module, _, name = step.rpartition(".")
+        if name.startswith("hidma_"):
+            c_file = next(c_file for c_file, ported in PORT.items() if ported == module and c_file.endswith(".c"))
+            assert name in MODULES[c_file].functions, step
+    for name in set(re.findall(r"``(hidma_\w+)\(\)``", walk)):
+        assert any(name in module.functions for module in MODULES.values()), name

@@ -295,8 +295,8 @@ def main(program: str, arguments: list[str]) -> NoReturn:
     elif program == "docs":
         docs = ROOT / "docs"
         built = docs / "_build"
-        command = [str(PYTHON), "-P", "-m", "sphinx", "-W", "--keep-going", "-b", "html", "-d", str(built / "doctrees")]
-        command += [*arguments, str(docs), str(built / "html")]
+        command = [str(PYTHON), "-P", "-m", "sphinx", "-W", "--keep-going", "-j", "auto", "-b", "html"]
+        command += ["-d", str(built / "doctrees"), *arguments, str(docs), str(built / "html")]
     else:
         command = [str(PYTHON), "-P", "-m", PROGRAMS[program], *arguments]
     sys.stdout.flush()

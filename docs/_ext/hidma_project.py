@@ -4,7 +4,8 @@
 ``pages``: a table of contents of those of the named pages that there are; ``*`` stands for all that no earlier one of
 the same page names. ``dependencies EXTRA``: the requirements of pyproject.toml, each with the reason that the content
 gives for it (``name: reason``); one without a reason, or a reason without one, is an error. ``port-map`` and
-``linux-map``: the modules of the port and of the Linux slice with what their docstrings say they stand for.
+``linux-map``: the modules of the port and of the Linux slice with what their docstrings say they stand for. ``layers``: the
+layers of the import contract. ``walk``: the functions of a run in their order, each of which must exist.
 ``golden-runs``: how many recorded scenarios there are of each layer. ``bundled-boards``: the boards. ``declared FILE
 NAME``: a list that a test keeps. The role ``row``
 links to a row of the page about V14's oddities.
@@ -152,6 +153,57 @@ class PortMap(TextDirective):
         if not rows:
             raise self.error("no module of the port says what it stands for")
         return self.parsed(list_table(["Module", "C file", "What is in it"], rows, [24, 34, 42]))
+
+
+class Layers(TextDirective):
+    """The layers of the import contract, from the top down, each package with what its docstring says."""
+
+    def run(self) -> list[nodes.Node]:
+        path = ROOT / "pyproject.toml"
+        self.env.note_dependency(str(path))
+        contracts = tomllib.loads(path.read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+        layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+        rows = []
+        for layer in layers:
+            names = [name.strip("() ") for name in layer.split("|")]
+            known = [path for path in map(source_of, names) if path is not None]
+            for path in known:
+                self.env.note_dependency(str(path))
+            said = [first_sentence(path) for path in known]
+            rows.append([", ".join(f"``{name}``" for name in names), " ".join(dict.fromkeys(said))])
+        return self.parsed(list_table(["Layer", "What is in it"], rows, [40, 60]))
+
+
+def source_of(module: str) -> Path | None:
+    """The file of a module or a package of this checkout."""
+    base = ROOT.joinpath(*module.split("."))
+    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+
+
+def first_sentence(path: Path) -> str:
+    """The first sentence of a module's docstring."""
+    return re.split(r"(?<=\.) (?=[A-Z])|::$", stands_for(path))[0].removesuffix(":") if stands_for(path) else ""
+
+
+class Walk(TextDirective):
+    """A walk through the code: lines ``caller | module.function | what it does``. A function that does not exist is an error."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        rows = []
+        for line in self.content:
+            if line.strip():
+                caller, name, what = (part.strip() for part in line.split("|"))
+                module, _, function = name.rpartition(".")
+                try:
+                    there = importlib.import_module(f"hidma.{name}") if source_of(f"hidma.{name}") else getattr(
+                        importlib.import_module(f"hidma.{module}"), function)
+                except (ImportError, AttributeError):
+                    raise self.error(f"the walk names hidma.{name}, which does not exist") from None
+                shown = f"``{function}()``" if callable(there) else f"``hidma.{name}``"
+                rows.append([caller, shown, capital(what) + "."])
+        return self.parsed(list_table(["Called by", "Function", "What it does"], rows, [14, 38, 48]))
 
 
 class LinuxMap(TextDirective):
@@ -305,6 +357,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("dependencies", Dependencies)
     app.add_directive("port-map", PortMap)
     app.add_directive("linux-map", LinuxMap)
+    app.add_directive("layers", Layers)
+    app.add_directive("walk", Walk)
     app.add_directive("golden-runs", GoldenRuns)
     app.add_directive("bundled-boards", BundledBoards)
     app.add_directive("declared", Declared)
@@ -312,4 +366,4 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_role("page", Page())
     app.connect("env-purge-doc", forget)
     app.connect("missing-reference", plain)
-    return {"parallel_read_safe": False, "parallel_write_safe": True}
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

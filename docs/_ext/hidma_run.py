@@ -16,20 +16,22 @@ import json
 import os
 import re
 import shlex
-import subprocess
+import signal
 import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -136,21 +138,64 @@ class RunHidma(SphinxDirective):
         return shown
 
 
-def hidma(env: BuildEnvironment, arguments: list[str], stderr: int = subprocess.STDOUT, typed: Sequence[str] = ()) -> Any:
-    """Run ``hidma`` in the directory of the page, with the sources; ``typed`` are lines for its stdin."""
-    environment = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
-    environment |= {"PYTHONPATH": str(ROOT), "COLUMNS": "96", "NO_COLOR": "1", "TERM": "dumb", "LC_ALL": "C.UTF-8",
-                    "HIDMA_INTERPRETED": "1"}
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "hidma", *arguments],
-        cwd=page_of(env).directory.name,
-        env=environment,
-        input="".join(f"{line}\n" for line in typed),
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        text=True,
-        timeout=SECONDS,
-    )
+@dataclass
+class Done:
+    """How a command ended, and what it wrote."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def hidma(env: BuildEnvironment, arguments: list[str], apart: bool = False, typed: Sequence[str] = ()) -> Done:
+    """Run ``hidma`` in the directory of the page, with the sources, in a fork of this process, which has them loaded.
+
+    :param apart: keep stderr apart; else it is part of stdout
+    :param typed: lines for its stdin
+    """
+    directory = page_of(env).directory.name
+    with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+        stdin.write("".join(f"{line}\n" for line in typed).encode())
+        stdin.seek(0)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        child = os.fork()
+        if child == 0:
+            os.chdir(directory)
+            os.dup2(stdin.fileno(), 0)
+            os.dup2(out.fileno(), 1)
+            os.dup2(errors.fileno() if apart else 1, 2)
+            run_in_child(arguments)
+        _, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
+            raise ExtensionError(f"hidma {shlex.join(arguments)} did not end within {SECONDS} s")
+        out.seek(0)
+        errors.seek(0)
+        return Done(os.waitstatus_to_exitcode(status), out.read().decode(), errors.read().decode())
+
+
+def run_in_child(arguments: list[str]) -> NoReturn:
+    """``hidma ARGUMENTS`` as if the process had just been started; ends the process."""
+    status = 1
+    try:
+        signal.alarm(SECONDS)
+        os.environ.pop("FORCE_COLOR", None)
+        os.environ |= {"PYTHONPATH": str(ROOT), "COLUMNS": "96", "NO_COLOR": "1", "TERM": "dumb", "LC_ALL": "C.UTF-8"}
+        sys.stdin, sys.stdout = open(0, encoding="utf-8", closefd=False), open(1, "w", encoding="utf-8", closefd=False)
+        sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+        sys.argv = [str(ROOT / "hidma" / "__main__.py"), *arguments]
+        from hidma.commands.main import main
+
+        status = main(arguments)
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
 
 
 class RunTrace(SphinxDirective):
@@ -161,7 +206,7 @@ class RunTrace(SphinxDirective):
     option_spec = {"caption": directives.unchanged}
 
     def run(self) -> list[nodes.Node]:
-        done = hidma(self.env, ["trace", "--format", "svg", *shlex.split(self.arguments[0])], subprocess.PIPE)
+        done = hidma(self.env, ["trace", "--format", "svg", *shlex.split(self.arguments[0])], apart=True)
         if done.returncode != 0 or not done.stdout.startswith("<svg"):
             raise self.error(f"hidma trace {self.arguments[0]} gave no diagram:\n{done.stderr}")
         caption = self.options.get("caption", f"tools/hidma trace --format svg {self.arguments[0]}")
@@ -198,7 +243,7 @@ class ExplainWrites(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         arguments = ["trace", "--format", "json", "--kind", "write", *shlex.split(self.arguments[0])]
-        done = hidma(self.env, arguments, subprocess.PIPE)
+        done = hidma(self.env, arguments, apart=True)
         if done.returncode != 0:
             raise self.error(f"hidma trace {self.arguments[0]} failed:\n{done.stderr}")
         told: list[str] = []
@@ -291,4 +336,4 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("step-screen", StepScreen)
     app.add_directive("example-file", File)
     app.connect("doctree-read", end_page)
-    return {"parallel_read_safe": False, "parallel_write_safe": True}
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
