@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+from typing import Any
 
 import pytest
 from vfio_rig import DEVICE, owner
@@ -12,18 +13,33 @@ import hidma
 from hidma import vm
 from hidma.linux.eventfd import eventfd_signal
 from hidma.linux.kmod import set_modprobe
+from hidma.linux.list import list_for_each_entry
+from hidma.linux.mm_types import VM_READ, VM_SHARED, VM_WRITE, VmAreaStruct
 from hidma.linux.vfio import (
     VFIO_DEVICE_GET_INFO,
+    VFIO_DEVICE_GET_IRQ_INFO,
+    VFIO_DEVICE_GET_REGION_INFO,
     VFIO_DEVICE_SET_IRQS,
     VFIO_IRQ_INFO_AUTOMASKED,
     VFIO_IRQ_INFO_EVENTFD,
     VFIO_IRQ_INFO_MASKABLE,
+    VFIO_IRQ_SET_ACTION_MASK,
     VFIO_IRQ_SET_ACTION_TRIGGER,
     VFIO_IRQ_SET_ACTION_UNMASK,
     VFIO_IRQ_SET_DATA_BOOL,
+    VFIO_IRQ_SET_DATA_EVENTFD,
     VFIO_IRQ_SET_DATA_NONE,
+    VfioIrqInfo,
     VfioIrqSet,
+    VfioRegionInfo,
 )
+from hidma.vfio_platform import (
+    VfioPlatformDevice,
+    reset_list,
+    vfio_platform_register_reset,
+    vfio_platform_unregister_reset,
+)
+from hidma.vfio_platform.common import vfio_platform_lookup_reset, vfio_platform_mmap
 
 WAIT_NS = 50_000
 
@@ -284,3 +300,186 @@ def test_structure_that_is_too_short(size: int) -> None:
         rc, _ = mine.hypervisor.ioctl(mine.device.fd, 0x1234, 0)
         assert rc == -errno.ENOTTY
 
+
+
+# --- the list of reset functions ----------------------------------------------------------------------------------------
+
+
+def one(vdev: VfioPlatformDevice) -> int:
+    return 1
+
+
+def two(vdev: VfioPlatformDevice) -> int:
+    return 2
+
+
+def listed() -> list[tuple[str | None, str | None, Any]]:
+    """The list, the entry that is looked at first in front."""
+    return [(node.compat, node.acpihid, node.reset) for node in list_for_each_entry(reset_list())]
+
+
+def test_unregistering_takes_the_entry_with_the_key_and_the_function() -> None:
+    with hidma.boot(modules=False) as machine, machine.running():
+        for compat, acpihid, function in ((None, "A", one), (None, "A", two), ("c", None, one), ("c", None, two), ("d", "B", one)):
+            vfio_platform_register_reset(compat, acpihid, function)
+        before = listed()
+        vfio_platform_unregister_reset(None, "A", one)
+        assert listed() == [row for row in before if row != (None, "A", one)]
+        vfio_platform_unregister_reset("c", None, one)
+        assert listed() == [("d", "B", one), ("c", None, two), (None, "A", two)]
+        for compat, acpihid in ((None, None), ("d", None), (None, "c"), ("A", "x")):
+            vfio_platform_unregister_reset(compat, acpihid, two)
+        assert listed() == [("d", "B", one), ("c", None, two), (None, "A", two)]
+        vfio_platform_unregister_reset("x", "B", one)  # the hardware ID is enough
+        assert listed() == [("c", None, two), (None, "A", two)]
+
+
+def test_lookup_goes_by_either_key_and_gives_the_last_that_was_registered_row_31() -> None:
+    with hidma.boot(modules=False) as machine, machine.running():
+        vfio_platform_register_reset("c", "A", one)
+        vfio_platform_register_reset("c", None, two)
+        assert vfio_platform_lookup_reset("c", None) == (two, None)
+        assert vfio_platform_lookup_reset("c", "A") == (two, None)
+        assert vfio_platform_lookup_reset(None, "A") == (one, None)
+        assert vfio_platform_lookup_reset(None, None) == vfio_platform_lookup_reset("A", "c") == (None, None)
+
+
+# --- mmap, structures, interrupts ---------------------------------------------------------------------------------------
+
+
+def device_of(mine: Any) -> VfioPlatformDevice:
+    """The ``struct vfio_platform_device`` behind an open device."""
+    vdev: VfioPlatformDevice = mine.hypervisor.process.files.fds[mine.device.fd].private_data.device_data
+    return vdev
+
+
+SHARED = VM_SHARED | VM_READ | VM_WRITE
+PAGES = 1 << 28  # of a region, in the offset of the file
+
+
+@pytest.mark.parametrize(("start", "end", "pgoff", "flags"), [
+    (0x3000, 0x2000, 0, SHARED),
+    (0x2000, 0x3000, 0, VM_READ),
+    (0x2000, 0x3000, 2 * PAGES, SHARED),
+    (0x2001, 0x3000, 0, SHARED),
+    (0x2000, 0x2FFF, 0, SHARED),
+    (0x2000, 0x4000, 0, SHARED),
+    (0x2000, 0x3000, 1, SHARED),
+])
+def test_mapping_that_is_refused(start: int, end: int, pgoff: int, flags: int) -> None:
+    with owner() as mine, mine.machine.running():
+        assert vfio_platform_mmap(device_of(mine), VmAreaStruct(start, end, pgoff, flags)) == -errno.EINVAL
+
+
+def test_mapping_is_of_the_region_and_no_more() -> None:
+    with owner() as mine, mine.machine.running():
+        for index, base in ((0, 0x5C050000), (1, 0x5C0B0000)):
+            vma = VmAreaStruct(0x2000, 0x3000, index * PAGES, SHARED)
+            assert vfio_platform_mmap(device_of(mine), vma) == 0
+            assert (vma.vm_pgoff, vma.vm_private_data) == (base >> 12, device_of(mine))
+
+
+def test_region_that_may_not_be_read_or_written_is_not_mapped_so() -> None:
+    with owner() as mine, mine.machine.running():
+        vdev = device_of(mine)
+        for flags, refused in ((4 | 1, VM_WRITE), (4 | 2, VM_READ), (1 | 2, 0)):
+            vdev.regions[0].flags = flags
+            assert vfio_platform_mmap(vdev, VmAreaStruct(0x2000, 0x3000, 0, VM_SHARED | refused)) == -errno.EINVAL
+        vdev.regions[0].flags = 4 | 1
+        assert vfio_platform_mmap(vdev, VmAreaStruct(0x2000, 0x3000, 0, VM_SHARED | VM_READ)) == 0
+
+
+@pytest.mark.parametrize(("cmd", "layout", "last"), [
+    (VFIO_DEVICE_GET_REGION_INFO, VfioRegionInfo, 1), (VFIO_DEVICE_GET_IRQ_INFO, VfioIrqInfo, 0),
+])
+def test_index_and_size_of_a_structure_are_checked(cmd: int, layout: Any, last: int) -> None:
+    with owner() as mine:
+        size = layout.sizeof()
+        for argsz, index, rc in ((size, last, 0), (size, last + 1, -errno.EINVAL), (size - 1, last, -errno.EINVAL)):
+            got, _ = mine.hypervisor.ioctl(mine.device.fd, cmd, layout(argsz=argsz, index=index).pack())
+            assert got == rc, (argsz, index)
+
+
+def test_eventfd_masks() -> None:
+    with owner() as mine:
+        fd, ctx = mine.hypervisor.eventfd()
+        mask, mask_ctx = mine.hypervisor.eventfd()
+        mine.device.trigger(fd)
+        mine.device.set_irqs(VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_MASK, data=mask.to_bytes(4, "little"))
+        with mine.machine.running():
+            eventfd_signal(mask_ctx, 1)
+        mine.machine.registers[0x5C050000].line.set(1)
+        mine.machine.run(WAIT_NS)
+        assert ctx.count == 0
+        mine.device.unmask()
+        mine.machine.run(WAIT_NS)
+        assert ctx.count == 1
+        mine.device.set_irqs(VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_MASK, data=(-1 & 0xFFFFFFFF).to_bytes(4, "little"))
+        assert device_of(mine).irqs[0].mask is None
+
+
+def test_masking_twice_and_by_a_zero_counts_once_and_not_at_all() -> None:
+    with owner() as mine:
+        fd, ctx = mine.hypervisor.eventfd()
+        mine.device.trigger(fd)
+        mine.device.set_irqs(VFIO_IRQ_SET_DATA_BOOL | VFIO_IRQ_SET_ACTION_MASK, data=b"\0")
+        mine.device.set_irqs(VFIO_IRQ_SET_DATA_BOOL | VFIO_IRQ_SET_ACTION_TRIGGER, data=b"\0")
+        assert (ctx.count, device_of(mine).irqs[0].masked) == (0, False)
+        mine.device.mask()
+        mine.device.mask()
+        mine.device.set_irqs(VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER)  # the handler finds it masked
+        assert ctx.count == 0
+        mine.device.unmask()
+        mine.device.unmask()
+        mine.machine.registers[0x5C050000].line.set(1)
+        mine.machine.run(WAIT_NS)
+        assert ctx.count == 1
+
+
+@pytest.mark.parametrize("action", [VFIO_IRQ_SET_ACTION_MASK, VFIO_IRQ_SET_ACTION_UNMASK, VFIO_IRQ_SET_ACTION_TRIGGER])
+def test_an_interrupt_is_set_whole(action: int) -> None:
+    with owner() as mine:
+        for start, count in ((1, 1), (0, 2)):
+            header = VfioIrqSet(argsz=20, flags=VFIO_IRQ_SET_DATA_NONE | action, start=start, count=count)
+            rc, _ = mine.hypervisor.ioctl(mine.device.fd, VFIO_DEVICE_SET_IRQS, header.pack())
+            assert rc == -errno.EINVAL
+
+
+def test_another_trigger_puts_the_first_eventfd() -> None:
+    with owner() as mine:
+        fd, ctx = mine.hypervisor.eventfd()
+        again, other = mine.hypervisor.eventfd()
+        held = ctx.kref
+        mine.device.trigger(fd)
+        assert ctx.kref == held + 1
+        mine.device.trigger(again)
+        assert (ctx.kref, other.kref) == (held, held + 1)
+        mine.device.close()
+        assert other.kref == held
+
+
+def test_eventfd_of_an_interrupt_that_is_taken_is_put_again() -> None:
+    with owner() as mine:
+        fd, ctx = mine.hypervisor.eventfd()
+        held = ctx.kref
+        mine.machine.kernel.fault_inject.values["request_irq"] = -errno.EBUSY
+        with pytest.raises(OSError) as error:
+            mine.device.trigger(fd)
+        assert error.value.errno == errno.EBUSY
+        assert (ctx.kref, device_of(mine).irqs[0].trigger) == (held, None)
+
+
+def test_device_is_gone_with_its_references() -> None:
+    with owner() as mine:
+        vdev, group = device_of(mine), device_of(mine).device.iommu_group
+        before = group.kref
+        assert (vdev.refcnt, vdev.name, vdev.flags & 4) == (1, "hidma", 4)
+        again = mine.group.device(DEVICE)
+        assert vdev.refcnt == 2
+        again.close()
+        mine.device.close()
+        assert (vdev.refcnt, vdev.num_irqs, vdev.num_regions) == (0, 0, 0)
+        mine.hypervisor.close(mine.group.fd)
+        vm.release(mine.machine, DEVICE)
+        assert group.kref == before - 2  # of the group of VFIO and of probe
+        mine.machine.rmmod("vfio_platform")
