@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The house: imports point down only, and the Linux slice reaches the hardware through its seam."""
+"""The layers: imports go to the layers below only, and the Linux slice reaches the hardware through its seam."""
 
 from __future__ import annotations
 
