@@ -10,7 +10,19 @@ from hidma import vm
 from hidma.firmware import load
 from hidma.firmware.fdt import Tree, dump, text, u32
 from hidma.hw.registers import CTRLSTS, IRQ_EN, RING_LOW
-from hidma.hw.xgbe import DMA_CH_RCR, MDIO_AN_CTRL1_ENABLE, MDIO_AN_INT, MDIO_AN_INTMASK, MDIO_CTRL1, MDIO_MMD_AN, Xgbe
+from hidma.hw.xgbe import (
+    DMA_CH_RCR,
+    DMA_MR,
+    MDIO_AN_CTRL1_ENABLE,
+    MDIO_AN_INT,
+    MDIO_AN_INTMASK,
+    MDIO_CTRL1,
+    MDIO_CTRL1_RESET,
+    MDIO_MMD_AN,
+    MDIO_MMD_PCS,
+    PCS_MMD_SELECT,
+    Xgbe,
+)
 from hidma.hw.xgmac import XGMAC_CONTROL, XGMAC_DMA_CONTROL, XGMAC_DMA_INTR_ENA, Xgmac
 from hidma.linux.errno import ENODEV, ENOMEM, ETIMEDOUT
 from hidma.testing import Bench, DeviceModel, HidmaChannelModel
@@ -107,6 +119,54 @@ def test_xgbe_whose_mac_ends_at_the_last_look_warns_row_35(monkeypatch: pytest.M
     with Bench(Slow()) as bench:
         assert bench.call(vfio_platform_amdxgbe_reset) == 0
         assert bench.log == [MAC_WARNING]
+
+
+class Counting(Xgbe):
+    """Counts the looks at both resets, and notes what is written to the register that begins each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.phy_looks = self.mac_looks = 0
+        self.begun: list[tuple[str, int]] = []
+        self.mac_begun = self.mac_first = 0
+
+    def read(self, region: int, offset: int) -> int:
+        if region == 0 and offset == DMA_MR:
+            self.mac_looks += 1
+            if self.mac_looks == 2:
+                self.mac_first = self.bus.clock.now
+        if region == 1 and self.mdio_of(offset) == (MDIO_MMD_PCS, MDIO_CTRL1):
+            self.phy_looks += 1
+        return super().read(region, offset)
+
+    def write(self, region: int, offset: int, value: int) -> None:
+        if region == 0 and offset == DMA_MR:
+            self.begun.append(("mac", value))
+            self.mac_begun = self.bus.clock.now
+        if region == 1 and offset != PCS_MMD_SELECT and self.mdio_of(offset) == (MDIO_MMD_PCS, MDIO_CTRL1):
+            self.begun.append(("phy", value))
+        super().write(region, offset, value)
+
+
+def test_xgbe_is_looked_at_50_times_in_a_second_and_2000_times_in_another() -> None:
+    model = Counting()
+    model.stuck_phy = model.stuck_mac = True
+    with Bench(model) as bench:
+        begun = bench.clock.now
+        assert bench.call(vfio_platform_amdxgbe_reset) == 0
+        # one more look at each begins its reset
+        assert (model.phy_looks, model.mac_looks) == (1 + 50, 1 + 2000)
+        assert model.mac_first - model.mac_begun >= 10_000
+        assert 50 * 20_000_000 + 2000 * 500_000 <= bench.clock.now - begun < 50 * 30_000_000 + 2000 * 700_000
+
+
+def test_xgbe_keeps_the_other_bits_of_the_registers_that_begin_a_reset() -> None:
+    model = Counting()
+    with Bench(model) as bench:
+        model.mdio[MDIO_MMD_PCS, MDIO_CTRL1] = 0x2040
+        model.registers_of[0][DMA_MR] = 0x30000
+        assert bench.call(vfio_platform_amdxgbe_reset) == 0
+        assert model.begun == [("phy", 0x2040 | MDIO_CTRL1_RESET), ("mac", 0x30001)]
 
 
 def test_xgbe_maps_both_regions_or_fails() -> None:

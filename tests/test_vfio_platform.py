@@ -12,6 +12,7 @@ from vfio_rig import DEVICE, owner
 import hidma
 from hidma import vm
 from hidma.linux.eventfd import eventfd_signal
+from hidma.linux.ioport import IORESOURCE_IO, Resource
 from hidma.linux.kmod import set_modprobe
 from hidma.linux.list import list_for_each_entry
 from hidma.linux.mm_types import VM_READ, VM_SHARED, VM_WRITE, VmAreaStruct
@@ -34,6 +35,7 @@ from hidma.linux.vfio import (
     VfioRegionInfo,
 )
 from hidma.vfio_platform import (
+    VFIO_PLATFORM_REGION_TYPE_PIO,
     VfioPlatformDevice,
     reset_list,
     vfio_platform_register_reset,
@@ -191,6 +193,13 @@ def test_registers_are_read_and_written_through_the_file() -> None:
         faults = mine.machine.bus.faults.count
         assert mine.device.read(0, 0x11, 1) == b"\xff"  # the block answers 32-bit accesses only
         assert mine.machine.bus.faults.count == faults + 1
+
+
+def test_accesses_are_as_wide_as_offset_and_length_allow() -> None:
+    with owner() as mine:
+        mine.device.write(0, 0x0E, bytes(2) + (0x2000).to_bytes(4, "little"))  # 16 bits, which the block ignores, then 32
+        assert mine.machine.bus.find(0x5C050000).peek(0x10) == 0x2000
+        assert mine.device.read(0, 0x0E, 6) == b"\xff\xff" + (0x2000).to_bytes(4, "little")
 
 
 @pytest.mark.parametrize("flags", [1 | 2, 8 | 0x100])
@@ -379,6 +388,17 @@ def test_mapping_is_of_the_region_and_no_more() -> None:
             assert (vma.vm_pgoff, vma.vm_private_data) == (base >> 12, device_of(mine))
 
 
+def test_page_of_a_region_is_mapped_at_its_offset() -> None:
+    with owner() as mine, mine.machine.running():
+        vdev = device_of(mine)
+        vdev.regions[0].size = 0x2000
+        vma = VmAreaStruct(0x2000, 0x3000, 1, SHARED)
+        assert vfio_platform_mmap(vdev, vma) == 0
+        assert vma.vm_pgoff == 0x5C051
+        vdev.regions[0].size = 0x800
+        assert vfio_platform_mmap(vdev, VmAreaStruct(0x2000, 0x2000, 0, SHARED)) == -errno.EINVAL
+
+
 def test_region_that_may_not_be_read_or_written_is_not_mapped_so() -> None:
     with owner() as mine, mine.machine.running():
         vdev = device_of(mine)
@@ -434,6 +454,7 @@ def test_masking_twice_and_by_a_zero_counts_once_and_not_at_all() -> None:
         mine.machine.registers[0x5C050000].line.set(1)
         mine.machine.run(WAIT_NS)
         assert ctx.count == 1
+        assert "Unbalanced" not in mine.machine.dmesg()
 
 
 @pytest.mark.parametrize("action", [VFIO_IRQ_SET_ACTION_MASK, VFIO_IRQ_SET_ACTION_UNMASK, VFIO_IRQ_SET_ACTION_TRIGGER])
@@ -483,3 +504,45 @@ def test_device_is_gone_with_its_references() -> None:
         vm.release(mine.machine, DEVICE)
         assert group.kref == before - 2  # of the group of VFIO and of probe
         mine.machine.rmmod("vfio_platform")
+
+
+def test_data_of_an_interrupt_that_cannot_be_read() -> None:
+    with owner() as mine:
+        flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER
+        header = VfioIrqSet(argsz=24, flags=flags, count=1)
+        rc, _ = mine.hypervisor.ioctl(mine.device.fd, VFIO_DEVICE_SET_IRQS, header.pack())
+        assert rc == -errno.EFAULT
+
+
+def test_open_device_holds_the_module() -> None:
+    with owner() as mine:
+        with pytest.raises(OSError, match="in use: it is held"):
+            mine.machine.rmmod("vfio_platform")
+        mine.device.close()
+        mine.machine.rmmod("vfio_platform")
+
+
+def test_ports_are_a_region_that_is_neither_read_nor_mapped() -> None:
+    with owner() as mine, mine.machine.running():
+        vdev = device_of(mine)
+        pdev = vdev.opaque
+        pdev.resource.append(Resource(0x1000, 0x1FFF, IORESOURCE_IO))
+        mine.device.close()
+        mine.device = mine.group.device(DEVICE)
+        assert mine.device.info().num_regions == 3
+        assert (vdev.regions[2].type, vdev.regions[2].flags) == (VFIO_PLATFORM_REGION_TYPE_PIO, 0)
+        with pytest.raises(OSError) as error:
+            mine.device.read(2, 0, 4)
+        assert error.value.errno == errno.EINVAL
+
+
+def test_group_is_put_when_vfio_refuses_the_device() -> None:
+    with hidma.boot() as machine:
+        vm.assign(machine, DEVICE)
+        vm.release(machine, DEVICE)
+        dev = next(d for d in machine.kernel.buses["platform"].devices if d.name == DEVICE)
+        held = dev.iommu_group.kref
+        machine.kernel.fault_inject.values["vfio_add_group_dev"] = -errno.EBUSY
+        with pytest.raises(OSError, match="EBUSY|error -16|-16"):
+            vm.assign(machine, DEVICE)
+        assert dev.iommu_group.kref == held
