@@ -245,6 +245,9 @@ def test_a_path_that_two_entries_claim_is_told(tmp_path: Path) -> None:
         ("/sys/chan[0-3]", "/sys/chan4", False),
         ("/sys/<dev>/a", "/sys/x.1/a", True),
         ("/sys/a.b", "/sys/axb", False),
+        ("/sys/chan?/w", "/sys/chan1/w", True),
+        ("/sys/chan?/w", "/sys/chan/w", False),
+        ("/sys/a?b", "/sys/a/b", False),
     ],
 )
 def test_wildcards_match_whole_paths(what: str, path: str, meant: bool) -> None:

@@ -227,6 +227,41 @@ def test_pending_interrupts_take_turns(rig: Rig) -> None:
     assert log == [5, 6, 7, 5, 6, 7]
 
 
+def test_a_line_that_goes_down_leaves_the_order_of_the_others(rig: Rig) -> None:
+    log: Log = []
+    lines = {irq: rig.line(irq) for irq in (5, 6, 7, 8)}
+    for irq, line in lines.items():
+        request_irq(irq, logging_handler(log, line=line), 0, "test", None)
+    for gone in lines:
+        log.clear()
+        flags = sched.local_irq_save()
+        for line in lines.values():
+            line.set(1)
+        lines[gone].set(0)
+        sched.local_irq_restore(flags)
+        assert log == [irq for irq in lines if irq != gone]
+
+
+def test_interrupts_that_wait_are_taken_after_the_tasklets_of_the_one_before(rig: Rig) -> None:
+    log: Log = []
+    t = tasklet(log.append, "tasklet")
+    lines = [rig.line(irq) for irq in (5, 6)]
+
+    def handler(irq: int, line: Line) -> int:
+        log.append(irq)
+        tasklet_schedule(t)
+        line.set(0)
+        return IRQ_HANDLED
+
+    for line in lines:
+        request_irq(line.number, handler, 0, "test", line)
+    flags = sched.local_irq_save()
+    for line in lines:
+        line.set(1)
+    sched.local_irq_restore(flags)
+    assert log == [5, "tasklet", 6, "tasklet"]
+
+
 # --- where it is not taken ----------------------------------------------------------------------------------------
 
 
@@ -588,6 +623,28 @@ def test_a_storm_that_something_ends_is_survived(rig: Rig) -> None:
     assert count == pytest.approx(200_000, abs=3)
 
 
+def test_a_storm_is_a_lockup_20_seconds_after_the_last_tasklet(rig: Rig) -> None:
+    """A tasklet is progress: the watchdog counts time and interrupts from its end on."""
+    line = rig.line(5)
+    count = 0
+    t = tasklet(lambda _: None)
+
+    def handler(irq: int, _: Any) -> int:
+        nonlocal count
+        count += 1
+        rig.clock.tick(150_000)
+        if count == 100_000:  # after 15 s
+            tasklet_schedule(t)
+        return IRQ_HANDLED
+
+    request_irq(5, handler, 0, "test", None)
+    rig.at(1 << 60, lambda: None)
+    line.set(1)
+    with pytest.raises(KernelOops, match="irq 5 comes again and again"):
+        io.readl(rig.base)
+    assert now() == pytest.approx(35_000_000_000, abs=1_000_000)
+
+
 # --- tasklets -------------------------------------------------------------------------------------------------------
 
 
@@ -602,6 +659,16 @@ def test_a_tasklet_runs_once_however_often_it_is_scheduled(rig: Rig) -> None:
     tasklet_schedule(a)
     msleep(1)
     assert log == ["b", "a", "a"]
+
+
+def test_a_tasklet_that_is_initialised_again_is_neither_scheduled_nor_disabled(rig: Rig) -> None:
+    log: Log = []
+    t = TaskletStruct()
+    t.state = t.count = 1
+    tasklet_init(t, log.append, "runs")
+    tasklet_schedule(t)
+    msleep(1)
+    assert log == ["runs"]
 
 
 def test_a_tasklet_runs_when_the_hard_interrupt_returns(rig: Rig) -> None:

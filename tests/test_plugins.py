@@ -251,6 +251,28 @@ def test_plugin_is_unloaded_with_its_registration(install: Install) -> None:
         assert registered(machine) == []
 
 
+def test_of_several_plugins_one_that_is_loaded_already_is_no_failure(install: Install) -> None:
+    install("plug_a", GOOD.format(result=0, compat="x,y", hid=None), "x,y")
+    install("plug_b", GOOD.format(result=0, compat="x,y", hid=None), "x,y")
+    with hidma.boot() as machine:
+        machine.modprobe("plug_a")
+        machine.modprobe("x,y")
+        assert sorted(registered(machine)) == ["plug_a", "plug_b"]
+        machine.modprobe("x,y")
+        assert sorted(registered(machine)) == ["plug_a", "plug_b"]
+
+
+def test_of_several_plugins_one_that_fails_fails_the_command_and_the_others_are_loaded(install: Install) -> None:
+    install("plug_a", "1 / 0", "x,y")
+    install("plug_b", GOOD.format(result=0, compat="x,y", hid=None), "x,y")
+    with hidma.boot() as machine:
+        with pytest.raises(OSError) as error:
+            machine.modprobe("x,y")
+        assert error.value.errno == errno.EINVAL
+        assert "of plug_a 1.2 (plug_a) cannot be imported: ZeroDivisionError" in machine.dmesg()
+        assert registered(machine) == ["plug_b"]
+
+
 def test_two_kernels_have_their_own_lists() -> None:
     with hidma.boot() as one, hidma.boot() as two:
         one.modprobe("QCOM8061")
