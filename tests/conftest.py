@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Fixtures that several test modules share."""
+"""Fixtures that several test modules share, and the order in which tests are handed to the workers of pytest-xdist."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,37 @@ from linux_rig import Rig
 
 import hidma
 from hidma import Channel, Machine
+
+ROOT = Path(__file__).resolve().parent.parent
+
+if sys.dont_write_bytecode:
+    # Every worker and every process that a test starts would compile the same modules again.
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(ROOT / "build" / "pycache")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """``-n auto``: one worker per CPU for the whole suite; a named file or test runs in this process."""
+    files = [name for name in config.args if not Path(name).is_dir()]
+    return 0 if len(files) == len(config.args) <= 2 else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of a file stay together on one worker, as they share fixtures and caches. A slow test that uses no fixture of
+    its module goes to any worker. Slow tests and their files come first, so that all workers are done at about the same time.
+    """
+    slow: set[str] = set()
+    groups: dict[pytest.Item, str] = {}
+    for item in items:
+        defs = item._fixtureinfo.name2fixturedefs.values()
+        alone = item.get_closest_marker("slow") and not any(fixture[-1].scope == "module" for fixture in defs)
+        groups[item] = group = item.nodeid if alone else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
+        if item.get_closest_marker("slow"):
+            slow.add(group)
+    items.sort(key=lambda item: groups[item] not in slow)
 
 
 @pytest.fixture
@@ -69,14 +102,19 @@ KERNEL_PARTS = ("Makefile", "drivers/dma", "drivers/vfio/platform", "scripts/get
 
 
 @pytest.fixture(scope="session")
-def kernel_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The source of Linux 6.1: ``HIDMA_KERNEL``, or parts of Debian's package, unpacked once."""
+def kernel_source() -> Path:
+    """The source of Linux 6.1: ``HIDMA_KERNEL``, or parts of Debian's package, which are unpacked once and kept."""
     given = os.environ.get("HIDMA_KERNEL")
     if given:
         return Path(given)
     if not KERNEL_SOURCE.exists() or shutil.which("xz") is None:
         pytest.skip("the source of Linux 6.1 is not here: apt-get install linux-source-6.1 xz-utils")
-    top = tmp_path_factory.mktemp("kernel")
-    parts = [f"linux-source-6.1/{part}" for part in KERNEL_PARTS]
-    subprocess.run(["tar", "-xJf", KERNEL_SOURCE, "-C", top, "--strip-components=1", *parts], check=True)
+    top = ROOT / "build" / f"linux-6.1-{KERNEL_SOURCE.stat().st_mtime_ns}"
+    top.mkdir(parents=True, exist_ok=True)
+    with open(top / "lock", "w") as lock:  # another worker may be unpacking it
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (top / "unpacked").exists():
+            parts = [f"linux-source-6.1/{part}" for part in KERNEL_PARTS]
+            subprocess.run(["tar", "-xJf", KERNEL_SOURCE, "-C", top, "--strip-components=1", *parts], check=True)
+            (top / "unpacked").touch()
     return top

@@ -1,20 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Every recorded run of the series' own driver, event for event: in this process in the mode that the suite runs in,
-and once more in the other mode (compiled or interpreted) through the program behind tools/replay."""
+"""Every recorded run of the series' own driver, event for event, in the mode that the suite runs in; test_modes.py runs this
+file in the other mode."""
 
 from __future__ import annotations
 
 import functools
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from hidma.commands.replay import compare, load, replay
 from hidma.commands.replay.layers import PLAYERS
-from hidma.machine import _mode
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
 
@@ -58,14 +54,3 @@ def test_file_name_begins_with_its_layer() -> None:
         scenario = load(path)
         assert path.stem in (scenario.name, scenario.scenario["name"])
         assert path.stem.startswith(scenario.scenario["layer"])
-
-
-def test_every_recorded_run_agrees_in_the_other_mode() -> None:
-    environment = dict(os.environ, HIDMA_INTERPRETED="1" if _mode.compiled() else "0")
-    done = subprocess.run([sys.executable, "-m", "hidma.commands.replay", "--check", *map(str, RUN)], env=environment,
-                          cwd=GOLDEN.parents[2], capture_output=True, text=True)
-    if not _mode.compiled() and "(interpreted)" in done.stdout:
-        pytest.skip(f"there are no compiled modules: {_mode.why()}")
-    other = "interpreted" if _mode.compiled() else "compiled"
-    assert done.stdout == f"{len(RUN)} of {len(RUN)} agree with the recording ({other})\n", done.stderr
-    assert done.returncode == 0

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The other mode: a suite that runs compiled is run once more interpreted (what does not depend on the mode left out)."""
+"""The other mode: a run of the compiled modules runs the tests of the port, the kernel slice, the hardware model and the
+machine once more interpreted, in several processes side by side.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +14,25 @@ import pytest
 
 from hidma.machine import _mode
 
-ROOT = Path(__file__).resolve().parent.parent
-# these start processes of their own, in the mode that they want, or do not run the port at all
-INDEPENDENT = (
-    "test_modes.py", "test_packaging.py", "test_docs.py", "test_mount.py", "test_firmware.py", "test_firmware_acpi.py",
-    "test_floors.py", "test_bench.py", "test_reset_cli.py", "test_qemu.py",
-)
+TESTS = Path(__file__).resolve().parent
+PARTS = 6
+# These run no compiled module, or reach the compiled modules through the public face only, or start processes of both modes.
+INDEPENDENT = {
+    "abi", "assign", "bench", "cli", "declarations", "docs", "firmware", "firmware_acpi", "firmware_guest", "floors",
+    "inventory", "modes", "mount", "orders", "packaging", "portmap", "qemu", "qos", "reset_cli", "shell", "sidebyside", "soak",
+    "step", "sysfs_input", "testing", "tour", "trace",
+}
+DEPENDENT = sorted((path for path in TESTS.glob("test_*.py") if path.stem.removeprefix("test_") not in INDEPENDENT),
+                   key=lambda path: -path.stat().st_size)
 
 
 @pytest.mark.slow
-def test_the_suite_passes_interpreted_as_well() -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_the_suite_passes_interpreted_as_well(part: int) -> None:
     if not _mode.compiled():
         pytest.skip(f"this run is interpreted itself: {_mode.why()}")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests",
-         *(f"--ignore=tests/{name}" for name in INDEPENDENT)],
-        cwd=ROOT, env={**os.environ, "HIDMA_INTERPRETED": "1"}, capture_output=True, text=True)
+        [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", "-m", "not both_modes",
+         *DEPENDENT[part::PARTS]],
+        cwd=TESTS.parent, env={**os.environ, "HIDMA_INTERPRETED": "1"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]

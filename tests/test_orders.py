@@ -16,7 +16,7 @@ from hidma.machine import _mode
 
 HERE = Path(__file__).resolve().parent
 SEEDS = int(os.environ.get("HIDMA_ORDERS", "20"))
-EACH = 10
+EACH = 5
 
 
 def orders(first: int, interpreted: bool) -> str:
