@@ -242,6 +242,51 @@ def test_single_copies_and_callbacks_that_submit_may_come_between_the_pieces(boo
     assert sum(counts(chan).values()) == 500 + len(made)
 
 
+@pytest.mark.parametrize("instant", [False, True])
+def test_a_copy_of_somebody_else_between_the_pieces_is_not_counted_as_one(
+        boot: Callable[..., Machine], instant: bool) -> None:
+    """Copies that callbacks submit take cookies and numbers in the middle of the batch: a first run shows which, in a second
+    run these fail and no piece does.
+    """
+    def run(faults: str) -> tuple[list[Transfer], Batch]:
+        machine = boot(cpus=1, instant=instant)
+        chan = machine.dma.request_channel()
+        if faults:
+            machine.inject(faults)
+        made: list[Transfer] = []
+
+        def one_more(_: object) -> None:
+            with suppress(OSError):  # the first one finds no descriptor that is free
+                made.append(chan.memcpy(0x80100000, 0x80200000, 64))
+
+        for _ in range(6):
+            in_its_first_round(machine, chan, one_more)
+        batch = chan.memcpy_batch(*Pieces(machine, 300).args)
+        for item in (batch, *made):
+            outcome(item)
+        return made, batch
+
+    made, batch = run("")
+    assert len(made) >= 4
+    assert all(60 < transfer.cookie < 300 for transfer in made), "in the middle of the batch"
+    numbers = [transfer.sequence for transfer in made]
+    made, batch = run(";".join(f"evre:code=4:{number + 1}" for number in numbers))
+    assert [transfer.sequence for transfer in made] == numbers
+    assert {transfer.end for transfer in made} == {"failed"}
+    assert batch.failures == [] and batch.ends == {"completed": 300}
+
+
+def test_a_batch_uses_no_byte_beyond_its_pieces(machine: Machine, chan: Channel) -> None:
+    below, used, above = (machine.alloc(4096) for _ in range(3))
+    assert below.address + 4096 == used.address and used.address + 4096 == above.address
+    batch = chan.memcpy_batch([used.address] * 2, [used.address + 4096 - 64] * 2, [64] * 2)
+    below.free()
+    above.free()
+    assert "is in use by a batch on dma0chan0" in sentence(used.free, errno.EBUSY)
+    batch.wait()
+    used.free()
+
+
 # --- in the middle of it ----------------------------------------------------------------------------------------------
 
 

@@ -90,6 +90,18 @@ def test_neighbours_join_whatever_the_order_they_come_back_in() -> None:
     assert pages.alloc(3 * 4096) == a
 
 
+def test_neighbours_join_behind_a_hole_that_has_none() -> None:
+    pages = PageAllocator(Memory(RAM, RAM_SIZE))
+    pieces = [pages.alloc(4096) for _ in range(4)]
+    rest = pages.alloc((PAGES - 4) * PAGE_SIZE)
+    assert rest is not None
+    for index in (0, 2, 3):
+        address = pieces[index]
+        assert address is not None
+        pages.release(address)
+    assert pages.alloc(8192) == pieces[2]
+
+
 def test_what_is_free_cannot_be_freed() -> None:
     pages = PageAllocator(Memory(RAM, RAM_SIZE))
     address = pages.alloc(4096)

@@ -13,6 +13,7 @@ from hidma.linux.errno import EBUSY, EEXIST, EINVAL
 from hidma.linux.iommu import (
     IommuGroup,
     group_of,
+    groups,
     iommu_attach_group,
     iommu_block_group,
     iommu_capable,
@@ -54,14 +55,28 @@ def device(name: str, *bases: int) -> Any:
 
 def test_device_is_in_the_group_of_its_stream(rig: Rig, smmu: Smmu) -> None:
     a, b, c, none = device("a", 0x1000), device("b", 0x2000), device("c", 0x3000), device("none", 0x9000)
-    groups = [group_of(dev) for dev in (a, b, c)]
-    assert groups[0] is not groups[1] and groups[1] is groups[2]
+    found = [group_of(dev) for dev in (a, b, c)]
+    assert found[0] is not found[1] and found[1] is found[2]
     assert group_of(none) is None and group_of(device("bare")) is None
-    assert groups[1] is not None
+    assert found[1] is not None
     seen: list[str] = []
-    assert iommu_group_for_each_dev(groups[1], seen, lambda dev, found: found.append(dev.name) or 0) == 0
+    assert iommu_group_for_each_dev(found[1], seen, lambda dev, found: found.append(dev.name) or 0) == 0
     assert seen == ["b", "c"]
-    assert iommu_group_for_each_dev(groups[1], None, lambda dev, _: -5) == -5
+    assert iommu_group_for_each_dev(found[1], None, lambda dev, _: -5) == -5
+
+
+def test_groups_are_those_that_have_a_device(rig: Rig, smmu: Smmu) -> None:
+    assert groups() == []
+    later, first = device("b", 0x2000), device("a", 0x1000)
+    device("c", 0x3000)
+    assert groups() == [group_of(first), group_of(later)]
+
+
+def test_holding_and_letting_go_of_a_group_is_traced(rig: Rig, smmu: Smmu) -> None:
+    dev = device("a", 0x1000)
+    events = rig.record()
+    iommu_group_put(iommu_group_get(dev))
+    assert events == [("iommu_group", "get", 2), ("iommu_group", "put", 1)]
 
 
 def test_group_is_held(rig: Rig, smmu: Smmu) -> None:
