@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from linux_rig import Rig
+from xdist.scheduler import LoadScopeScheduling
 
 import hidma
 from hidma import Channel, Machine
@@ -33,21 +34,26 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return 0 if len(files) == len(config.args) <= 2 else None
 
 
-@pytest.hookimpl(tryfirst=True)
+#: Files whose tests take long and share nothing: each test of them goes to the next worker that is free.
+SPREAD = {"test_modes.py", "test_orders.py", "test_soak.py", "test_tour.py"}
+
+
+class Scheduling(LoadScopeScheduling):
+    """The tests of a file stay together on one worker, as they share fixtures and caches."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return nodeid if Path(file).name in SPREAD else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return Scheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file stay together on one worker, as they share fixtures and caches. A slow test that uses no fixture of
-    its module goes to any worker. Slow tests and their files come first, so that all workers are done at about the same time.
-    """
-    slow: set[str] = set()
-    groups: dict[pytest.Item, str] = {}
-    for item in items:
-        defs = item._fixtureinfo.name2fixturedefs.values()
-        alone = item.get_closest_marker("slow") and not any(fixture[-1].scope == "module" for fixture in defs)
-        groups[item] = group = item.nodeid if alone else item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))
-        if item.get_closest_marker("slow"):
-            slow.add(group)
-    items.sort(key=lambda item: groups[item] not in slow)
+    """Files with slow tests come first, so that all workers are done at about the same time."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path.name not in SPREAD, item.path not in slow))
 
 
 @pytest.fixture
