@@ -302,7 +302,7 @@ ROWS: tuple[Row, ...] = (
     Row(58, "A read or write beyond the region stops the kernel", ("vfio_platform_read_mmio", "vfio_platform_write_mmio"),
         "The offset of a read or a write is not compared with the size of the region: an access beyond the mapping stops the "
         "kernel.",
-        SAME),
+        "The same in 6.1; a later stable release (6.1.192 has it) refuses the access with -EINVAL."),
     Row(59, "Completed descriptors go to the end of the free list", ("hidma_process_completed",),
         "Completed descriptors go to the end of the free list: a descriptor is used again after all others were used.",
         "They go to its front. A client that chains copies (async_tx, under RAID-5) gets the descriptor that it still holds "

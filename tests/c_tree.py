@@ -4,10 +4,14 @@ constant, enum, struct, parameter and id. The facts are the series', the text is
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from hidma.commands.portmap import names, series
 
 INVENTORY: dict[str, Any] = json.loads(
     (Path(__file__).parent.parent / "hidma" / "commands" / "portmap" / "inventory.json").read_text())
@@ -105,6 +109,40 @@ def write(top: Path, change: Callable[[str, str], str | None] = lambda path, tex
             (top / path).parent.mkdir(parents=True, exist_ok=True)
             (top / path).write_bytes(text.encode("latin-1"))
     return top
+
+
+@functools.cache
+def bodies() -> dict[str, Any]:
+    """Hashes of the bodies that :func:`c_file` writes, in the form of the hashes of V14."""
+    from hidma.commands.portmap.csource import read_file
+
+    found: dict[str, Any] = {}
+    for path, facts in INVENTORY["files"].items():
+        read = read_file(path, c_file(facts).encode())
+        functions: dict[str, list[str]] = {}
+        for function in read.functions:
+            functions.setdefault(function.name, []).append(function.body)
+        found[path] = {"functions": functions, "initialisers": read.initialisers}
+    return found
+
+
+@contextmanager
+def as_v14() -> Iterator[None]:
+    """Compare with the bodies that :func:`c_file` writes: a tree of :func:`write` is V14 then."""
+    shipped = series.bodies
+    series.bodies = bodies  # type: ignore[assignment]
+    forget()
+    try:
+        yield
+    finally:
+        series.bodies = shipped
+        forget()
+
+
+def forget() -> None:
+    """Read the facts of V14 anew."""
+    series.v14.cache_clear()
+    names.names.cache_clear()
 
 
 #: Number of the patch that brings each file.

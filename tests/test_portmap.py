@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import c_tree
 import pytest
 
 from hidma.commands.main import main
-from hidma.commands.portmap import measure, port
+from hidma.commands.portmap import measure, names, port, series, tokens
 from hidma.commands.portmap.compare import compare
 from hidma.commands.portmap.csource import evaluate, read_file
 from hidma.commands.portmap.series import PATCHES, SOURCES, v14
@@ -28,6 +29,22 @@ DATA = ROOT / "tests" / "data"
 LL = "drivers/dma/qcom/hidma_ll.c"
 MGMT = "drivers/dma/qcom/hidma_mgmt.c"
 SYS = "drivers/dma/qcom/hidma_mgmt_sys.c"
+SHIPPED = series.bodies()
+
+
+@pytest.fixture(autouse=True)
+def made_bodies(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Trees that are made here count as V14; a real kernel is compared with V14's own hashes."""
+    if {"kernel_source", "v14_s_own"} & set(request.fixturenames):
+        yield
+        return
+    with c_tree.as_v14():
+        yield
+
+
+@pytest.fixture
+def v14_s_own() -> None:
+    """For a test that looks at the facts that are shipped."""
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -132,8 +149,8 @@ def test_constant_struct_field_and_parameter(capsys: pytest.CaptureFixture[str])
 
 def test_unknown_name_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "portmap", "hidma_ll_setpu") == (
-        2, "", "hidma: the series has no file, function, constant, struct or parameter called 'hidma_ll_setpu'; "
-               "did you mean hidma_ll_setup?\n")
+        2, "", "hidma: neither V14 nor the port has a file, function, constant, struct, field, parameter, id or attribute called "
+               "'hidma_ll_setpu'; did you mean hidma_ll_setup?\n")
 
 
 # --- reading C --------------------------------------------------------------------------------------------------------
@@ -236,6 +253,8 @@ def edit(wanted: str, *replacements: tuple[str, str]) -> Any:
      ("type", "field", "hidma_lldev.pending_tre_count")),
     (edit("drivers/dma/qcom/hidma.c", ("nr_desc_prm", "nr_descriptors")), ("missing", "parameter", "nr_desc_prm")),
     (edit("drivers/dma/qcom/hidma.c", ("qcom,hidma-1.0", "qcom,hidma-1.1")), ("missing", "id", "qcom,hidma-1.0")),
+    (edit("drivers/dma/qcom/hidma.c", ("qcom,hidma-1.0", "qcom,hidma-1.1")), ("body", "initialiser", "ids_of")),
+    (edit(LL, ("u32 p1)\n{\n", "u32 p1)\n{ return;\n")), ("body", "function", "hidma_ll_free")),
 ])
 def test_what_differs_is_found(tmp_path: Path, change: Any, found: tuple[str, str, str]) -> None:
     assert found in kinds(tmp_path / "linux", change)
@@ -353,7 +372,7 @@ def test_directory_inside_the_tree(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def test_half_a_tree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     top = c_tree.write(tmp_path / "linux", lambda path, text: None if "_ll" in path or "_dbg" in path else text)
-    assert ("has half of the series: drivers/dma/qcom/hidma_ll.c and drivers/dma/qcom/hidma_dbg.c are missing"
+    assert ("has only a part of the series: drivers/dma/qcom/hidma_ll.c and drivers/dma/qcom/hidma_dbg.c are missing"
             in refused(capsys, "--kernel", str(top)))
 
 
@@ -379,8 +398,36 @@ def test_file_that_is_no_patch(tmp_path: Path, capsys: pytest.CaptureFixture[str
     path.write_text(c_tree.mail(4, "broken", f"--- a/{LL}\n+++ b/{LL}\n@@ -1,9 +1,9 @@\n one\n"))
     assert "is damaged" in refused(capsys, "--patch", str(path))
     assert "no such file" in refused(capsys, "--patch", str(tmp_path / "none"))
-    (tmp_path / "cut.gz").write_bytes(gzip.compress(b"x" * 1000)[:20])
-    assert "cannot be read" in refused(capsys, "--patch", str(tmp_path / "cut.gz"))
+
+
+@pytest.mark.parametrize("data", [
+    gzip.compress(b"x" * 1000)[:20],
+    bytes.fromhex("1f8b0800000000000003") + b"garbagegarbage",
+    gzip.compress(b"x" * 1000)[:-8] + bytes(8),
+], ids=["cut", "garbage", "checksum"])
+def test_damaged_gzip_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str], data: bytes) -> None:
+    (tmp_path / "bad.mbox.gz").write_bytes(data)
+    assert "is damaged: its gzip data cannot be unpacked" in refused(capsys, "--patch", str(tmp_path / "bad.mbox.gz"))
+
+
+def test_fix_of_one_file_is_compared_and_not_called_the_series(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = run(capsys, "portmap", "hidma.c", "--patch", str(DATA / "cases" / "fix.patch"))
+    assert status == 0 and "no differences" in out
+    assert "is not the series but a change to hidma.c: only the lines that it shows are compared" in err
+    status, out, err = run(capsys, "portmap", "--patch", str(DATA / "cases" / "fix.patch"))
+    assert status == 0 and "missing file" not in out
+
+
+def test_fix_that_changes_a_function_shows_what_it_changes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = "drivers/dma/qcom/hidma_ll.c"
+    lines = c_tree.c_file(c_tree.INVENTORY["files"][path]).splitlines()
+    at = next(n for n, line in enumerate(lines) if line.startswith("void hidma_ll_free("))
+    body = [f" {line}" for line in lines[at:at + 18]]
+    body.insert(2, "+\treturn;")
+    diff = f"--- a/{path}\n+++ b/{path}\n@@ -{at + 1},18 +{at + 1},19 @@\n" + "\n".join(body) + "\n"
+    (tmp_path / "fix.patch").write_text(c_tree.mail(1, "fix", diff, of=1))
+    tree = from_patch(tmp_path / "fix.patch")
+    assert [(d.kind, d.name) for d in compare(tree).differences if d.kind == "body"] == [("body", "hidma_ll_free")]
 
 
 def test_latin_1_is_read_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -415,6 +462,41 @@ def test_without_the_extra_the_map_is_there_and_a_copy_says_what_is_missing(tmp_
         assert "the extra `source`: pip install 'hidma[source]'" in done.stderr and done.stderr.count("\n") == 1
 
 
+def test_body_is_the_same_whatever_its_comments_spaces_and_decorations(tmp_path: Path) -> None:
+    top = c_tree.write(tmp_path / "linux", edit(LL, ("u32 p1)\n{\n", "u32 p1)\n\n{ /* why */\n\n")))
+    assert [d for d in compare(from_kernel(top)).differences if d.kind == "body"] == []
+    assert tokens.digest('a(X_OFFSET, "b" "c"); // d') == tokens.digest('a ( HIDMA_X_REG,\n"bc" ) /* e */ ;')
+    assert tokens.digest("a + b") != tokens.digest("a - b")
+    assert tokens.digest("f(x)") != tokens.digest("f(y)")
+
+
+def test_shipped_hashes_are_of_every_function_and_hold_no_text() -> None:
+    for path, file in c_tree.INVENTORY["files"].items():
+        functions = [f["name"] for key in ("functions", "macro_generated_functions") for f in file.get(key, [])]
+        if not functions:
+            continue
+        shipped = SHIPPED[path]
+        assert sorted(shipped["functions"]) == sorted(set(functions)), path
+        for hashes in [*shipped["functions"].values(), shipped["initialisers"].values()]:
+            assert all(re.fullmatch("[0-9a-f]{12}", each) for each in hashes), path
+    assert len(SHIPPED["drivers/vfio/platform/vfio_platform_common.c"]["functions"]["vfio_platform_probe_acpi"]) == 2
+
+
+@pytest.mark.slow
+def test_changed_bodies_of_6_1(kernel_source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = {(d.name): d for d in compare(from_kernel(kernel_source)).differences if d.kind == "body"}
+    assert found["hidma_tx_status"].rows == (18,)
+    assert (found["hidma_mgmt_files"].what, found["hidma_mgmt_files"].rows) == ("initialiser", (26,))
+    assert found["hidma_ll_enable"].rows == (12,) and found["hidma_ll_pause"].rows == (13,)
+    same = {"hidma_ll_free", "hidma_ll_reset", "hidma_mgmt_setup", "set_priority", "set_weight", "show_values_channel",
+            "hidma_mgmt_init_sys", "hidma_chirq_handler", "hidma_terminate_all", "hidma_chan_stats", "get_max_wr_xactions"}
+    assert not same & set(found)
+    status, out, err = run(capsys, "portmap", "hidma_tx_status", "--kernel", str(kernel_source))
+    assert (status, err) == (0, "") and "body   other tokens than in V14" in out
+    status, out, err = run(capsys, "portmap", "hidma_mgmt_sys.c", "--kernel", str(kernel_source))
+    assert "changed body of initialiser hidma_mgmt_files" in out and "row 26, V14: All users may write" in out
+
+
 @pytest.mark.slow
 def test_debian_s_own_source(kernel_source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = {file["path"]: file for file in facts(capsys, "--kernel", str(kernel_source))["files"]}
@@ -423,3 +505,67 @@ def test_debian_s_own_source(kernel_source: Path, capsys: pytest.CaptureFixture[
     assert found[SYS]["there"]["made_by_macros"] == 16
     values = [d for d in found[MGMT]["differences"] if d["kind"] == "value"]
     assert [(d["name"], d["there"], d["rows"][0]["row"]) for d in values] == [("HIDMA_QOS_N_OFFSET", "0x700", 25)]
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "first"), [
+    ("HIDMA_EVCA_WRITE_PTR_REG",
+     "HIDMA_EVCA_WRITE_PTR_REG: V14 has it as EVCA_WRITE_PTR_OFFSET\nconstant EVCA_WRITE_PTR_OFFSET = 0x20"),
+    ("EVCA_WRITE_PTR", "EVCA_WRITE_PTR: V14 has it as EVCA_WRITE_PTR_OFFSET"),
+    ("hidma_ll_disable", "hidma_ll_disable: V14 has it as hidma_ll_pause\nint hidma_ll_pause(struct hidma_lldev *)"),
+    ("hidma_ll_pause()", "int hidma_ll_pause(struct hidma_lldev *)"),
+    ("HidmaLldev", "HidmaLldev: HidmaLldev is the class of struct hidma_lldev\nstruct hidma_lldev"),
+    ("struct hidma_lldev", "struct hidma_lldev"),
+    ("ch_state", "enum ch_state\n    C     drivers/dma/qcom/hidma_ll.c\n    here  hidma/ll.py:"),
+    ("qcom,hidma-1.0", "id qcom,hidma-1.0\n    C     drivers/dma/qcom/hidma.c\n    here  hidma/channel.py:"),
+    ("QCOM8060", "id QCOM8060\n    C     drivers/dma/qcom/hidma_mgmt.c\n    here  hidma/mgmt.py:"),
+    ("desc-count", "property desc-count\n    C     drivers/dma/qcom/hidma.c\n    here  hidma/channel.py:"),
+    ("chid", "attribute chid\n    C     drivers/dma/qcom/hidma.c\n    here  hidma/channel.py:"),
+    ("hidma_mgmt_files", "initialiser hidma_mgmt_files\n    C     drivers/dma/qcom/hidma_mgmt_sys.c\n    here  hidma/mgmt_sys.py:"),
+    ("vfio_platform_irq.c", "drivers/vfio/platform/vfio_platform_irq.c -> hidma/vfio_platform/irq.py"),
+    ("reset_plugins/amdxgbe.py", "drivers/vfio/platform/reset/vfio_platform_amdxgbe.c -> reset_plugins/amdxgbe.py"),
+    ("dmatest.c", "drivers/dma/dmatest.c -> hidma/linux/dmatest.py"),
+    ("vfio_set_trigger", "drivers/vfio/platform/vfio_platform_irq.c -> hidma/vfio_platform/irq.py"),
+])
+@pytest.mark.usefixtures("v14_s_own")
+def test_name_is_found(capsys: pytest.CaptureFixture[str], name: str, first: str) -> None:
+    status, out, err = run(capsys, "portmap", name)
+    assert (status, err) == (0, "") and out.startswith(first)
+
+
+def test_every_ported_file_is_in_the_map() -> None:
+    ported = [path for top in ("hidma", "hidma/vfio_platform", "reset_plugins") for path in sorted((ROOT / top).glob("*.py"))
+              if "Stands for ``drivers/" in path.read_text()]
+    assert len(ported) > 12
+    assert {str(path.relative_to(ROOT)) for path in ported} <= set(names.files())
+
+
+@pytest.mark.usefixtures("v14_s_own")
+def test_place_of_a_name_has_the_name(capsys: pytest.CaptureFixture[str]) -> None:
+    for group in names.names().values():
+        for each in group:
+            place = each.place
+            if each.name in port.NO_FUNCTION or place is None:
+                assert each.kind in ("function", "initialiser", "driver", "macro", "field"), each
+                continue
+            text = "\n".join((ROOT / place.path).read_text().splitlines()[place.first - 1:place.last])
+            assert each.kind == "enum" or each.name in text or port.camel(each.name) in text, each
+
+
+def test_pattern_lists_names(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = run(capsys, "portmap", "EVCA_IRQ_*")
+    assert (status, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()] == ["NAME", *["EVCA_IRQ_STAT_OFFSET", "EVCA_IRQ_CLR_OFFSET"],
+                                                              *["EVCA_IRQ_EN_OFFSET"] * 2]
+    listed = facts(capsys, "hidma_ll_[fs]*")["names"]
+    assert {"hidma_ll_free", "hidma_ll_start", "hidma_ll_setup", "hidma_ll_status"} <= {each["name"] for each in listed}
+    assert "no name of the series matches 'nothing_*'" in refused(capsys, "nothing_*")
+
+
+def test_name_that_only_the_tree_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    top = c_tree.write(tmp_path / "linux", edit(LL, ("/* made by a test */", "void brand_new(void) { }")))
+    status, out, err = run(capsys, "portmap", "brand_new", "--kernel", str(top))
+    assert (status, err) == (0, "") and "new function brand_new: line 1" in out
+    assert "called 'brand_new'" in refused(capsys, "brand_new")

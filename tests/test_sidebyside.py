@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -22,6 +23,13 @@ from hidma.commands.sidebyside.pages import build
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 LL = "drivers/dma/qcom/hidma_ll.c"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def made_bodies() -> Iterator[None]:
+    """Trees that are made here count as V14."""
+    with c_tree.as_v14():
+        yield
 
 
 @pytest.fixture(scope="module")

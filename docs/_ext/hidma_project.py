@@ -7,7 +7,7 @@ gives for it (``name: reason``); one without a reason, or a reason without one, 
 ``linux-map``: the modules of the port and of the Linux slice with what their docstrings say they stand for. ``layers``: the
 layers of the import contract. ``walk``: the functions of a run in their order, each of which must exist.
 ``golden-runs``: how many recorded scenarios there are of each layer. ``bundled-boards``: the boards. ``declared FILE
-NAME``: a list that a test keeps. The role ``row``
+NAME``: a list that a test keeps. ``v14-sources``: where the C files of V14 can be read. The role ``row``
 links to a row of the page about V14's oddities.
 """
 
@@ -33,6 +33,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from hidma import firmware
+from hidma.commands.portmap.series import SOURCES
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "data" / "golden"
@@ -153,6 +154,15 @@ class PortMap(TextDirective):
         if not rows:
             raise self.error("no module of the port says what it stands for")
         return self.parsed(list_table(["Module", "C file", "What is in it"], rows, [24, 34, 42]))
+
+
+class V14Sources(TextDirective):
+    """Where each C file can be read."""
+
+    def run(self) -> list[nodes.Node]:
+        rows = [[f"``{source.path}``", f"``{source.repository}``", f"``{source.commit}``" if source.commit else "",
+                 source.remark.replace("_", "\\_")] for source in SOURCES]
+        return self.parsed(list_table(["File", "Repository", "Commit", "Remark"], rows, [34, 20, 28, 18]))
 
 
 class Layers(TextDirective):
@@ -358,6 +368,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("port-map", PortMap)
     app.add_directive("linux-map", LinuxMap)
     app.add_directive("layers", Layers)
+    app.add_directive("v14-sources", V14Sources)
     app.add_directive("walk", Walk)
     app.add_directive("golden-runs", GoldenRuns)
     app.add_directive("bundled-boards", BundledBoards)

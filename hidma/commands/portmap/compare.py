@@ -13,7 +13,7 @@ from typing import Any
 
 from hidma.commands.portmap.series import CFile, Function, v14
 from hidma.commands.portmap.tree import Tree
-from hidma.quirks import ROWS
+from hidma.quirks import BY_NUMBER, ROWS
 
 #: Rows behind differences of names that no row's ``where`` has.
 KNOWN: dict[str, tuple[int, ...]] = {
@@ -28,7 +28,10 @@ KNOWN: dict[str, tuple[int, ...]] = {
     "hidma_tre.err_info": (8,), "hidma_tre.err_code": (8,),
     "hidma_lldev.tx_status_list": (8,), "hidma_lldev.pending_tre_count": (8,),
     "hidma_chan.queued": (15,), "hidma_chan.last_success": (18,),
-    "hidma_ll_pause": (13,), "hidma_ll_disable": (13,),
+    "hidma_ll_pause": (13,), "hidma_ll_disable": (13,), "hidma_ll_enable": (12,),
+    "hidma_ll_status": (8,), "hidma_ll_queue_request": (8,), "hidma_ll_chstats": (8,), "hidma_ll_devstats": (8,),
+    "hidma_chan_init": (15,), "hidma_create_sysfs_entry": (23,), "hidma_mgmt_probe": (25,),
+    "vfio_platform_probe_acpi": (30,), "vfio_platform_probe_of": (30,), "vfio_platform_put_reset": (31,),
     "hidma_issue_task": (44,),
     "vfio_platform_qcomhidma.c": (34,), "vfio_platform_qcomhidma_reset": (34,),
     "vfio_platform_register_reset": (31,), "module_vfio_reset_handler": (31,),
@@ -56,8 +59,9 @@ ALIKE = 0.72
 class Difference:
     """One difference.
 
-    :ivar kind: ``missing``, ``renamed``, ``value``, ``type`` (a signature or a field's type), ``moved`` or ``new``
-    :ivar what: ``file``, ``function``, ``constant``, ``macro``, ``struct``, ``field``, ``parameter`` or ``id``
+    :ivar kind: ``missing``, ``renamed``, ``value``, ``type`` (a signature or a field's type), ``body`` (of a function, or an
+        initialiser), ``moved`` or ``new``
+    :ivar what: ``file``, ``function``, ``initialiser``, ``constant``, ``macro``, ``struct``, ``field``, ``parameter`` or ``id``
     :ivar name: in V14; of what is new, its name there
     :ivar v14: what V14 has
     :ivar there: what the tree has
@@ -147,13 +151,20 @@ class _Comparer:
         rows = rows_of(*(more if what == "struct" else (name, *more)))
         self.result.differences.append(Difference(kind, what, file, name, v14, there, rows))
 
+    def changed(self, what: str, file: str, *names: str) -> None:
+        """Other tokens; a row that says that a later kernel does the same explains nothing."""
+        rows = tuple(n for n in rows_of(*names) if not BY_NUMBER[n].later.startswith("The same"))
+        self.result.differences.append(Difference("body", what, file, names[0], rows=rows))
+
     def run(self) -> Comparison:
         for path, mine in v14().items():
             theirs = self.tree.files.get(path)
             if theirs is None:
-                self.add("missing", "file", path, path.rpartition("/")[2])
+                if not self.tree.change:
+                    self.add("missing", "file", path, path.rpartition("/")[2])
                 continue
             self._functions(path, mine, theirs)
+            self._initialisers(path, mine, theirs)
             self._constants(path, mine, theirs)
             self._structs(path, mine, theirs)
             self._rest(path, mine, theirs)
@@ -177,6 +188,8 @@ class _Comparer:
                 self.add("renamed", "function", path, name, name, there.name, there.name)
             if (there.returns, there.params) != (function.returns, function.params):
                 self.add("type", "function", path, name, function.signature, there.signature, there.name)
+            if function.body and there.body and function.body != there.body:
+                self.changed("function", path, name, there.name)
             if function.first and (there.first, there.last) != (function.first, function.last):
                 self.add("moved", "function", path, name, _lines(function), _lines(there))
         for name in fresh:
@@ -211,6 +224,18 @@ class _Comparer:
         for macro in theirs.macros:
             if macro not in mine.macros:
                 self.add("new", "macro", path, macro)
+
+    def _initialisers(self, path: str, mine: CFile, theirs: CFile) -> None:
+        for name, value in mine.initialisers.items():
+            there = theirs.initialisers.get(name)
+            if there is None:
+                if not theirs.partial:
+                    self.add("missing", "initialiser", path, name)
+            elif there and there != value:
+                self.changed("initialiser", path, name)
+        for name in theirs.initialisers:
+            if name not in mine.initialisers:
+                self.add("new", "initialiser", path, name)
 
     def _structs(self, path: str, mine: CFile, theirs: CFile) -> None:
         for struct, fields in mine.structs.items():

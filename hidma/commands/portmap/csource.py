@@ -17,6 +17,7 @@ import tree_sitter_c
 from tree_sitter import Language, Node, Parser
 
 from hidma.commands.portmap.series import CFile, Function
+from hidma.commands.portmap.tokens import digest
 
 _LANGUAGE = Language(tree_sitter_c.language())
 
@@ -191,9 +192,12 @@ class Reader:
     :param path: as it is to be called
     :param data: its bytes
     :param names: constants of the headers that it includes
+    :param unknown: numbers of lines that are not known
     """
 
-    def __init__(self, path: str, data: bytes, names: dict[str, Any] | None = None) -> None:
+    def __init__(self, path: str, data: bytes, names: dict[str, Any] | None = None,
+                 unknown: frozenset[int] = frozenset()) -> None:
+        self.unknown = unknown
         self.file = CFile(path, data.count(b"\n") + (0 if data.endswith(b"\n") or not data else 1))
         self.names = dict(names or {})
         self.data = _ATTRIBUTE.sub(_blank, data)
@@ -211,6 +215,8 @@ class Reader:
                 self._enum(node)
             elif node.type == "struct_specifier":
                 self._struct(node)
+            elif node.type == "init_declarator":
+                self._initialiser(node)
         self.file.functions += made
         self.file.functions.sort(key=lambda f: f.first)
         self._rest(decode(self.data)[0])
@@ -281,7 +287,20 @@ class Reader:
         const = "const " if "const" in before else ""
         self.file.functions.append(Function(
             name, _type(f"{const}{kind} {stars}"), tuple(p for p in params if p != "void"), "static" in before, _line(node),
-            _last(node), condition=_condition(node)))
+            _last(node), condition=_condition(node), body=self._hash(node.child_by_field_name("body"))))
+
+    def _hash(self, node: Node | None) -> str:
+        """Of the tokens of a body; of a body with lines that are not known, nothing."""
+        if node is None or not self.unknown.isdisjoint(range(_line(node), _last(node) + 1)):
+            return ""
+        return digest(_text(node))
+
+    def _initialiser(self, node: Node) -> None:
+        value = node.child_by_field_name("value")
+        name = _text(_declarator(node.child_by_field_name("declarator")))
+        if value is not None and value.type == "initializer_list" and name:
+            self.file.initialisers[name] = self._hash(value)
+            self.file.places.setdefault(name, _line(node))
 
     def _enum(self, node: Node) -> None:
         body = node.child_by_field_name("body")
@@ -342,12 +361,13 @@ class Reader:
         self.file.driver_name = driver[1] if driver else ""
 
 
-def read_file(path: str, data: bytes, names: dict[str, Any] | None = None) -> CFile:
+def read_file(path: str, data: bytes, names: dict[str, Any] | None = None, unknown: frozenset[int] = frozenset()) -> CFile:
     """What a C file declares.
 
     :param path: as it is to be called
     :param data: its bytes, UTF-8 or Latin-1
     :param names: constants of the headers that it includes
+    :param unknown: numbers of lines that are not known
     """
     text, latin = decode(data)
-    return Reader(path, text.encode() if latin else data, names).read()
+    return Reader(path, text.encode() if latin else data, names, unknown).read()

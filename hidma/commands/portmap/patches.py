@@ -10,6 +10,7 @@ import email
 import email.policy
 import gzip
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,9 +39,9 @@ class Text:
     lines: list[str | None] = field(default_factory=list)
 
     @property
-    def partial(self) -> bool:
-        """Whether lines of it are unknown."""
-        return None in self.lines
+    def unknown(self) -> frozenset[int]:
+        """Numbers of the lines that are not in the patches, from 1."""
+        return frozenset(number for number, line in enumerate(self.lines, 1) if line is None)
 
     def data(self) -> bytes:
         """The file; unknown lines are empty."""
@@ -98,8 +99,10 @@ def _mails(path: Path) -> Iterator[Mail]:
             data = name.read_bytes()
             if data.startswith(b"\x1f\x8b"):
                 data = gzip.decompress(data)
-        except (OSError, EOFError) as error:
-            raise SourceError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise SourceError(f"{name} is damaged: its gzip data cannot be unpacked ({error}); fetch it again") from None
+        except OSError as error:
+            raise SourceError(f"{name} cannot be read: {error.strerror or error}") from None
         starts = [match.start() for match in _FROM.finditer(data)] if data.startswith(b"From ") else []
         pieces = [data[a:b] for a, b in zip(starts, [*starts[1:], len(data)], strict=False)] or [data]
         for number, piece in enumerate(pieces, 1):

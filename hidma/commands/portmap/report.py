@@ -31,6 +31,12 @@ def url(source: Source) -> str:
     return f"{top}/blob/{source.commit}/{source.path}" if source.commit else top
 
 
+def read_where(source: Source) -> dict[str, Any]:
+    """Where the C file can be read: repository, commit, remark and address."""
+    return {"repository": source.repository, "commit": source.commit or None, "remark": source.remark or None,
+            "url": url(source)}
+
+
 def row(number: int) -> dict[str, Any]:
     """One row of docs/quirks."""
     found = BY_NUMBER[number]
@@ -97,7 +103,8 @@ def _function(source: Source, function: Function, comparison: Comparison | None)
         there = comparison.pairs.get((source.path, function.name))
         out["there"] = None if there is None else {
             "name": there.name, "signature": there.signature, "first": there.first, "last": there.last,
-            "condition": there.condition or None, "macro": there.macro or None}
+            "condition": there.condition or None, "macro": there.macro or None,
+            "body": "unknown" if not (function.body and there.body) else "same" if function.body == there.body else "changed"}
     return out
 
 
@@ -117,8 +124,7 @@ def file(source: Source, tree: Tree | None, comparison: Comparison | None) -> di
         "here": None if module is None else module.path,
         "module": source.module,
         "patches": [{"number": p.number, "title": p.title} for p in PATCHES if source.path in p.files],
-        "read": {"repository": source.repository, "commit": source.commit or None, "remark": source.remark or None,
-                 "url": url(source)},
+        "read": read_where(source),
         "c_lines_covered_percent": source.coverage,
         "functions": [_function(source, f, comparison) for f in mine.functions],
         "constants": [{"name": name, "value": value, "enum": next((e for e, m in mine.enums.items() if name in m), None),

@@ -93,13 +93,25 @@ SOURCES: tuple[Source, ...] = (
            "1bacce3494bfa3a208eb02984af4c9b533194b3c", coverage=100, core=False),
 )
 
+#: Files that the port has as well, which the series does not change, or only where they make their reset function known.
+OTHERS: tuple[Source, ...] = (
+    Source(f"{VFIO}vfio_platform.c", "hidma.vfio_platform.platform", "torvalds/linux", remark="as in Linux 4.5", core=False),
+    Source(f"{VFIO}vfio_platform_irq.c", "hidma.vfio_platform.irq", "torvalds/linux", remark="as in Linux 4.5", core=False),
+    Source(f"{VFIO}reset/vfio_platform_amdxgbe.c", "reset_plugins.amdxgbe", "mikeNG/kernel_common",
+           "64d6a20077d11fa60449557d5f321e6160bbfde9", core=False),
+    Source(f"{VFIO}reset/vfio_platform_calxedaxgmac.c", "reset_plugins.calxedaxgmac", "sbourdelin/linux",
+           "85faea3b80baf353bc5760ab5cefb6a02474e08e", core=False),
+    Source("drivers/dma/dmatest.c", "hidma.linux.dmatest", "torvalds/linux", remark="as in Linux 6.1", core=False),
+)
+
 BY_PATH = {source.path: source for source in SOURCES}
 
 #: How to get the series itself.
 ARCHIVE = (
-    "The series itself, [PATCH V14 0/9] dma: add Qualcomm Technologies HIDMA driver (February 2016), is in the mail "
-    "archives of linux-kernel and dmaengine: on https://lore.kernel.org/all/ search for s:\"V14\" s:\"HIDMA\", open the "
-    "cover letter and take the thread as mbox.gz, or give its message id to `b4 mbox`. --patch reads that file."
+    "The series itself, [PATCH V14 0/9] dma: add Qualcomm Technologies HIDMA driver (Sinan Kaya, February 2016), is in the mail "
+    "archives of linux-kernel, dmaengine and linux-arm-msm. On https://lore.kernel.org/all/ search for s:\"PATCH V14\" s:HIDMA, "
+    "open the cover letter and take the thread as mbox.gz, or give its message id to `b4 mbox`; --patch reads that file. "
+    "`hidma portmap FILE` names a public repository and commit that has the file."
 )
 
 #: Where the recorded runs come from.
@@ -120,6 +132,7 @@ class Function:
     :ivar first: its first line, 0 when it is made by a macro that the facts do not place
     :ivar macro: the macro that makes it
     :ivar condition: the ``#if`` that it stands under
+    :ivar body: a hash of the tokens of its body, "" when it is not known
     """
 
     name: str
@@ -130,6 +143,7 @@ class Function:
     last: int
     macro: str = ""
     condition: str = ""
+    body: str = ""
 
     @property
     def signature(self) -> str:
@@ -149,6 +163,7 @@ class CFile:
 
     :ivar lines: how many it has
     :ivar partial: whether only parts of it are known (the hunks of a patch)
+    :ivar initialisers: arrays and structures with an initialiser, to a hash of its tokens
     :ivar places: line of each constant, enum, struct and parameter, where known
     """
 
@@ -166,6 +181,7 @@ class CFile:
     exported: list[str] = field(default_factory=list)
     driver_name: str = ""
     partial: bool = False
+    initialisers: dict[str, str] = field(default_factory=dict)
     places: dict[str, int] = field(default_factory=dict)
 
     def function(self, name: str) -> Function | None:
@@ -178,9 +194,10 @@ class CFile:
         return self.defines | {name: value for enum in self.enums.values() for name, value in enum.items()}
 
 
-def _function(facts: dict[str, Any], macro: str = "") -> Function:
+def _function(facts: dict[str, Any], bodies: dict[str, list[str]], macro: str = "") -> Function:
+    known = bodies.get(facts["name"], [])  # a function on both sides of an #if has two
     return Function(facts["name"], facts["returns"], tuple(facts["params"]), facts["static"], facts.get("first_line", 0),
-                    facts.get("last_line", 0), macro)
+                    facts.get("last_line", 0), macro, body=known.pop(0) if known else "")
 
 
 def _file(path: str, facts: dict[str, Any]) -> CFile:
@@ -188,11 +205,13 @@ def _file(path: str, facts: dict[str, Any]) -> CFile:
     for text in facts.get("function_like_macros", ()):
         name, _, rest = text.partition("(")
         macros[name] = tuple(rest.rstrip(")").split(","))
+    hashes = bodies().get(path, {})
+    known = {name: list(each) for name, each in hashes.get("functions", {}).items()}
     return CFile(
         path,
         facts["lines"],
-        [*(_function(f) for f in facts.get("functions", ())),
-         *(_function(f, "IMPLEMENT_GETSET") for f in facts.get("macro_generated_functions", ()))],
+        [*(_function(f, known) for f in facts.get("functions", ())),
+         *(_function(f, known, "IMPLEMENT_GETSET") for f in facts.get("macro_generated_functions", ()))],
         {**dict.fromkeys(facts.get("guards", ()), ""), **facts.get("defines", {})},
         macros,
         {name: dict(members) for name, members in facts.get("enums", {}).items()},
@@ -203,6 +222,7 @@ def _file(path: str, facts: dict[str, Any]) -> CFile:
         list(facts.get("properties", ())),
         list(facts.get("exported", ())),
         facts.get("driver_name", ""),
+        initialisers=hashes.get("initialisers", {}),
     )
 
 
@@ -211,6 +231,13 @@ def inventory() -> dict[str, Any]:
     """The facts as they are kept."""
     text = files("hidma.commands.portmap").joinpath("inventory.json").read_text(encoding="utf-8")
     loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+@functools.cache
+def bodies() -> dict[str, Any]:
+    """By file: a hash of the tokens of each function's body and of each initialiser (:mod:`.tokens`)."""
+    loaded: dict[str, Any] = json.loads(files("hidma.commands.portmap").joinpath("bodies.json").read_text(encoding="utf-8"))
     return loaded
 
 

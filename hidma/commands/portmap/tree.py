@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hidma.commands.portmap.series import PATCHES, SOURCES, CFile
+from hidma.commands.portmap.series import ARCHIVE, PATCHES, SOURCES, CFile
 
 NEEDS = "reading C needs the extra `source`: pip install 'hidma[source]' brings tree-sitter, tree-sitter-c and unidiff"
 
@@ -28,6 +28,7 @@ class Tree:
     :ivar files: what each declares
     :ivar missing: files of the series that it has not got
     :ivar notes: sentences on how it was read
+    :ivar change: whether it is a change to some of the files, of which only the lines that it shows are known
     """
 
     where: str
@@ -36,6 +37,7 @@ class Tree:
     files: dict[str, CFile] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    change: bool = False
 
 
 def kernel_version(directory: Path) -> str:
@@ -79,11 +81,12 @@ def from_kernel(directory: Path) -> Tree:
         if not (directory / "drivers").is_dir():
             raise TreeError(f"{directory} is no kernel tree: it has no directory drivers/")
         raise TreeError(f"{directory} ({kernel_version(directory)}) has not got the series: there is no "
-                        f"{core[0].path.rpartition('/')[0]}/hidma*.c; it came with Linux 4.6 and 4.7")
+                        f"{core[0].path.rpartition('/')[0]}/hidma*.c. The driver was merged in Linux 4.6 and 4.7; V14 itself is "
+                        f"in no release. {ARCHIVE}")
     absent = [source.path for source in core if source.path not in found]
     if absent:
-        raise TreeError(f"{directory} has half of the series: {_and(absent)} {'is' if len(absent) == 1 else 'are'} missing")
-    return _tree(str(directory), kernel_version(directory), {path: (data, False) for path, data in found.items()})
+        raise TreeError(f"{directory} has only a part of the series: {_and(absent)} {'is' if len(absent) == 1 else 'are'} missing")
+    return _tree(str(directory), kernel_version(directory), {path: (data, frozenset()) for path, data in found.items()})
 
 
 def from_patch(path: Path) -> Tree:
@@ -103,40 +106,46 @@ def from_patch(path: Path) -> Tree:
     if not any(source.path in files for source in core):
         touched = sorted(files)
         raise TreeError(f"{path} is another series: it changes {_and(touched[:3])}{' and others' if len(touched) > 3 else ''} "
-                        f"and none of {core[0].path.rpartition('/')[0]}/hidma*")
+                        f"and none of {core[0].path.rpartition('/')[0]}/hidma*. {ARCHIVE}")
     absent = [source.path for source in core if source.path not in files]
-    if absent:
+    # the series makes its files anew; a patch that only changes them is a fix of some version of the driver
+    change = all(files[source.path].unknown for source in core if source.path in files)
+    if absent and not change:
         numbers = sorted({patch.number for patch in PATCHES for name in absent if name in patch.files})
-        raise TreeError(f"{path} has half of the series: {_and(absent)} {'is' if len(absent) == 1 else 'are'} missing "
-                        f"(patch{'es' if len(numbers) > 1 else ''} {_and([str(n) for n in numbers])} of 9)")
-    known = {source.path: (files[source.path].data(), files[source.path].partial) for source in SOURCES
+        raise TreeError(f"{path} has only a part of the series: {_and(absent)} {'is' if len(absent) == 1 else 'are'} missing "
+                        f"(patch{'es' if len(numbers) > 1 else ''} {_and([str(n) for n in numbers])} of 9). {ARCHIVE}")
+    known = {source.path: (files[source.path].data(), files[source.path].unknown) for source in SOURCES
              if source.path in files}
-    return _tree(str(path), called, known)
+    tree = _tree(str(path), called, known, change)
+    if change:
+        changed = _and([source.name for source in SOURCES if source.path in known])
+        tree.notes.append(f"{path} is not the series but a change to {changed}: only the lines that it shows are compared")
+    return tree
 
 
-def _tree(where: str, called: str, found: dict[str, tuple[bytes, bool]]) -> Tree:
+def _tree(where: str, called: str, found: dict[str, tuple[bytes, frozenset[int]]], change: bool = False) -> Tree:
     try:
         from hidma.commands.portmap.csource import decode, read_file
     except ModuleNotFoundError:
         raise TreeError(NEEDS) from None
-    tree = Tree(where, called)
+    tree = Tree(where, called, change=change)
     names: dict[str, object] = {}
     for source in SOURCES:
         if source.path not in found:
             tree.missing.append(source.path)
             continue
-        data, partial = found[source.path]
+        data, unknown = found[source.path]
         text, latin = decode(data)
         if latin:
             tree.notes.append(f"{source.path} is not UTF-8 and was read as Latin-1")
         if "\0" in text:
             raise TreeError(f"{where}: {source.path} is no text: it has NUL bytes in it")
         tree.texts[source.path] = text.splitlines()
-        read = read_file(source.path, data, names)
-        read.partial = partial
+        read = read_file(source.path, data, names, unknown)
+        read.partial = bool(unknown)
         names |= {name: value for name, value in read.constants.items() if isinstance(value, int)}
         tree.files[source.path] = read
-    if not any(file.functions for file in tree.files.values()):
+    if not change and not any(file.functions for file in tree.files.values()):
         raise TreeError(f"{where}: no function was found in the files of the series; are they C?")
     return tree
 

@@ -382,9 +382,10 @@ class Page:
         return [d for d in self.comparison.of(self.source.path, name) if not (d.kind == "moved" and d.what == "function")]
 
     def _difference(self, d: Difference) -> str:
-        text = {"missing": "not in this copy", "renamed": f"is called {d.there} in this copy",
-                "type": f"declared otherwise: V14 {d.v14}, this copy {d.there}",
-                "new": f"new in this copy: {d.there}"}.get(d.kind, f"{d.kind}: V14 {d.v14}, this copy {d.there}")
+        known = {"missing": "not in this copy", "renamed": f"is called {d.there} in this copy",
+                 "type": f"declared otherwise: V14 {d.v14}, this copy {d.there}",
+                 "new": f"new in this copy: {d.there}", "body": "other tokens in this copy than in V14"}
+        text = known.get(d.kind, f"{d.kind}: V14 {d.v14}, this copy {d.there}")
         rows = "".join(f"<p>Row {n}: {esc(BY_NUMBER[n].v14)} Linux 6.1: {esc(BY_NUMBER[n].later)}</p>" for n in d.rows)
         self.told.update(d.rows)
         return f'<div class="note"><p>{esc(d.what)} {esc(d.name)}: {esc(text)}</p>{rows}</div>'
@@ -428,7 +429,8 @@ def constants_note(page: Page) -> str:
         return ""
     rows = []
     for d in found:
-        change = {"renamed": f"{d.there}", "missing": "not in this copy", "new": d.there}.get(d.kind, f"{d.v14} → {d.there}")
+        change = {"renamed": d.there, "missing": "not in this copy", "new": d.there,
+                  "body": "other tokens than in V14"}.get(d.kind, f"{d.v14} → {d.there}")
         why = " ".join(f'<abbr title="{esc(BY_NUMBER[n].v14)} Linux 6.1: {esc(BY_NUMBER[n].later)}">row {n}</abbr>'
                        for n in d.rows)
         rows.append(f"<tr><td>{d.kind}</td><td>{d.what}</td><td><code>{esc(d.name)}</code></td><td><code>{esc(change)}</code>"
