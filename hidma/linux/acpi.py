@@ -34,7 +34,7 @@ class AcpiDevice:
     :ivar hid: the first ID, None for a device without _HID
     :ivar uid: _UID as text, None without
     :ivar properties: those of _DSD
-    :ivar status: what _STA gives; 0xF without (``has_status`` tells)
+    :ivar status: the value of _STA; 0xF without one, and then ``has_status`` is false
     :ivar platform_id: a platform device is made of it
     :ivar cca: _CCA, None without
     :ivar description: _STR, None without
