@@ -32,6 +32,13 @@ def test_each_descriptor_stands_in_the_list_of_its_state() -> None:
     assert completed.startswith("------Device -----\n")
 
 
+def test_number_behind_the_last_descriptor_is_refused() -> None:
+    # one descriptor more than asked for: 0 to 4
+    for number, lines in ((4, 1), (5, 0)):
+        (text,) = texts(["prep", "a", 1, 2, 3, 3], ["corrupt_tre", "a", number], ["debugfs", STATS])
+        assert text.count(f"------Channel {number} -----") == lines
+
+
 def test_offsets_and_sizes_of_both_rings_are_told_apart() -> None:
     (text,) = texts(["prep", "a", 1, 2, 3, 3], ["submit", "a"], ["debugfs", STATS])
     lines = dict(line.replace(" = ", "=").split("=", 1) for line in text.splitlines() if "=" in line)
