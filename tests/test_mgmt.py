@@ -52,6 +52,22 @@ def test_limits_of_the_parameters(name: str, good: tuple[int, ...], bad: tuple[i
         assert results(found, "show") == before, value
 
 
+@pytest.mark.parametrize(("name", "message"), [
+    ("dma-channels", "number of channels missing"),
+    ("channel-reset-timeout-cycles", "channel reset timeout missing"),
+    ("max-write-burst-bytes", "max-write-burst-bytes missing"),
+    ("max-read-burst-bytes", "max-read-burst-bytes missing"),
+    ("max-write-transactions", "max-write-transactions missing"),
+    ("max-read-transactions", "max-read-transactions missing"),
+])
+def test_missing_property_ends_the_probe(name: str, message: str) -> None:
+    given = {key: value for key, value in GOOD.items() if key != name}
+    found = replay(Scenario("mgmt", {"layer": "mgmt", "properties": given, "steps": [["probe"]]}, None, None))
+    assert found[-1] == ["ret", "probe", EINVAL]
+    assert ["log", "err", message] in found
+    assert [event[1] for event in found if event[0] == "pm"][-2:] == ["put_sync_suspend", "disable"]
+
+
 def test_bits_of_others_are_kept() -> None:
     everything = dict.fromkeys((str(offset) for offset in (0x300, 0x304, 0x400, 0x41C, 0x420, 0x418)), 0xFFFFFFFF)
     found = events(["store", "chanops/chan0/priority", "0"], ["store", "chanops/chan0/weight", "5"], regs=everything)

@@ -546,3 +546,17 @@ def test_group_is_put_when_vfio_refuses_the_device() -> None:
         with pytest.raises(OSError, match="EBUSY|error -16|-16"):
             vm.assign(machine, DEVICE)
         assert dev.iommu_group.kref == held
+
+
+@pytest.mark.parametrize("which", [1, 2])
+def test_open_without_memory_leaves_nothing_mapped(which: int) -> None:
+    with owner() as mine:
+        vdev = device_of(mine)
+        mine.device.close()
+        faults = mine.machine.kernel.fault_inject
+        faults.alloc_fails = faults.allocations + which  # the regions, the interrupts
+        with pytest.raises(OSError) as error:
+            mine.group.device(DEVICE)
+        assert error.value.errno == errno.ENOMEM
+        assert (vdev.refcnt, vdev.num_regions, vdev.num_irqs) == (0, 0, 0)
+        assert mine.group.device(DEVICE).info().num_regions == 2
