@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from hidma.commands.extras import requires
 from hidma.commands.trace import formats
 from hidma.commands.trace.events import KINDS, Event
 from hidma.commands.trace.recorder import Filter, FilterError, Recorder, squeeze
@@ -50,11 +51,8 @@ def render(kind: str, machines: Sequence[Sequence[Event]], name: str) -> tuple[s
     :raises click.ClickException: the format cannot show it, or needs what is not installed
     """
     if kind == "vcd":
-        try:
+        with requires("trace"):
             from hidma.commands.trace import vcd
-        except ModuleNotFoundError as error:
-            raise click.ClickException(f"the format vcd needs the Python module {error.name}: pip install 'hidma[trace]' "
-                                       "brings it") from None
         return vcd.write(machines, name)
     if kind == "svg":
         from hidma.commands.trace import svg
