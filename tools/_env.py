@@ -8,11 +8,9 @@ a look at the times and sizes of the files that a build reads and makes. It impo
 
 import fcntl
 import hashlib
-import importlib.util
 import json
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -28,12 +26,14 @@ PROGRAMS = {
     "replay": ["-P", "-m", "hidma.commands.replay"],
     "bench": ["-P", "-m", "hidma.commands.bench.cli"],
     "test": ["-P", "-m", "pytest"],
-    "docs": f"-P -m sphinx -W --keep-going -b html -d docs/_build/doctrees {ROOT}/docs {ROOT}/docs/_build/html".split(),
+    "docs": "-P -m sphinx -W --keep-going -j auto -b html -d docs/_build/doctrees docs docs/_build/html".split(),
 }
 EXTRAS = {"test": ["test"], "docs": ["docs"]}
 #: Of the PIP_ variables pip is given those that say where packages come from; the others would break an installation.
-PIP = re.compile(r"PIP_(\w*INDEX\w*|FIND_LINKS|\w*CERT|TRUSTED_HOST|PROXY|\w*CACHE\w*|\w*TIMEOUT|RETRIES|CONSTRAINT)")
-OFFLINE = re.compile(r"NewConnectionError|name resolution|Connection\w*Error|Network is unreachable|timed out|ProxyError")
+PIP = re.compile(r"PIP_(\w*INDEX\w*|FIND_LINKS|\w*CERT|TRUSTED_HOST|PROXY|\w*CACHE\w*|\w*TIMEOUT|RETRIES|CONSTRAINT|CONFIG_FILE)")
+OFFLINE = re.compile(
+    r"NewConnectionError|name resolution|Connection\w*Error|Network is unreachable|timed out|ProxyError"
+)
 
 
 def stop(sentence: str) -> None:
@@ -42,18 +42,23 @@ def stop(sentence: str) -> None:
 
 def fingerprint(inputs: bool) -> str:
     """A hash of names, times and sizes of what a build reads, or of what it makes."""
-    files = [path for suffix in ((".pxd", ".h") if inputs else (".so",)) for path in ROOT.glob(f"hidma/**/*{suffix}")]
-    said = [sys.version, sys.base_prefix, str(ROOT)]
+    said, files = [sys.version, sys.base_prefix, str(ROOT)], []
+    for top, _, names in os.walk(ROOT / "hidma"):
+        made = [name for name in names if name.endswith(".so")]
+        read = [
+            name
+            for name in names
+            if name.endswith((".pxd", ".h")) or name.endswith(".py") and f"{name[:-3]}.pxd" in names
+        ]
+        files += [f"{top}/{name}" for name in (read if inputs else made)]
     if inputs:
-        cc = shlex.split(os.environ.get("CC", "")) or ["gcc"]
+        compiler = (os.environ.get("CC", "").split() or ["gcc"])[0]
         header = f"{sys.base_prefix}/include/python{sys.version_info[0]}.{sys.version_info[1]}/Python.h"
-        files += [path.with_suffix(".py") for path in files]
-        files += [ROOT / "setup.py", ROOT / "pyproject.toml", *ROOT.glob("tools/staging/*.py"), Path(header)]
-        files += [Path(os.path.realpath(shutil.which(name) or name)) for name in (cc[0], "cc")]
+        files += [f"{ROOT}/setup.py", f"{ROOT}/pyproject.toml", header]
+        files += [os.path.realpath(shutil.which(name) or name) for name in (compiler, "cc")]
         said += [os.environ.get(name, "") for name in ("CC", "CFLAGS", "CPPFLAGS", "LDFLAGS", "HIDMA_PURE")]
-    for path in sorted(files):
-        if path.exists():
-            said.append(f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}")
+    for path in sorted(filter(os.path.exists, files)):
+        said.append(f"{path} {os.stat(path).st_mtime_ns} {os.stat(path).st_size}")
     return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
 
@@ -72,13 +77,17 @@ def in_order(state: dict[str, object], extras: set[str]) -> bool:
 
 def run(what: str, command: list[str], lock: int, **variables: str) -> None:
     """Run one step: its output goes to the log, its lines that begin as ours do to the terminal."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON")) or PIP.match(name)}
+    env = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON")) or PIP.match(name)
+    }
     env |= {"PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_PROGRESS_BAR": "off"}
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     lines = []
     with (
         open(LOG, "a") as log,  # the child holds the lock as well, in case that this process is killed
-        subprocess.Popen(command, cwd=ROOT, env=env | variables, text=True, errors="replace", pass_fds=[lock], **pipes) as child,
+        subprocess.Popen(
+            command, cwd=ROOT, env=env | variables, text=True, errors="replace", pass_fds=[lock], **pipes
+        ) as child,
     ):
         for line in child.stdout:
             lines.append(line)
@@ -110,13 +119,19 @@ def put_in_order(extras: set[str]) -> None:
             return
         LOG.write_text("")
         if not state or "installing" in state:  # an installation that was killed may have left half a package
-            for module in ("venv", "ensurepip"):
-                if importlib.util.find_spec(module) is None:
-                    stop(f"this Python ({sys.executable}) has no module {module}: apt-get install python3-venv")
+            try:
+                import ensurepip  # noqa: F401  (Debian splits it off)
+                import venv  # noqa: F401
+            except ImportError as error:
+                stop(f"this Python ({sys.executable}) has no module {error.name}: apt-get install python3-venv")
             print(f"hidma: first start: making a private environment in {VENV}", file=sys.stderr, flush=True)
             shutil.rmtree(VENV, ignore_errors=True)
             base = getattr(sys, "_base_executable", sys.executable)
-            run("making a private environment (apt-get install python3-venv)", [base, "-I", "-m", "venv", VENV], lock.fileno())
+            run(
+                "making a private environment (apt-get install python3-venv)",
+                [base, "-I", "-m", "venv", VENV],
+                lock.fileno(),
+            )
             state = {"of": [str(ROOT), sys.version, sys.base_prefix], "extras": []}
         project = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
         if state.get("project") != project or not extras <= {*state["extras"]}:
@@ -125,7 +140,7 @@ def put_in_order(extras: set[str]) -> None:
             try:
                 pip, names = [PYTHON, "-I", "-m", "pip", "install"], f"[{','.join(wanted)}]" if wanted else ""
                 print(f"hidma: installing hidma{names}", file=sys.stderr, flush=True)
-                run("the installation", [*pip, "setuptools>=77", "Cython>=3.3,<4"], lock.fileno())
+                run("the installation", [*pip, "--no-compile", "setuptools>=77", "Cython>=3.3,<4"], lock.fileno())
                 command = [*pip, "--no-build-isolation", "-e", f"{ROOT}{names}"]
                 run("the installation", command, lock.fileno(), HIDMA_PURE="1")  # the extensions come below
                 state |= {"project": project, "extras": wanted}
@@ -133,7 +148,11 @@ def put_in_order(extras: set[str]) -> None:
                 if not isinstance(sys.exc_info()[1], KeyboardInterrupt):
                     STATE.write_text(json.dumps(state))
         inputs = fingerprint(True)  # before the build: a change during it is for the next start
-        run("the build (HIDMA_PURE=1 does without it)", [PYTHON, "-P", "setup.py", "-q", "build_ext", "--inplace"], lock.fileno())
+        run(
+            "the build (HIDMA_PURE=1 does without it)",
+            [PYTHON, "-P", "setup.py", "-q", "build_ext", "--inplace"],
+            lock.fileno(),
+        )
         STATE.write_text(json.dumps(state | {"built": [inputs, fingerprint(False)]}))
 
 
@@ -144,28 +163,11 @@ def main(program: str, arguments: list[str]) -> None:
     if not in_order(read_state(), extras):
         put_in_order(extras)
     os.environ.pop("PYTHONHOME", None)
-<<<<<<< HEAD
-    # -P: nothing is imported from the working directory
-    if program == "test":
-        if Path.cwd() != ROOT:
-            arguments = [from_here(argument) for argument in arguments]
-            os.chdir(ROOT)
-        command = [str(PYTHON), "-P", "-m", "pytest", *arguments]
-    elif program == "docs":
-        docs = ROOT / "docs"
-        built = docs / "_build"
-        command = [str(PYTHON), "-P", "-m", "sphinx", "-W", "--keep-going", "-j", "auto", "-b", "html"]
-        command += ["-d", str(built / "doctrees"), *arguments, str(docs), str(built / "html")]
-    else:
-        command = [str(PYTHON), "-P", "-m", PROGRAMS[program], *arguments]
-    sys.stdout.flush()
-=======
     if program not in EXTRAS:
         os.environ |= {"HIDMA_TOOL": str(ROOT / "tools" / program), "HIDMA_EXTRAS": " ".join(sorted(extras))}
     elif Path.cwd() != ROOT:  # an argument that names a file below another working directory is made whole
         arguments = [os.path.abspath(arg) if os.path.exists(arg.partition("::")[0]) else arg for arg in arguments]
         os.chdir(ROOT)
->>>>>>> 993ccf6 (tools: venv and pip install -e do the work; an extra is installed when a command first needs it)
     sys.stderr.flush()
     os.execv(PYTHON, [PYTHON, *PROGRAMS[program], *arguments])
 
@@ -177,4 +179,6 @@ if __name__ == "__main__":
         print("\nhidma: stopped; the next start goes on from here", file=sys.stderr)
         sys.exit(130)
     except OSError as error:
-        stop(f"cannot set up {ROOT}: {error.strerror or error}; it needs a checkout that can be written, with 500 MB free")
+        stop(
+            f"cannot set up {ROOT}: {error.strerror or error}; it needs a checkout that can be written, with 500 MB free"
+        )
