@@ -127,6 +127,17 @@ def test_notes_stand_between(pages: Path) -> None:
     assert "recorded runs pass through it" in page
 
 
+def test_functions_and_constants_name_the_functions_that_use_them(pages: Path) -> None:
+    page = (pages / "hidma_ll.c.html").read_text()
+    bar = page[page.index('id="f-hidma_ll_setup"'):page.index('id="f-hidma_ll_init"')]
+    users = re.search(r'Referenced by (.*?)</p>', bar)
+    assert users is not None
+    assert re.findall(r'href="([^"]+)"', users[1]) == [
+        "hidma_ll.c.html#f-hidma_ll_int_handler_internal", "hidma_ll.c.html#f-hidma_ll_init", "hidma.c.html#f-hidma_terminate_all"]
+    row = re.search(r"<code>EVCA_DOORBELL_OFFSET</code></a></td><td>(.*?)</td>", page)
+    assert row is not None and "#f-hidma_handle_tre_completion" in row[1]
+
+
 def test_index_goes_by_patch(pages: Path) -> None:
     index = (pages / "index.html").read_text()
     assert index.index("management driver") < index.index("channel driver") < index.index("low level")
