@@ -112,7 +112,9 @@ def test_a_new_priority_ends_the_turn_that_is_under_way() -> None:
 
 
 def test_work_that_takes_time_is_never_paused() -> None:
-    rig = Rig(entries=512, instant=False, timeline=True)
+    rig = Rig(entries=512, managed=True, instant=False, timeline=True)
+    rig.mw(MAX_XACTIONS, 1 << 16 | 1)
+    rig.mw(CFG, 1)
     p = rig.pairs[0].up()
     for _ in range(500):
         p.copy(p.data + 64, p.data, 64, ieob=0)
