@@ -283,6 +283,15 @@ def test_any_tre_of_a_batch_may_ask_for_the_interrupt(asking: tuple[int, ...]) -
     assert p.events() == [(DONE, 64, (p.data + 64) & 0xFFFFFFFF, 0)] * 4
 
 
+def test_the_trace_has_each_end_of_block() -> None:
+    p = pair(traced=True)
+    for ieob in (1, 1, 0, 1):
+        p.copy(p.data + 64, p.data, 64, ieob=ieob)
+    p.rig.log.clear()
+    p.ring()
+    assert [event[2:] for _, event in p.rig.log if event[0] == "irq"] == [(EOB, EOB)] * 3
+
+
 def test_data_then_event_then_pointer_then_status_become_visible() -> None:
     rig = Rig(traced=True)
     p = rig.pairs[0].up()
