@@ -111,6 +111,17 @@ def test_a_new_priority_ends_the_turn_that_is_under_way() -> None:
     assert order[:11] == ["hidma.chan0"] + ["hidma.chan1"] * 10
 
 
+@pytest.mark.parametrize("priority", [0, 1])
+def test_the_share_of_an_idle_channel_leaves_the_others_their_turns(priority: int) -> None:
+    rig = saturated(4, [(priority, 1)] * 4)
+    rig.pairs[3].reset()
+    for value in (1 - priority, priority, 1 - priority):
+        rig.mw(QOS + 12, value << 15 | 1 << 8)
+        rig.run(20_000)
+        assert all(moved(rig, 50_000)[:3])
+    assert not rig.pairs[3].model.queued
+
+
 def test_work_that_takes_time_is_never_paused() -> None:
     rig = Rig(entries=512, managed=True, instant=False, timeline=True)
     rig.mw(MAX_XACTIONS, 1 << 16 | 1)
