@@ -48,7 +48,7 @@ def fingerprint(inputs: bool) -> str:
         read = [
             name
             for name in names
-            if name.endswith((".pxd", ".h")) or name.endswith(".py") and f"{name[:-3]}.pxd" in names
+            if name.endswith(".pxd") or name.endswith(".py") and f"{name[:-3]}.pxd" in names
         ]
         files += [f"{top}/{name}" for name in (read if inputs else made)]
     if inputs:
