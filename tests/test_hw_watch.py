@@ -273,8 +273,8 @@ def test_values_that_are_written_again_right_after_a_reset_are_seen(guest: Guest
 def test_a_reset_is_not_traced_as_writes_of_what_it_clears(guest: Guest) -> None:
     guest.up()
     guest.copy(0, 0, b"x" * 64)
-    guest.evca[0][DOORBELL] = 16
     guest.look()
+    guest.evca[0][DOORBELL] = 16
     events: list[Any] = []
     guest.trace.open(events.append)
     guest.look()
@@ -282,6 +282,7 @@ def test_a_reset_is_not_traced_as_writes_of_what_it_clears(guest: Guest) -> None
     for page in (guest.trca[0], guest.evca[0]):
         page.command(RESET)
     guest.look()
+    assert [event[2] for event in events if event[0] == "command"] == [RESET, RESET]
     written = {event[2] for event in events if event[0] == "write"}
     assert written.isdisjoint({DOORBELL, INTCTRL, IRQ_EN, IRQ_CLR})
 
