@@ -31,9 +31,8 @@ PROGRAMS = {
 EXTRAS = {"test": ["test"], "docs": ["docs"]}
 #: Of the PIP_ variables pip is given those that say where packages come from; the others would break an installation.
 PIP = re.compile(r"PIP_(\w*INDEX\w*|FIND_LINKS|\w*CERT|TRUSTED_HOST|PROXY|\w*CACHE\w*|\w*TIMEOUT|RETRIES|CONSTRAINT|CONFIG_FILE)")
-OFFLINE = re.compile(
-    r"NewConnectionError|name resolution|Connection\w*Error|Network is unreachable|timed out|ProxyError"
-)
+OFFLINE = re.compile(r"ConnectionError|name resolution|ConnectTimeout|Network is unreachable|timed out|ProxyError")
+FLAGS = ("CC", "CFLAGS", "CPPFLAGS", "LDFLAGS", "HIDMA_PURE")
 
 
 def stop(sentence: str) -> None:
@@ -44,19 +43,14 @@ def fingerprint(inputs: bool) -> str:
     """A hash of names, times and sizes of what a build reads, or of what it makes."""
     said, files = [sys.version, sys.base_prefix, str(ROOT)], []
     for top, _, names in os.walk(ROOT / "hidma"):
-        made = [name for name in names if name.endswith(".so")]
-        read = [
-            name
-            for name in names
-            if name.endswith(".pxd") or name.endswith(".py") and f"{name[:-3]}.pxd" in names
-        ]
-        files += [f"{top}/{name}" for name in (read if inputs else made)]
+        pairs = [name for name in names if os.path.splitext(name)[0] + ".pxd" in names and name.endswith((".py", ".pxd"))]
+        files += [f"{top}/{name}" for name in (pairs if inputs else names) if inputs or name.endswith(".so")]
     if inputs:
-        compiler = (os.environ.get("CC", "").split() or ["gcc"])[0]
         header = f"{sys.base_prefix}/include/python{sys.version_info[0]}.{sys.version_info[1]}/Python.h"
+        compilers = {"cc", *(os.environ.get("CC", "").split() or ["gcc"])[:1]}
         files += [f"{ROOT}/setup.py", f"{ROOT}/pyproject.toml", header]
-        files += [os.path.realpath(shutil.which(name) or name) for name in (compiler, "cc")]
-        said += [os.environ.get(name, "") for name in ("CC", "CFLAGS", "CPPFLAGS", "LDFLAGS", "HIDMA_PURE")]
+        files += [os.path.realpath(shutil.which(name) or name) for name in compilers]
+        said += [os.environ.get(name, "") for name in FLAGS]
     for path in sorted(filter(os.path.exists, files)):
         said.append(f"{path} {os.stat(path).st_mtime_ns} {os.stat(path).st_size}")
     return hashlib.sha256("\n".join(said).encode()).hexdigest()
@@ -77,18 +71,12 @@ def in_order(state: dict[str, object], extras: set[str]) -> bool:
 
 def run(what: str, command: list[str], lock: int, **variables: str) -> None:
     """Run one step: its output goes to the log, its lines that begin as ours do to the terminal."""
-    env = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON")) or PIP.match(name)
-    }
-    env |= {"PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_PROGRESS_BAR": "off"}
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    env = {name: text for name, text in os.environ.items() if not name.startswith(("PIP_", "PYTHON")) or PIP.match(name)}
+    env |= variables | {"PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_PROGRESS_BAR": "off"}
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "errors": "replace"}
     lines = []
-    with (
-        open(LOG, "a") as log,  # the child holds the lock as well, in case that this process is killed
-        subprocess.Popen(
-            command, cwd=ROOT, env=env | variables, text=True, errors="replace", pass_fds=[lock], **pipes
-        ) as child,
-    ):
+    # the child holds the lock as well, in case this process is killed
+    with open(LOG, "a") as log, subprocess.Popen(command, cwd=ROOT, env=env, pass_fds=[lock], **pipes) as child:
         for line in child.stdout:
             lines.append(line)
             log.write(line)
@@ -96,6 +84,8 @@ def run(what: str, command: list[str], lock: int, **variables: str) -> None:
                 print(line, end="", file=sys.stderr, flush=True)
     if child.returncode:
         output = "".join(lines)
+        if "setup.py" in command:
+            sys.stderr.write(output)
         if "No space left on device" in output:
             why = "no space left on the device: free some and start again"
         elif OFFLINE.search(output):
@@ -127,20 +117,20 @@ def put_in_order(extras: set[str]) -> None:
             print(f"hidma: first start: making a private environment in {VENV}", file=sys.stderr, flush=True)
             shutil.rmtree(VENV, ignore_errors=True)
             base = getattr(sys, "_base_executable", sys.executable)
-            run(
-                "making a private environment (apt-get install python3-venv)",
-                [base, "-I", "-m", "venv", VENV],
-                lock.fileno(),
-            )
+            run("making the environment", [base, "-I", "-m", "venv", str(VENV)], lock.fileno())
             state = {"of": [str(ROOT), sys.version, sys.base_prefix], "extras": []}
-        project = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+        asked = (ROOT / "pyproject.toml").read_text()
+        project = hashlib.sha256(asked.encode()).hexdigest()
         if state.get("project") != project or not extras <= {*state["extras"]}:
             wanted = sorted({*state["extras"], *extras})
             STATE.write_text(json.dumps(state | {"installing": True}))
             try:
                 pip, names = [PYTHON, "-I", "-m", "pip", "install"], f"[{','.join(wanted)}]" if wanted else ""
+                import tomllib  # late: an ordinary start does not need it
+
+                to_build = tomllib.loads(asked)["build-system"]["requires"]
                 print(f"hidma: installing hidma{names}", file=sys.stderr, flush=True)
-                run("the installation", [*pip, "--no-compile", "setuptools>=77", "Cython>=3.3,<4"], lock.fileno())
+                run("the installation", [*pip, "--no-compile", *to_build], lock.fileno())
                 command = [*pip, "--no-build-isolation", "-e", f"{ROOT}{names}"]
                 run("the installation", command, lock.fileno(), HIDMA_PURE="1")  # the extensions come below
                 state |= {"project": project, "extras": wanted}
@@ -148,11 +138,7 @@ def put_in_order(extras: set[str]) -> None:
                 if not isinstance(sys.exc_info()[1], KeyboardInterrupt):
                     STATE.write_text(json.dumps(state))
         inputs = fingerprint(True)  # before the build: a change during it is for the next start
-        run(
-            "the build (HIDMA_PURE=1 does without it)",
-            [PYTHON, "-P", "setup.py", "-q", "build_ext", "--inplace"],
-            lock.fileno(),
-        )
+        run("the build", [PYTHON, "-P", "setup.py", "-q", "build_ext", "--inplace"], lock.fileno())
         STATE.write_text(json.dumps(state | {"built": [inputs, fingerprint(False)]}))
 
 
@@ -179,6 +165,4 @@ if __name__ == "__main__":
         print("\nhidma: stopped; the next start goes on from here", file=sys.stderr)
         sys.exit(130)
     except OSError as error:
-        stop(
-            f"cannot set up {ROOT}: {error.strerror or error}; it needs a checkout that can be written, with 500 MB free"
-        )
+        stop(f"cannot set up {ROOT}: {error.strerror or error}; it needs a checkout that can be written, with 500 MB free")
