@@ -6,6 +6,7 @@ that the program needs, builds the extension modules in place and becomes the pr
 a look at the times and sizes of the files that a build reads and makes. It imports the standard library only.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -69,19 +70,22 @@ def in_order(state: dict[str, object], extras: set[str]) -> bool:
     return extras <= {*state.get("extras", ())} and state.get("built") == [fingerprint(True), fingerprint(False)]
 
 
-def run(what: str, command: list[str], lock: int, **variables: str) -> None:
+def run(what: str, command: list[str], lock: tuple[int, ...] = (), **variables: str) -> None:
     """Run one step: its output goes to the log, its lines that begin as ours do to the terminal."""
     env = {name: text for name, text in os.environ.items() if not name.startswith(("PIP_", "PYTHON")) or PIP.match(name)}
     env |= variables | {"PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_PROGRESS_BAR": "off"}
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "errors": "replace"}
-    lines = []
-    # the child holds the lock as well, in case this process is killed
-    with open(LOG, "a") as log, subprocess.Popen(command, cwd=ROOT, env=env, pass_fds=[lock], **pipes) as child:
-        for line in child.stdout:
-            lines.append(line)
-            log.write(line)
-            if line.startswith("hidma: "):
-                print(line, end="", file=sys.stderr, flush=True)
+    lines: list[str] = []
+    with open(LOG, "a") as log, open(LOG, errors="replace") as written:  # a pipe would stay open if a grandchild hangs
+        written.seek(0, os.SEEK_END)
+        streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+        with subprocess.Popen(command, cwd=ROOT, env=env, pass_fds=lock, **streams) as child:
+            while child.returncode is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(0.1)
+                for line in written:
+                    lines.append(line)
+                    if line.startswith("hidma: "):
+                        print(line, end="", file=sys.stderr, flush=True)
     if child.returncode:
         output = "".join(lines)
         if "setup.py" in command:
@@ -90,6 +94,8 @@ def run(what: str, command: list[str], lock: int, **variables: str) -> None:
             why = "no space left on the device: free some and start again"
         elif OFFLINE.search(output):
             why = "no package index can be reached: it needs a network once (see HTTPS_PROXY, PIP_INDEX_URL, PIP_FIND_LINKS)"
+        elif child.returncode < 0:
+            why = f"it was stopped by signal {-child.returncode}"
         else:
             errors = [line for line in lines if "rror: " in line or "ERROR:" in line] or lines or ["no output\n"]
             why = errors[0].strip().removeprefix("ERROR: ")
@@ -104,6 +110,7 @@ def put_in_order(extras: set[str]) -> None:
         except BlockingIOError:
             print("hidma: another start is setting this checkout up; waiting for it", file=sys.stderr, flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
+        held = (lock.fileno(),)  # pip holds it as well, in case this process is killed
         state = read_state()
         if in_order(state, extras):
             return
@@ -117,7 +124,7 @@ def put_in_order(extras: set[str]) -> None:
             print(f"hidma: first start: making a private environment in {VENV}", file=sys.stderr, flush=True)
             shutil.rmtree(VENV, ignore_errors=True)
             base = getattr(sys, "_base_executable", sys.executable)
-            run("making the environment", [base, "-I", "-m", "venv", str(VENV)], lock.fileno())
+            run("making the environment", [base, "-I", "-m", "venv", str(VENV)], held)
             state = {"of": [str(ROOT), sys.version, sys.base_prefix], "extras": []}
         asked = (ROOT / "pyproject.toml").read_text()
         project = hashlib.sha256(asked.encode()).hexdigest()
@@ -130,15 +137,15 @@ def put_in_order(extras: set[str]) -> None:
 
                 to_build = tomllib.loads(asked)["build-system"]["requires"]
                 print(f"hidma: installing hidma{names}", file=sys.stderr, flush=True)
-                run("the installation", [*pip, "--no-compile", *to_build], lock.fileno())
+                run("the installation", [*pip, "--no-compile", *to_build], held)
                 command = [*pip, "--no-build-isolation", "-e", f"{ROOT}{names}"]
-                run("the installation", command, lock.fileno(), HIDMA_PURE="1")  # the extensions come below
+                run("the installation", command, held, HIDMA_PURE="1")  # the extensions come below
                 state |= {"project": project, "extras": wanted}
             finally:
                 if not isinstance(sys.exc_info()[1], KeyboardInterrupt):
                     STATE.write_text(json.dumps(state))
         inputs = fingerprint(True)  # before the build: a change during it is for the next start
-        run("the build", [PYTHON, "-P", "setup.py", "-q", "build_ext", "--inplace"], lock.fileno())
+        run("the build", [PYTHON, "-P", "setup.py", "-q", "build_ext", "--inplace"])
         STATE.write_text(json.dumps(state | {"built": [inputs, fingerprint(False)]}))
 
 
