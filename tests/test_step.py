@@ -401,6 +401,7 @@ def test_keys_are_typed_behind_the_letter_and_the_line_is_in_view(session: Sessi
                 marked = [n for n, line in enumerate(lines) if line.startswith(">")]
                 return len(marked) == 1 and marked[0] < app.query_one("#source").size.height
 
+            await press()
             await press("u", *"hidma_tx_submit", "enter")
             assert function(session) == "hidma_tx_submit" and in_view()
             number = session.at.number

@@ -100,6 +100,7 @@ class Screen(App[int]):
     def move(self, what: Callable[[], object]) -> Worker[None] | None:
         """Run the job on; the screen is drawn again when it stops."""
         if self.busy:
+            self.say("still running; the key was not taken")
             return None
         self.busy = True
         self.say("running")
