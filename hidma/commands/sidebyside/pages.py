@@ -23,6 +23,7 @@ from hidma.commands.portmap.compare import Comparison, Difference, compare
 from hidma.commands.portmap.series import CROSS_REFERENCE, PATCHES, SOURCES, Function, Source, v14
 from hidma.commands.portmap.tree import Tree
 from hidma.commands.sidebyside.align import chunks, rising
+from hidma.commands.sidebyside.commentary import COMMENTARY
 from hidma.quirks import BY_NUMBER
 
 IDENTIFIER = CROSS_REFERENCE.removesuffix("source/") + "A/ident/"
@@ -77,6 +78,14 @@ def _linked(part: str, kind: Any, before: str, link: Callable[[str, bool], str |
         if to:
             return f'<a href="{esc(to)}">{esc(part)}</a>'
     return esc(part)
+
+
+def _rows_linked(text: str) -> str:
+    """A sentence whose rows show their titles."""
+    def row(match: re.Match[str]) -> str:
+        title = BY_NUMBER[int(match[0])].title
+        return f'<abbr title="{esc(title)}">{match[0]}</abbr>'
+    return re.sub(r"(?<=row )\d+|(?<=rows )\d+|(?<=\d and )\d+", row, text)
 
 
 @dataclass
@@ -393,7 +402,7 @@ class Page:
             function_there = self.comparison.pairs.get((self.source.path, name)) if self.comparison else None
             about.append(f'<a href="#c{function_there.first}">stands elsewhere in C</a>' if function_there
                          else "not in this copy of C")
-        notes = self._users(name) + "".join(self._difference(d) for d in self._about(name))
+        notes = self._users(name) + self._commentary(name) + "".join(self._difference(d) for d in self._about(name))
         rows = [n for n in (report.function_rows(self.source, function) if function else [])
                 if b is not None and self.module is not None and n not in self._marked(b)]
         self.told.update(rows)
@@ -402,6 +411,12 @@ class Page:
         anchor = f"f-{esc(name)}" + (f"-{self.anchors[name]}" if self.anchors[name] > 1 else "")
         self.out.append(f'<div class="rows"><div class="title" id="{anchor}"><h2>{shown}</h2><span>{" · ".join(about)}'
                         f"</span></div>{notes}</div>")
+
+    @staticmethod
+    def _commentary(name: str) -> str:
+        """What the blocks of a function do, and why."""
+        paragraphs = "".join(f"<p>{_rows_linked(esc(text))}</p>" for text in COMMENTARY.get(name, ()))
+        return f'<div class="note why">{paragraphs}</div>' if paragraphs else ""
 
     def _users(self, name: str) -> str:
         """The functions of the port that use a function."""
