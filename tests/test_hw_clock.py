@@ -11,7 +11,9 @@ import pytest
 from greenlet import getcurrent, greenlet
 from linux_rig import Happening
 
-from hidma.hw.clock import FOREVER, Clock, Event, Timeline
+from hidma.hw.clock import Clock, Event, Timeline
+
+FOREVER = Clock().horizon
 
 
 def at(clock: Clock, time: int, function: Callable[[], Any]) -> Event:

@@ -26,7 +26,7 @@ from hidma.commands.qemu import board, compare, emulator, initrd, packages
 from hidma.commands.qemu.errors import QemuError
 from hidma.commands.qemu.model import Model
 from hidma.commands.qemu.session import interrupts_per_batch, known
-from hidma.hw.bus import ALL_ONES
+from hidma.hw.registers import ALL_ONES
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "docs" / "_runs"

@@ -3,7 +3,12 @@ cimport cython
 from hidma.hw.bus cimport Bus
 from hidma.hw.channel cimport Channel, Server
 from hidma.hw.clock cimport Clock, earliest
-from hidma.hw.engine cimport Engine
+from hidma.hw.engine cimport OVER, Engine
+
+cdef enum:
+    GRANTS_AT_ONCE = 256
+    ALONE = 64
+    PAUSE_NS = 100
 
 @cython.final
 cdef class Queue:

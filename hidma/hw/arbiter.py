@@ -11,16 +11,21 @@ step lands, and makes an appointment otherwise.
 
 from __future__ import annotations
 
+import cython
+
 from hidma.hw.bus import Bus
 from hidma.hw.channel import Channel, Server
-from hidma.hw.clock import earliest
-from hidma.hw.engine import OVER, Engine
+from hidma.hw.engine import Engine
 
-# An endless ring of work that costs no time must not hold up the clock for ever: after so many grants at one moment the
-# rest follows one register access later.
-GRANTS_AT_ONCE = 256
-ALONE = 64
-PAUSE_NS = 100
+if not cython.compiled:
+    from hidma.hw.clock import earliest
+    from hidma.hw.engine import OVER
+
+    # An endless ring of work that costs no time must not hold up the clock for ever: after so many grants at one moment
+    # the rest follows one register access later.
+    GRANTS_AT_ONCE = 256
+    ALONE = 64
+    PAUSE_NS = 100
 
 
 class Queue:
@@ -175,4 +180,4 @@ class Arbiter(Server):
         clock = self.clock
         if clock.current is None or time >= clock.next_event():
             return 0
-        return 1 if time <= earliest(clock.timelines, None) else 0
+        return 1 if time <= earliest(clock._timelines, None) else 0

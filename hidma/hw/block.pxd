@@ -3,7 +3,11 @@ cimport cython
 from hidma.hw.bus cimport Block, Bus
 from hidma.hw.clock cimport Clock
 from hidma.hw.cmem cimport bytes_of, words_of
+from hidma.hw.registers cimport *
 from hidma.hw.trace cimport Trace
+
+cpdef enum:
+    ACCESS_NS = 100
 
 cdef class RegisterBlock(Block):
     cdef public Bus bus

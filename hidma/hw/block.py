@@ -12,11 +12,16 @@ from __future__ import annotations
 import mmap
 from functools import lru_cache
 
-from hidma.hw.bus import Block, Bus
-from hidma.hw.cmem import bytes_of, words_of
-from hidma.hw.registers import HOOKS, KEEPS, Register
+import cython
 
-ACCESS_NS = 100
+from hidma.hw.bus import Block, Bus
+from hidma.hw.registers import HOOKS, Register
+
+if not cython.compiled:
+    from hidma.hw.cmem import bytes_of, words_of
+    from hidma.hw.registers import ALL_ONES, KEEPS
+
+    ACCESS_NS = 100
 
 
 @lru_cache(maxsize=64)
@@ -103,7 +108,7 @@ class RegisterBlock(Block):
         self.reads += 1
         if offset & 3 or offset >= self.size:
             self.refuse("read", offset, 4)
-            value = 0xFFFFFFFF
+            value = ALL_ONES
         else:
             value = self.w[offset >> 2]
         if self.trace.on:
@@ -125,7 +130,7 @@ class RegisterBlock(Block):
             code = self.codes[index]
             if code:
                 keep = self.keeps[index]
-                self.w[index] = (self.w[index] & keep) | (value & (keep ^ 0xFFFFFFFF))
+                self.w[index] = (self.w[index] & keep) | (value & ~keep)
                 if code == KEEPS:
                     self.writes_ignored += 1
                 else:

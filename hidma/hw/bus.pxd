@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 from hidma.hw.clock cimport Clock
 from hidma.hw.memory cimport Memory
+from hidma.hw.registers cimport *
 from hidma.hw.trace cimport Trace
 
 cdef class Block:

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cython
+
 from hidma.hw.clock import Clock
 from hidma.hw.memory import Memory
 from hidma.hw.trace import Trace
 
-ALL_ONES = 0xFFFFFFFF
-ACCESS_NS = 100
+if not cython.compiled:
+    from hidma.hw.registers import ALL_ONES
+
+
 
 
 @dataclass(frozen=True)

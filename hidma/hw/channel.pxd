@@ -3,9 +3,20 @@ cimport cython
 from hidma.hw.block cimport RegisterBlock
 from hidma.hw.bus cimport Bus
 from hidma.hw.clock cimport Clock, Event
+from hidma.hw.faults cimport *
 from hidma.hw.line cimport Line
+from hidma.hw.registers cimport *
 from hidma.hw.smmu cimport Stream
 from hidma.hw.trace cimport Trace
+
+cdef enum:
+    NO_STATE = -1
+    RESET_CYCLES = 64
+    CYCLE_NS = 10
+    IDLE = 0
+    DATA = 1
+    EVENT = 2
+    HISTORY_KEPT = 65536
 
 cdef class Channel
 cdef class ChannelBlock

@@ -17,71 +17,75 @@ import mmap
 from bisect import bisect_right
 from typing import NamedTuple
 
+import cython
+
 from hidma.hw.block import RegisterBlock
 from hidma.hw.bus import Bus
 from hidma.hw.clock import Event
-from hidma.hw.faults import (
-    DISABLE_STUCK_TRCA,
-    ENABLE_STUCK_TRCA,
-    IRQ_DUP,
-    IRQ_LATE,
-    IRQ_LOST,
-    RESET_STUCK_TRCA,
-    SUSPEND_STUCK_TRCA,
-    FaultRule,
-)
+from hidma.hw.faults import FaultRule
 from hidma.hw.line import Line
-from hidma.hw.registers import (
-    CAUSE_RESET_DONE,
-    CHIDX,
-    COMMAND_MASK,
-    COMMAND_SHIFT,
-    CTRLSTS,
-    DELIVER_LINE,
-    DISABLE,
-    DISABLED,
-    ENABLE,
-    ENABLED,
-    ERROR,
-    EVCA,
-    EVRE_SIZE,
-    HOOK_CLEAR,
-    HOOK_COMMAND,
-    HOOK_DOORBELL,
-    IN_RESET,
-    INTCTRL,
-    IRQ_CLR,
-    IRQ_EN,
-    IRQ_STAT,
-    PAGE,
-    READ_PTR,
-    RESET,
-    RING_HIGH,
-    RING_LEN,
-    RING_LOW,
-    RUNNING,
-    STATE_SHIFT,
-    STOPPED,
-    SUSPEND,
-    SUSPENDED,
-    TRCA,
-    TRE_MEMCPY,
-    TRE_MEMSET,
-    TRE_SIZE,
-    WRITE_PTR,
-)
+from hidma.hw.registers import EVCA, TRCA
 from hidma.hw.smmu import Stream
 
-NO_STATE = -1
-RESET_CYCLES = 64
-CYCLE_NS = 10
+if not cython.compiled:
+    from hidma.hw.faults import (
+        DISABLE_STUCK_TRCA,
+        ENABLE_STUCK_TRCA,
+        IRQ_DUP,
+        IRQ_LATE,
+        IRQ_LOST,
+        RESET_STUCK_TRCA,
+        SUSPEND_STUCK_TRCA,
+    )
+    from hidma.hw.registers import (
+        ALL_ONES,
+        CAUSE_RESET_DONE,
+        CHIDX,
+        COMMAND_MASK,
+        COMMAND_SHIFT,
+        CTRLSTS,
+        DELIVER_LINE,
+        DISABLE,
+        DISABLED,
+        ENABLE,
+        ENABLED,
+        ERROR,
+        EVRE_SIZE,
+        HOOK_CLEAR,
+        HOOK_COMMAND,
+        HOOK_DOORBELL,
+        IN_RESET,
+        INTCTRL,
+        IRQ_CLR,
+        IRQ_EN,
+        IRQ_STAT,
+        PAGE,
+        READ_PTR,
+        RESET,
+        RING_HIGH,
+        RING_LEN,
+        RING_LOW,
+        RUNNING,
+        STATE_SHIFT,
+        STOPPED,
+        SUSPEND,
+        SUSPENDED,
+        TRE_MEMCPY,
+        TRE_MEMSET,
+        TRE_SIZE,
+        WRITE_PTR,
+    )
 
-# How far the TRE that was fetched last has come.
-IDLE = 0
-DATA = 1
-EVENT = 2
+    NO_STATE = -1
+    RESET_CYCLES = 64
+    CYCLE_NS = 10
 
-HISTORY_KEPT = 65536
+    # How far the TRE that was fetched last has come.
+    IDLE = 0
+    DATA = 1
+    EVENT = 2
+
+    HISTORY_KEPT = 65536
 
 
 class Outcome(NamedTuple):
@@ -421,17 +425,17 @@ class Channel:
     def latch(self) -> int:
         """Take over what the ring registers say, and judge a doorbell that waits for it."""
         high = self.tw[RING_HIGH >> 2]
-        low = self.tw[RING_LOW >> 2] & 0xFFFFFFE0
-        if high == 0xFFFFFFFF:
+        low = self.tw[RING_LOW >> 2] & -TRE_SIZE
+        if high == ALL_ONES:
             low = 0  # nothing is there; an offset must not lead around the end of the address space
         self.tre_base = (high << 32) | low
-        self.tre_len = self.tw[RING_LEN >> 2] & 0xFFFFFFE0
+        self.tre_len = self.tw[RING_LEN >> 2] & -TRE_SIZE
         high = self.ew[RING_HIGH >> 2]
-        low = self.ew[RING_LOW >> 2] & 0xFFFFFFF0
-        if high == 0xFFFFFFFF:
+        low = self.ew[RING_LOW >> 2] & -EVRE_SIZE
+        if high == ALL_ONES:
             low = 0
         self.event_base = (high << 32) | low
-        self.event_len = self.ew[RING_LEN >> 2] & 0xFFFFFFF0
+        self.event_len = self.ew[RING_LEN >> 2] & -EVRE_SIZE
         self.bad = 0
         if self.rung:
             if self.bell & (TRE_SIZE - 1) == 0 and self.bell <= self.tre_len:
@@ -469,7 +473,7 @@ class Channel:
         """Software has consumed events up to byte offset ``value``; 1 accepted, 0 dropped."""
         taken = 0
         if self.evca.state != IN_RESET and not self.evca.dead:
-            length = self.ew[RING_LEN >> 2] & 0xFFFFFFF0
+            length = self.ew[RING_LEN >> 2] & -EVRE_SIZE
             if value & (EVRE_SIZE - 1) == 0 and value <= length:
                 taken = 1
                 self.event_read = 0 if value == length else value
@@ -485,7 +489,7 @@ class Channel:
 
     def clear(self, causes: int) -> int:
         """Software clears ``causes`` in IRQ_STAT."""
-        self.status &= causes ^ 0xFFFFFFFF
+        self.status &= ~causes
         self.ew[IRQ_STAT >> 2] = self.status
         return self.drive()
 

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 cimport cython
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 
-@cython.locals(time="long long", i="size_t", timeline=Timeline)
-cdef long long earliest(list timelines, Timeline me) except -1  # struct
+cdef enum:
+    STALE_KEPT = 256
+
+cdef extern from *:
+    long long FOREVER "0x7FFFFFFFFFFFFFFFLL"
 
 cdef class Event:
     cdef public long long armed
@@ -18,6 +22,19 @@ cdef class Timeline:
     cdef public object greenlet
     cpdef int resumed(self) except -1
 
+# The list holds timelines only: Clock.add() is the one place that puts something in. The pointer borrows the reference of
+# the list, which a typed variable would count for each timeline at each call.
+cdef inline long long earliest(list timelines, Timeline me) noexcept:
+    cdef long long time = FOREVER
+    cdef void *line
+    cdef Py_ssize_t i
+    if timelines is not None:
+        for i in range(PyList_GET_SIZE(timelines)):
+            line = <void *>PyList_GET_ITEM(timelines, i)
+            if (<Timeline>line).runnable and (<Timeline>line).time < time and line != <void *>me:
+                time = (<Timeline>line).time
+    return time
+
 @cython.final
 cdef class Clock:
     cdef public long long now
@@ -28,7 +45,7 @@ cdef class Clock:
     cdef Event first
     cdef long long first_armed
     cdef public list events
-    cdef public list timelines
+    cdef list _timelines
     cdef public Timeline current
     cdef public Timeline main
     cdef public int stalled
@@ -43,7 +60,7 @@ cdef class Clock:
     cdef int note_first(self) except -1
     @cython.locals(live=list, entry=tuple, event=Event)
     cpdef int compact(self) except -1
-    cpdef long long next_event(self) except -1
+    cpdef long long next_event(self) except? 0xDEADBEEF
     @cython.locals(event=Event)
     cpdef int fire_next(self) except -1
     cpdef int add(self, Timeline timeline) except -1

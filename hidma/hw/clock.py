@@ -14,20 +14,15 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 from typing import Any
 
-FOREVER = 0x7FFFFFFFFFFFFFFF
-STALE_KEPT = 256
+import cython
 
+if not cython.compiled:
+    FOREVER = 0x7FFFFFFFFFFFFFFF
+    STALE_KEPT = 256
 
-def earliest(timelines: list[Timeline], me: Timeline | None) -> int:
-    """The time in ns of the runnable one of ``timelines``, other than ``me``, that is furthest behind; FOREVER without one."""
-    time = FOREVER
-    i = 0
-    while i < len(timelines):
-        timeline = timelines[i]
-        if timeline.runnable and timeline.time < time and timeline is not me:
-            time = timeline.time
-        i += 1
-    return time
+    def earliest(timelines: list[Timeline], me: Timeline | None) -> int:
+        """The smallest time of a runnable timeline other than ``me``, in ns; FOREVER without one."""
+        return min((line.time for line in timelines if line.runnable and line is not me), default=FOREVER)
 
 
 class Event:
@@ -81,7 +76,7 @@ class Clock:
         self.first: Event | None = None
         self.first_armed = 0
         self.events: list[tuple[int, int, Event]] = []
-        self.timelines: list[Timeline] = []
+        self._timelines: list[Timeline] = []
         self.current: Timeline | None = None
         self.main: Timeline | None = None
         self.stalled = 0
@@ -188,18 +183,23 @@ class Clock:
 
     # --- timelines --------------------------------------------------------------------------------------------
 
+    @property
+    def timelines(self) -> tuple[Timeline, ...]:
+        """The timelines that take part."""
+        return tuple(self._timelines)
+
     def add(self, timeline: Timeline) -> int:
         """Let ``timeline`` take part."""
         timeline.gone = 0
-        self.timelines.append(timeline)
+        self._timelines.append(timeline)
         return 0
 
     def remove(self, timeline: Timeline) -> int:
         """Take ``timeline`` out: it runs no more, unless it is added again."""
         timeline.gone = 1
         timeline.runnable = 0
-        if timeline in self.timelines:
-            self.timelines.remove(timeline)
+        if timeline in self._timelines:
+            self._timelines.remove(timeline)
         return 0
 
     def kick(self, timeline: Timeline) -> int:
@@ -215,7 +215,7 @@ class Clock:
     def behind(self, me: Timeline | None) -> Timeline | None:
         """The runnable timeline, other than ``me``, that is furthest behind."""
         best = None
-        for timeline in self.timelines:
+        for timeline in self._timelines:
             if timeline.runnable and timeline is not me:
                 if best is None or timeline.time < best.time:
                     best = timeline
@@ -240,7 +240,7 @@ class Clock:
         me.time = self.now
         while True:
             event_time = self.next_event()
-            other_time = earliest(self.timelines, me)
+            other_time = earliest(self._timelines, me)
             if event_time <= me.time and event_time <= other_time:
                 self.fire_next()
             elif other_time < me.time:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# inline-only: the C side of cmem.py; there is nothing to compile here
+# The C side of cmem.py: inline functions only, which Cython compiles into the modules that cimport them.
 from libc.string cimport memmove
 
 cdef extern from *:

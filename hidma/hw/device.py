@@ -18,12 +18,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from hidma.hw.block import ACCESS_NS
 from hidma.hw.bus import Block, Bus
 from hidma.hw.clock import Event
 from hidma.hw.line import Line
 from hidma.hw.smmu import WRITE, Stream
 
-ACCESS_NS = 100
 BEAT_NS = 10_000
 BEAT_BYTES = 64
 

@@ -1,12 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-only
 cimport cython
 from hidma.hw.bus cimport Bus
-from hidma.hw.channel cimport Channel
+from hidma.hw.channel cimport DATA, EVENT, IDLE, Channel
 from hidma.hw.clock cimport Clock
 from hidma.hw.cmem cimport bytes_of, carry, move, pair, set_pair
+from hidma.hw.faults cimport *
 from hidma.hw.memory cimport Memory
-from hidma.hw.smmu cimport Stream
+from hidma.hw.registers cimport *
+from hidma.hw.smmu cimport GRANULE, READ, TRANSLATED, WRITE, Stream
 from hidma.hw.trace cimport Trace
+
+cdef enum:
+    OVER = 0
+    NOTHING = -2
+    SMALLEST_BURST = 128
+    STAGING = 131072
+
+cdef extern from *:
+    unsigned long long ALL_BITS "0xFFFFFFFFFFFFFFFFULL"
 
 @cython.final
 cdef class Engine:
@@ -43,7 +54,7 @@ cdef class Engine:
                    reads="unsigned int", writes="unsigned int", cost="long long", following="unsigned int", timed=int,
                    reads_left="long long", writes_left="long long", result="long long", done="long long",
                    bytes_moved="long long", read_bursts="long long", write_bursts="long long")
-    cpdef long long run(self, Channel channel) except -1
+    cpdef long long run(self, Channel channel) except? 0xDEADBEEF
     @cython.locals(m=cython.p_uint, b=cython.p_uchar, base="unsigned long long", room="unsigned long long", copying="unsigned int",
                    mask="unsigned int", i="size_t", k="size_t", first="size_t", last="size_t", done="unsigned int",
                    length="unsigned long long", bytes_moved="long long", at="unsigned long long",
@@ -62,7 +73,7 @@ cdef class Engine:
                    writes="long long", unit="long long", room="long long")
     cdef int cut(self, Channel channel) except -1
     @cython.locals(bursts="long long")
-    cdef long long cost(self, Channel channel) except -1
+    cdef long long cost(self, Channel channel) except? 0xDEADBEEF
     @cython.locals(done="long long", piece="long long")
     cdef int fill(self, unsigned long long pattern, unsigned long long moved, long long to, long long count) except -1
     @cython.locals(count="long long", filling=int, to="long long", at="long long", overlaps=int)

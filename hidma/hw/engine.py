@@ -14,46 +14,52 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cython
+
 from hidma.hw.bus import Bus
-from hidma.hw.channel import DATA, EVENT, IDLE, Channel, Outcome
-from hidma.hw.cmem import bytes_of, carry, move, pair, set_pair
-from hidma.hw.faults import (
-    BURST,
-    EVRE_WORD,
-    EVRE_WRITE,
-    IRQ_SPURIOUS,
-    READ_BURST,
-    TRE_FETCH,
-    WRITE_BURST,
-    WRITE_POINTER,
-)
-from hidma.hw.registers import (
-    CAUSE_DATA_READ,
-    CAUSE_DATA_WRITE,
-    CAUSE_EOB,
-    CAUSE_EVENT_WRITE,
-    CAUSE_INVALID_TRE,
-    CAUSE_TRE_READ,
-    CODE_COMPLETE,
-    EVRE_CODE_SHIFT,
-    EVRE_DMA_COMPLETE,
-    EVRE_INFO_SHIFT,
-    EVRE_SIZE,
-    READ_PTR,
-    TRE_IEOB,
-    TRE_MEMCPY,
-    TRE_MEMSET,
-    TRE_SIZE,
-    WRITE_PTR,
-)
-from hidma.hw.smmu import GRANULE, READ, TRANSLATED, WRITE
+from hidma.hw.channel import Channel, Outcome
 
-OVER = 0
-NOTHING = -2
+if not cython.compiled:
+    from hidma.hw.channel import DATA, EVENT, IDLE
+    from hidma.hw.cmem import bytes_of, carry, move, pair, set_pair
+    from hidma.hw.faults import (
+        BURST,
+        EVRE_WORD,
+        EVRE_WRITE,
+        IRQ_SPURIOUS,
+        READ_BURST,
+        TRE_FETCH,
+        WRITE_BURST,
+        WRITE_POINTER,
+    )
+    from hidma.hw.registers import (
+        ALL_ONES,
+        CAUSE_DATA_READ,
+        CAUSE_DATA_WRITE,
+        CAUSE_EOB,
+        CAUSE_EVENT_WRITE,
+        CAUSE_INVALID_TRE,
+        CAUSE_TRE_READ,
+        CODE_COMPLETE,
+        EVRE_CODE_SHIFT,
+        EVRE_DMA_COMPLETE,
+        EVRE_INFO_SHIFT,
+        EVRE_SIZE,
+        READ_PTR,
+        TRE_IEOB,
+        TRE_MEMCPY,
+        TRE_MEMSET,
+        TRE_SIZE,
+        WRITE_PTR,
+    )
+    from hidma.hw.smmu import GRANULE, READ, TRANSLATED, WRITE
 
-ALL_BITS = 0xFFFFFFFFFFFFFFFF
-SMALLEST_BURST = 128
-STAGING = 131072
+    OVER = 0
+    NOTHING = -2
+
+    ALL_BITS = 0xFFFFFFFFFFFFFFFF
+    SMALLEST_BURST = 128
+    STAGING = 131072
 
 
 @dataclass(frozen=True)
@@ -356,7 +362,7 @@ class Engine:
             i = at >> 2
             m[i] = EVRE_DMA_COMPLETE | CODE_COMPLETE << EVRE_CODE_SHIFT
             m[i + 1] = length
-            m[i + 2] = dest & 0xFFFFFFFF
+            m[i + 2] = dest & ALL_ONES
             m[i + 3] = dest >> 32
             ew[WRITE_PTR >> 2] = following
             done += 1
@@ -417,7 +423,7 @@ class Engine:
         while i < last:
             length = m[i + 1]
             # a length of 0 is the largest there is
-            if m[i] & mask != copying or (length - 1) & 0xFFFFFFFF >= single:
+            if m[i] & mask != copying or (length - 1) & ALL_ONES >= single:
                 break
             at = (pair(m, i + 2) - base) & ALL_BITS
             dest = pair(m, i + 4)

@@ -3,6 +3,7 @@ cimport cython
 from hidma.hw.arbiter cimport Arbiter
 from hidma.hw.block cimport RegisterBlock
 from hidma.hw.channel cimport Channel
+from hidma.hw.registers cimport *
 
 @cython.final
 cdef class ManagementBlock(RegisterBlock):

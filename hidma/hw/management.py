@@ -9,26 +9,30 @@ from __future__ import annotations
 
 import mmap
 
+import cython
+
 from hidma.hw.arbiter import Arbiter
 from hidma.hw.block import RegisterBlock
 from hidma.hw.bus import Bus
 from hidma.hw.channel import Channel
-from hidma.hw.registers import (
-    CFG,
-    CHRESET_TIMEOUT,
-    HOOK_BUS,
-    HOOK_CORE,
-    HOOK_LIMIT,
-    HOOK_QOS,
-    HW_VERSION,
-    MANAGEMENT,
-    MAX_BUS_REQ_LEN,
-    MAX_CHANNELS,
-    MAX_XACTIONS,
-    PAGE,
-    QOS_N,
-    QOS_N_ALIAS,
-)
+from hidma.hw.registers import MANAGEMENT
+
+if not cython.compiled:
+    from hidma.hw.registers import (
+        CFG,
+        CHRESET_TIMEOUT,
+        HOOK_BUS,
+        HOOK_CORE,
+        HOOK_LIMIT,
+        HOOK_QOS,
+        HW_VERSION,
+        MAX_BUS_REQ_LEN,
+        MAX_CHANNELS,
+        MAX_XACTIONS,
+        PAGE,
+        QOS_N,
+        QOS_N_ALIAS,
+    )
 
 
 class ManagementBlock(RegisterBlock):

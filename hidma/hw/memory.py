@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import mmap
 
-from hidma.hw.cmem import bytes_of, move, words_of
+import cython
+
+if not cython.compiled:
+    from hidma.hw.cmem import bytes_of, move, words_of
 
 
 class Memory:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# inline-only: the C side of realtime.py; there is nothing to compile here
+# The C side of realtime.py: inline functions only, which Cython compiles into the modules that cimport them.
 cdef extern from *:
     """
     #include <time.h>

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
+#: The largest u32: what a read gives where no register is.
+ALL_ONES = 0xFFFFFFFF
 PAGE = 4096
 MAX_CHANNELS = 64
 
@@ -197,7 +199,7 @@ class Register:
         """``RO``, ``RW``, ``RW*`` (some bits read-only) or ``W1C``."""
         if self.clears:
             return "W1C"
-        if self.read_only == 0xFFFFFFFF:
+        if self.read_only == ALL_ONES:
             return "RO"
         return "RW*" if self.read_only else "RW"
 
@@ -205,8 +207,6 @@ class Register:
         """The fields of ``value`` by name."""
         return {field.name: field.of(value) for field in self.fields}
 
-
-_ALL = 0xFFFFFFFF
 
 _CTRLSTS = Register(
     "CTRLSTS",
@@ -233,9 +233,9 @@ TRCA: tuple[Register, ...] = (
     ),
     Register("RING_HIGH", RING_HIGH, "TRE ring: bus address, high word.", cleared=True),
     Register("RING_LEN", RING_LEN, "TRE ring: bytes, a multiple of 32 (rounded down).", cleared=True),
-    Register("READ_PTR", READ_PTR, "Byte offset of the next TRE to fetch.", read_only=_ALL, cleared=True),
-    Register("WRITE_PTR", WRITE_PTR, "The last doorbell value that was accepted.", read_only=_ALL, cleared=True),
-    Register("CHIDX", CHIDX, "Index of this channel in the core, and of its event channel.", read_only=_ALL),
+    Register("READ_PTR", READ_PTR, "Byte offset of the next TRE to fetch.", read_only=ALL_ONES, cleared=True),
+    Register("WRITE_PTR", WRITE_PTR, "The last doorbell value that was accepted.", read_only=ALL_ONES, cleared=True),
+    Register("CHIDX", CHIDX, "Index of this channel in the core, and of its event channel.", read_only=ALL_ONES),
     Register("DOORBELL", DOORBELL, "Byte offset one past the last valid TRE.", hook="doorbell", cleared=True),
 )
 
@@ -258,16 +258,18 @@ EVCA: tuple[Register, ...] = (
     Register("RING_HIGH", RING_HIGH, "EVRE ring: bus address, high word.", cleared=True),
     Register("RING_LEN", RING_LEN, "EVRE ring: bytes, a multiple of 16 (rounded down).", cleared=True),
     Register(
-        "READ_PTR", READ_PTR, "The last doorbell value: what software has consumed.", read_only=_ALL, cleared=True
+        "READ_PTR", READ_PTR, "The last doorbell value: what software has consumed.", read_only=ALL_ONES, cleared=True
     ),
-    Register("WRITE_PTR", WRITE_PTR, "Byte offset where the next EVRE will be written.", read_only=_ALL, cleared=True),
-    Register("IRQ_STAT", IRQ_STAT, "Causes that wait to be cleared.", _CAUSES, read_only=_ALL, cleared=True),
+    Register(
+        "WRITE_PTR", WRITE_PTR, "Byte offset where the next EVRE will be written.", read_only=ALL_ONES, cleared=True
+    ),
+    Register("IRQ_STAT", IRQ_STAT, "Causes that wait to be cleared.", _CAUSES, read_only=ALL_ONES, cleared=True),
     Register(
         "IRQ_CLR",
         IRQ_CLR,
         "Write 1 to clear a cause; reads as 0.",
         _CAUSES,
-        read_only=_ALL,
+        read_only=ALL_ONES,
         clears="IRQ_STAT",
         hook="clear",
     ),
@@ -341,7 +343,7 @@ MANAGEMENT: tuple[Register, ...] = (
         "Version of the hardware.",
         (Field("major", 31, 28, "1"), Field("minor", 19, 16, "0")),
         reset=0x10000000,
-        read_only=_ALL,
+        read_only=ALL_ONES,
     ),
 )
 

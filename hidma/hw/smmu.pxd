@@ -4,6 +4,26 @@ from hidma.hw.bus cimport Bus
 from hidma.hw.cmem cimport words_of
 from hidma.hw.memory cimport Memory
 
+cpdef enum:
+    GRANULE = 4096
+    READ = 1
+    WRITE = 2
+    BYPASS = 0
+    TRANSLATED = 1
+    BLOCKED = 2
+
+cdef enum:
+    GRANULE_SHIFT = 12
+    EINVAL = 22
+    EEXIST = 17
+    TLB_ENTRIES = 512
+    TLB_MASK = 511
+    TLB_SHIFT = 9
+    FAULTS_KEPT = 256
+
+cdef extern from *:
+    unsigned long long IOVA_END "0x1000000000000ULL"
+
 @cython.final
 cdef class Domain:
     cdef public Bus bus
@@ -15,7 +35,7 @@ cdef class Domain:
     @cython.locals(first="long long", count="long long", page="long long", target="long long", pages=dict)
     cpdef int map(self, object iova, object phys, object size, int prot) except? -1
     @cython.locals(first="long long", done="long long", page="long long", pages=dict)
-    cpdef long long unmap(self, object iova, object size) except -1
+    cpdef long long unmap(self, object iova, object size) except? 0xDEADBEEF
     cpdef object iova_to_phys(self, object iova)
     @cython.locals(slot="unsigned int")
     cdef unsigned int look(self, unsigned long long page) except? 0xDEADBEEF
@@ -39,7 +59,7 @@ cdef class Stream:
     cpdef int attach(self, Domain domain) except -1
     @cython.locals(domain=Domain, page="unsigned long long", last="unsigned long long", target="unsigned int",
                    entry="unsigned int", offset="long long")
-    cpdef long long reach(self, unsigned long long address, unsigned long long count, unsigned int need) except? -2
+    cpdef long long reach(self, unsigned long long address, unsigned long long count, unsigned int need) except? 0xDEADBEEF
     @cython.locals(done="unsigned long long", here="unsigned long long", piece="unsigned long long")
     cpdef unsigned long long first_fault(self, unsigned long long address, unsigned long long count,
                                          unsigned int need) except? 0xDEADBEEF

@@ -10,28 +10,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cython
+
 from hidma.hw.bus import Bus
-from hidma.hw.cmem import words_of
 
-GRANULE = 4096
-GRANULE_SHIFT = 12
-IOVA_BITS = 48
-IOVA_END = 1 << 48
+if not cython.compiled:
+    from hidma.hw.cmem import words_of
 
-READ = 1
-WRITE = 2
+    GRANULE = 4096
+    GRANULE_SHIFT = 12
+    IOVA_END = 1 << 48
 
-BYPASS = 0
-TRANSLATED = 1
-BLOCKED = 2
+    READ = 1
+    WRITE = 2
 
-EINVAL = 22
-EEXIST = 17
+    BYPASS = 0
+    TRANSLATED = 1
+    BLOCKED = 2
 
-TLB_ENTRIES = 512
-TLB_MASK = 511
-TLB_SHIFT = 9
-FAULTS_KEPT = 256
+    EINVAL = 22
+    EEXIST = 17
+
+    TLB_ENTRIES = 512
+    TLB_MASK = 511
+    TLB_SHIFT = 9
+    FAULTS_KEPT = 256
 
 
 @dataclass(frozen=True)

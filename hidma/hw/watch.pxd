@@ -1,10 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-only
 cimport cython
-from hidma.hw.channel cimport Channel, ChannelBlock
-from hidma.hw.clock cimport Clock
+from hidma.hw.channel cimport NO_STATE, Channel, ChannelBlock
+from hidma.hw.clock cimport FOREVER, Clock
 from hidma.hw.cmem cimport words_of
+from hidma.hw.faults cimport *
 from hidma.hw.management cimport ManagementBlock
 from hidma.hw.realtime cimport exchange, fence, monotonic_ns, sleep_ns
+from hidma.hw.registers cimport *
+
+cpdef enum:
+    IDLE_NS = 500000
+    GRACE_NS = 500000
+
+cdef enum:
+    SPIN_NS = 40000
+    NEAR_NS = 3000000
+    FAR_NS = 50000000
+    PAUSE_NS = 15000
+    WAIT_NS = 100000
+    SHARE = 30
+    PIECE_NS = 200000
+    ERRORS = CAUSE_EVENT_WRITE | CAUSE_TRE_READ | CAUSE_DATA_READ | CAUSE_DATA_WRITE | CAUSE_INVALID_TRE
 
 @cython.final
 cdef class WatchedChannel:
@@ -72,6 +88,6 @@ cdef class Watcher:
     cdef int advance(self, long long time) except -1
     @cython.locals(seen="long long", now="long long", end="long long", after="long long", idle="long long",
                    pause="long long")
-    cpdef long long run(self, long long ns) except -1
+    cpdef long long run(self, long long ns) except? 0xDEADBEEF
     @cython.locals(due="long long", channel=WatchedChannel)
     cdef int sleep(self, long long now, long long end, long long pause) except -1

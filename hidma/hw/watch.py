@@ -9,69 +9,75 @@ It looks without a pause while there is something to see, then ever less often, 
 
 from __future__ import annotations
 
-from hidma.hw.channel import NO_STATE, Channel, ChannelBlock
-from hidma.hw.clock import FOREVER
-from hidma.hw.cmem import words_of
-from hidma.hw.core import HidmaCore
-from hidma.hw.faults import RESET_STUCK_TRCA
-from hidma.hw.management import ManagementBlock
-from hidma.hw.realtime import exchange, fence, monotonic_ns, sleep_ns
-from hidma.hw.registers import (
-    CAUSE_DATA_READ,
-    CAUSE_DATA_WRITE,
-    CAUSE_EOB,
-    CAUSE_EVENT_WRITE,
-    CAUSE_INVALID_TRE,
-    CAUSE_TRE_READ,
-    CFG,
-    CHIDX,
-    CHRESET_TIMEOUT,
-    COMMAND_MASK,
-    COMMAND_SHIFT,
-    CTRLSTS,
-    DISABLED,
-    DOORBELL,
-    HOOK_BUS,
-    HOOK_CORE,
-    HOOK_LIMIT,
-    HOOK_QOS,
-    HW_VERSION,
-    IN_RESET,
-    INTCTRL,
-    IRQ_CLR,
-    IRQ_EN,
-    IRQ_STAT,
-    MAX_BUS_REQ_LEN,
-    MAX_CHANNELS,
-    MAX_XACTIONS,
-    QOS_N,
-    QOS_N_ALIAS,
-    READ_PTR,
-    RESET,
-    RING_HIGH,
-    RING_LEN,
-    RING_LOW,
-    STATE_SHIFT,
-    WRITE_PTR,
-)
+import cython
 
-# How long after the last thing seen it looks without a pause, how long with a short one and with a longer one; then the pause
-# is IDLE_NS. Where a look is dear the pauses are longer: looking takes no more than one part in SHARE of the time.
-SPIN_NS = 40000
-NEAR_NS = 3000000
-FAR_NS = 50000000
-PAUSE_NS = 15000
-WAIT_NS = 100000
-IDLE_NS = 500000
-SHARE = 30
-# The longest piece of hardware time between two looks, when the model is behind real time.
-PIECE_NS = 200000
-# An event that came while a clearing of EOB was on its way is announced again when it still waits after this time.
-GRACE_NS = 500000
+from hidma.hw.channel import Channel, ChannelBlock
+from hidma.hw.core import HidmaCore
+from hidma.hw.management import ManagementBlock
+
+if not cython.compiled:
+    from hidma.hw.channel import NO_STATE
+    from hidma.hw.clock import FOREVER
+    from hidma.hw.cmem import words_of
+    from hidma.hw.faults import RESET_STUCK_TRCA
+    from hidma.hw.realtime import exchange, fence, monotonic_ns, sleep_ns
+    from hidma.hw.registers import (
+        CAUSE_DATA_READ,
+        CAUSE_DATA_WRITE,
+        CAUSE_EOB,
+        CAUSE_EVENT_WRITE,
+        CAUSE_INVALID_TRE,
+        CAUSE_TRE_READ,
+        CFG,
+        CHIDX,
+        CHRESET_TIMEOUT,
+        COMMAND_MASK,
+        COMMAND_SHIFT,
+        CTRLSTS,
+        DISABLED,
+        DOORBELL,
+        HOOK_BUS,
+        HOOK_CORE,
+        HOOK_LIMIT,
+        HOOK_QOS,
+        HW_VERSION,
+        IN_RESET,
+        INTCTRL,
+        IRQ_CLR,
+        IRQ_EN,
+        IRQ_STAT,
+        MAX_BUS_REQ_LEN,
+        MAX_CHANNELS,
+        MAX_XACTIONS,
+        QOS_N,
+        QOS_N_ALIAS,
+        READ_PTR,
+        RESET,
+        RING_HIGH,
+        RING_LEN,
+        RING_LOW,
+        STATE_SHIFT,
+        WRITE_PTR,
+    )
+
+    # How long after the last thing seen it looks without a pause, how long with a short one and with a longer one; then the pause
+    # is IDLE_NS. Where a look is dear the pauses are longer: looking takes no more than one part in SHARE of the time.
+    SPIN_NS = 40000
+    NEAR_NS = 3000000
+    FAR_NS = 50000000
+    PAUSE_NS = 15000
+    WAIT_NS = 100000
+    IDLE_NS = 500000
+    SHARE = 30
+    # The longest piece of hardware time between two looks, when the model is behind real time.
+    PIECE_NS = 200000
+    # An event that came while a clearing of EOB was on its way is announced again when it still waits after this time.
+    GRACE_NS = 500000
+    ERRORS = CAUSE_EVENT_WRITE | CAUSE_TRE_READ | CAUSE_DATA_READ | CAUSE_DATA_WRITE | CAUSE_INVALID_TRE
+
 # Registers of a channel that software writes and that nothing follows from at once: seen for the trace.
 QUIET_TRCA = (RING_LOW, RING_HIGH, RING_LEN)
 QUIET_EVCA = (RING_LOW, RING_HIGH, RING_LEN)
-ERRORS = CAUSE_EVENT_WRITE | CAUSE_TRE_READ | CAUSE_DATA_READ | CAUSE_DATA_WRITE | CAUSE_INVALID_TRE
 
 
 class WatchedChannel:
@@ -204,7 +210,7 @@ class WatchedChannel:
         channel = self.channel
         self.clears += 1
         self.tell(self.evca, IRQ_CLR, causes)
-        channel.status &= causes ^ 0xFFFFFFFF
+        channel.status &= ~causes
         if causes & ERRORS:
             self.ew[IRQ_STAT >> 2] = channel.status
             fence()

@@ -21,10 +21,11 @@ from typing import Any
 from hidma import firmware
 from hidma.firmware.fdt import parse
 from hidma.hw.block import ACCESS_NS
-from hidma.hw.bus import ALL_ONES, Block, Bus
+from hidma.hw.bus import Block, Bus
 from hidma.hw.clock import Clock, Event
 from hidma.hw.line import Line
 from hidma.hw.memory import Memory
+from hidma.hw.registers import ALL_ONES
 from hidma.hw.smmu import Smmu
 from hidma.hw.trace import Trace
 from hidma.linux.dmaengine import (
