@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# cython: nonecheck=True
 """Stands for ``drivers/dma/qcom/hidma.c``: the dmaengine driver of one channel. Function by function and in the order
 of the C file; V14's oddities are kept and marked with their row in docs/quirks. Rings and interrupts are ``ll``'s.
 """
@@ -8,6 +9,8 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any
 
+import cython
+
 from hidma.dbg import hidma_debug_init, hidma_debug_uninit
 from hidma.hidma_h import HidmaChan, HidmaDesc, HidmaDev, HidmaLldev
 from hidma.linux import sched
@@ -15,45 +18,20 @@ from hidma.linux.acpi import AcpiDeviceId
 from hidma.linux.device import Device
 from hidma.linux.dma_mapping import DMA_BIT_MASK, dma_set_mask_and_coherent
 from hidma.linux.dmaengine import (
-    DMA_COMPLETE,
-    DMA_IN_PROGRESS,
-    DMA_MEMCPY,
-    DMA_PAUSED,
     DmaAsyncTxDescriptor,
     DmaChan,
     DmaDevice,
     DmaTxState,
     dma_async_device_register,
     dma_async_device_unregister,
-    dma_async_tx_descriptor_init,
     dma_cap_set,
-    dma_cookie_assign,
-    dma_cookie_complete,
     dma_cookie_init,
-    dma_cookie_status,
     dma_descriptor_unmap,
-    dma_run_dependencies,
 )
 from hidma.linux.errno import EINVAL, ENODEV, ENOMEM, ENXIO, EPROBE_DEFER
-from hidma.linux.interrupt import devm_free_irq, devm_request_irq, irq_handler, tasklet_init, tasklet_schedule
-from hidma.linux.io import readl
+from hidma.linux.interrupt import devm_free_irq, devm_request_irq
 from hidma.linux.ioport import IORESOURCE_MEM, IS_ERR, devm_ioremap_resource
-from hidma.linux.list import (
-    INIT_LIST_HEAD,
-    LIST_HEAD,
-    ListHead,
-    list_add_tail,
-    list_del,
-    list_empty,
-    list_entry,
-    list_first_entry,
-    list_for_each_entry_safe,
-    list_head_gone,
-    list_move,
-    list_move_tail,
-    list_splice_init,
-    list_splice_tail_init,
-)
+from hidma.linux.list import ListHead, list_for_each_entry_safe
 from hidma.linux.module import Module, ModuleParam
 from hidma.linux.of import OfDeviceId
 from hidma.linux.platform_device import (
@@ -70,10 +48,6 @@ from hidma.linux.platform_device import (
 from hidma.linux.pm_runtime import (
     pm_runtime_disable,
     pm_runtime_enable,
-    pm_runtime_get,
-    pm_runtime_get_sync,
-    pm_runtime_mark_last_busy,
-    pm_runtime_put_autosuspend,
     pm_runtime_put_sync,
     pm_runtime_put_sync_suspend,
     pm_runtime_set_active,
@@ -83,24 +57,58 @@ from hidma.linux.pm_runtime import (
 from hidma.linux.printk import dev_err, dev_info, dev_warn, s32
 from hidma.linux.property import device_property_read_u32
 from hidma.linux.slab import GFP_KERNEL, GFP_NOWAIT, devm_kmalloc, devm_kstrdup, devm_kzalloc, kfree, kzalloc
-from hidma.linux.spinlock import spin_lock_init, spin_lock_irqsave, spin_unlock_irqrestore
+from hidma.linux.spinlock import spin_lock_init
 from hidma.linux.sysfs import S_IRUGO, DeviceAttribute, device_create_file, sprintf, strlen, sysfs_attr_init
-from hidma.linux.types import call, function
-from hidma.ll import (
-    hidma_ll_free,
-    hidma_ll_init,
-    hidma_ll_inthandler,
-    hidma_ll_isenabled,
-    hidma_ll_pause,
-    hidma_ll_queue_request,
-    hidma_ll_request,
-    hidma_ll_resume,
-    hidma_ll_set_transfer_params,
-    hidma_ll_setup,
-    hidma_ll_start,
-    hidma_ll_status,
-    hidma_ll_uninit,
-)
+from hidma.ll import hidma_ll_init, hidma_ll_pause, hidma_ll_setup, hidma_ll_uninit
+
+if not cython.compiled:
+    from hidma.hidma_h import NO_DESC, NO_TX, chan_of, desc_of, dev_of, running_of, set_running
+    from hidma.linux.dmaengine import (
+        DMA_COMPLETE,
+        DMA_IN_PROGRESS,
+        DMA_MEMCPY,
+        DMA_PAUSED,
+        dma_async_tx_descriptor_init,
+        dma_cookie_assign,
+        dma_cookie_complete,
+        dma_cookie_status,
+        dma_run_dependencies,
+    )
+    from hidma.linux.interrupt import irq_handler, tasklet_init, tasklet_schedule
+    from hidma.linux.io import readl
+    from hidma.linux.list import (
+        INIT_LIST_HEAD,
+        LIST_HEAD,
+        list_add_tail,
+        list_del,
+        list_empty,
+        list_entry,
+        list_first_entry,
+        list_head_gone,
+        list_move,
+        list_move_tail,
+        list_splice_init,
+        list_splice_tail_init,
+    )
+    from hidma.linux.pm_runtime import (
+        pm_runtime_get,
+        pm_runtime_get_sync,
+        pm_runtime_mark_last_busy,
+        pm_runtime_put_autosuspend,
+    )
+    from hidma.linux.spinlock import spin_lock_irqsave, spin_unlock_irqrestore
+    from hidma.linux.types import call, face, function, given
+    from hidma.ll import (
+        hidma_ll_free,
+        hidma_ll_inthandler,
+        hidma_ll_isenabled,
+        hidma_ll_queue_request,
+        hidma_ll_request,
+        hidma_ll_resume,
+        hidma_ll_set_transfer_params,
+        hidma_ll_start,
+        hidma_ll_status,
+    )
 
 # Default idle time is 2 seconds. It can be overridden through power/autosuspend_delay_ms of the device.
 HIDMA_AUTOSUSPEND_TIMEOUT = 2000
@@ -110,15 +118,15 @@ HIDMA_NR_DEFAULT_DESC = 10
 
 
 def to_hidma_dev(dmadev: DmaDevice) -> HidmaDev:
-    return dmadev.container
+    return dev_of(dmadev.container)
 
 
 def to_hidma_chan(dmach: DmaChan) -> HidmaChan:
-    return dmach.container
+    return chan_of(dmach.container)
 
 
 def to_hidma_desc(t: DmaAsyncTxDescriptor) -> HidmaDesc:
-    return t.container
+    return desc_of(t.container)
 
 
 def hidma_free(dmadev: HidmaDev) -> int:
@@ -143,7 +151,7 @@ def hidma_process_completed(mchan: HidmaChan) -> int:
 
     # Execute callbacks and run dependencies
     node = list_.next
-    while node is not list_:
+    while node != list_:
         mdesc = list_entry(node)
         desc = mdesc.desc
 
@@ -154,7 +162,7 @@ def hidma_process_completed(mchan: HidmaChan) -> int:
 
         llstat = hidma_ll_status(mdma.lldev, mdesc.tre_ch)
         # V14: no callback for a transfer that failed (row 17)
-        if desc.callback is not None and llstat == DMA_COMPLETE:
+        if given(desc.callback) and llstat == DMA_COMPLETE:
             call(desc.callback, desc.callback_param)
 
         dma_run_dependencies(desc)
@@ -170,20 +178,20 @@ def hidma_process_completed(mchan: HidmaChan) -> int:
 
 def hidma_callback(data: Any) -> int:
     """Called once for each submitted descriptor; PM is held once for each descriptor that is in execution."""
-    mdesc = data
+    mdesc = desc_of(data)
     mchan = to_hidma_chan(mdesc.desc.chan)
     ddev = mchan.chan.device
     dmadev = to_hidma_dev(ddev)
     queued = 0
 
     irqflags = spin_lock_irqsave(mchan.lock)
-    if mdesc.node.next is not None:
+    if given(mdesc.node.next):
         # Delete from the active list, add to completed list
         list_move_tail(mdesc.node, mchan.completed)
         queued = 1
 
         # calculate the next running descriptor; V14: the list head, when there is none (row 43)
-        mchan.running = list_first_entry(mchan.active)
+        set_running(mchan, list_first_entry(mchan.active))
     spin_unlock_irqrestore(mchan.lock, irqflags)
 
     hidma_process_completed(mchan)
@@ -218,7 +226,7 @@ def hidma_chan_init(dmadev: HidmaDev, dma_sig: int) -> int:
 
 
 def hidma_issue_task(arg: Any) -> int:
-    dmadev = arg
+    dmadev = dev_of(arg)
 
     # V14: one more reference that nobody drops, and a sleeping call in a tasklet (row 44)
     pm_runtime_get_sync(dmadev.ddev.dev)
@@ -231,8 +239,8 @@ def hidma_issue_pending(dmach: DmaChan) -> int:
     dmadev = mchan.dmadev
 
     flags = spin_lock_irqsave(mchan.lock)
-    if mchan.running is None:
-        mchan.running = list_first_entry(mchan.active)
+    if not running_of(mchan):
+        set_running(mchan, list_first_entry(mchan.active))
     spin_unlock_irqrestore(mchan.lock, flags)
 
     # V14: hidma_callback drops one reference for each descriptor, so this one leaks (rows 16, 44, 52)
@@ -254,7 +262,7 @@ def hidma_tx_status(dmach: DmaChan, cookie: int, txstate: DmaTxState | None) -> 
 
     if mchan.paused and ret == DMA_IN_PROGRESS:
         flags = spin_lock_irqsave(mchan.lock)
-        if mchan.running is not None:
+        if running_of(mchan):
             runcookie = mchan.running.desc.cookie
         else:
             runcookie = -EINVAL
@@ -318,9 +326,9 @@ def hidma_alloc_chan_resources(dmach: DmaChan) -> int:
             mdesc.tre_ch = number
 
         # hidma_callback() runs once from here: the node is in no list yet, so it only processes what was completed
-        rc = hidma_ll_request(dmadev.lldev, mchan.dma_sig, "DMA engine", function(hidma_callback), mdesc, tre_ch)
+        rc = hidma_ll_request(face(dmadev.lldev), mchan.dma_sig, "DMA engine", function(hidma_callback), mdesc, tre_ch)
         if rc:
-            dev_err(dmach.device.dev, f"channel alloc failed at {i}\n")
+            dev_err(face(dmach.device.dev), f"channel alloc failed at {i}\n")
             kfree(mdesc)
             break
         list_add_tail(mdesc.node, descs)
@@ -328,7 +336,7 @@ def hidma_alloc_chan_resources(dmach: DmaChan) -> int:
     if rc:
         # return the allocated descriptors
         for mdesc in list_for_each_entry_safe(descs):
-            hidma_ll_free(dmadev.lldev, mdesc.tre_ch)
+            hidma_ll_free(face(dmadev.lldev), mdesc.tre_ch)
             kfree(mdesc)
         return rc
 
@@ -342,7 +350,7 @@ def hidma_alloc_chan_resources(dmach: DmaChan) -> int:
 def hidma_prep_dma_memcpy(dmach: DmaChan, dest: int, src: int, len: int, flags: int) -> DmaAsyncTxDescriptor | None:
     mchan = to_hidma_chan(dmach)
     mdma = mchan.dmadev
-    mdesc = None
+    mdesc = NO_DESC
 
     # Get free descriptor
     irqflags = spin_lock_irqsave(mchan.lock)
@@ -351,8 +359,8 @@ def hidma_prep_dma_memcpy(dmach: DmaChan, dest: int, src: int, len: int, flags: 
         list_del(mdesc.node)
     spin_unlock_irqrestore(mchan.lock, irqflags)
 
-    if mdesc is None:
-        return None
+    if not mdesc:
+        return NO_TX
 
     # V14: the flags go to the TRE only, desc.flags keeps what the last user left (rows 19, 53); the length is cut to
     # 32 bits and the old callback stays (row 46)
@@ -384,10 +392,10 @@ def hidma_terminate_channel(chan: DmaChan) -> int:
     spin_unlock_irqrestore(mchan.lock, irqflags)
 
     # this suspends the existing transfer
-    rc = hidma_ll_pause(dmadev.lldev)
+    rc = hidma_ll_pause(face(dmadev.lldev))
     if rc:
         # V14: the descriptors stay on a list that is gone when this returns (row 40)
-        dev_err(dmadev.ddev.dev, "channel did not pause\n")
+        dev_err(face(dmadev.ddev.dev), "channel did not pause\n")
     else:
         # return all user requests
         for mdesc in list_for_each_entry_safe(list_):
@@ -408,7 +416,7 @@ def hidma_terminate_channel(chan: DmaChan) -> int:
             list_move(mdesc.node, mchan.free)
 
         # V14: enables the hardware again, even while paused (row 42)
-        rc = hidma_ll_resume(dmadev.lldev)
+        rc = hidma_ll_resume(face(dmadev.lldev))
     pm_runtime_mark_last_busy(dmadev.ddev.dev)
     pm_runtime_put_autosuspend(dmadev.ddev.dev)
     return rc
@@ -424,7 +432,7 @@ def hidma_terminate_all(chan: DmaChan) -> int:
 
     # reinitialize the hardware
     pm_runtime_get_sync(dmadev.ddev.dev)
-    rc = hidma_ll_setup(dmadev.lldev)
+    rc = hidma_ll_setup(face(dmadev.lldev))
     pm_runtime_mark_last_busy(dmadev.ddev.dev)
     pm_runtime_put_autosuspend(dmadev.ddev.dev)
     return rc
@@ -447,7 +455,7 @@ def hidma_free_chan_resources(dmach: DmaChan) -> int:
 
     # Free descriptors
     for mdesc in list_for_each_entry_safe(descs):
-        hidma_ll_free(mdma.lldev, mdesc.tre_ch)
+        hidma_ll_free(face(mdma.lldev), mdesc.tre_ch)
         list_del(mdesc.node)
         kfree(mdesc)
 
@@ -461,8 +469,8 @@ def hidma_pause(chan: DmaChan) -> int:
     dmadev = to_hidma_dev(mchan.chan.device)
     if not mchan.paused:
         pm_runtime_get_sync(dmadev.ddev.dev)
-        if hidma_ll_pause(dmadev.lldev):
-            dev_warn(dmadev.ddev.dev, "channel did not stop\n")
+        if hidma_ll_pause(face(dmadev.lldev)):
+            dev_warn(face(dmadev.ddev.dev), "channel did not stop\n")
         mchan.paused = 1
         pm_runtime_mark_last_busy(dmadev.ddev.dev)
         pm_runtime_put_autosuspend(dmadev.ddev.dev)
@@ -476,11 +484,11 @@ def hidma_resume(chan: DmaChan) -> int:
     dmadev = to_hidma_dev(mchan.chan.device)
     if mchan.paused:
         pm_runtime_get_sync(dmadev.ddev.dev)
-        rc = hidma_ll_resume(dmadev.lldev)
+        rc = hidma_ll_resume(face(dmadev.lldev))
         if not rc:
             mchan.paused = 0
         else:
-            dev_err(dmadev.ddev.dev, "failed to resume the channel")
+            dev_err(face(dmadev.ddev.dev), "failed to resume the channel")
         pm_runtime_mark_last_busy(dmadev.ddev.dev)
         pm_runtime_put_autosuspend(dmadev.ddev.dev)
     return rc
@@ -682,5 +690,5 @@ module = Module(
 
 def lldev_of(dmach: DmaChan) -> HidmaLldev:
     """The low level behind a channel of this driver."""
-    mchan = to_hidma_chan(dmach)
+    mchan = dmach.container
     return mchan.dmadev.lldev

@@ -7,22 +7,26 @@ from __future__ import annotations
 
 from typing import Any
 
+import cython
+
 from hidma.linux.atomic import Atomic
 from hidma.linux.dmaengine import DmaAsyncTxDescriptor, DmaChan, DmaDevice
 from hidma.linux.interrupt import TaskletStruct
-from hidma.linux.kfifo import Kfifo
+from hidma.linux.kfifo import Kfifo, kfifo_out
 from hidma.linux.list import ListHead
+from hidma.linux.sched import KernelOops
 from hidma.linux.spinlock import Spinlock
 
-TRE_SIZE = 32  # each TRE is 32 bytes
-TRE_CFG_IDX = 0
-TRE_LEN_IDX = 1
-TRE_SRC_LOW_IDX = 2
-TRE_SRC_HI_IDX = 3
-TRE_DEST_LOW_IDX = 4
-TRE_DEST_HI_IDX = 5
+if not cython.compiled:
+    TRE_SIZE = 32  # each TRE is 32 bytes
+    TRE_CFG_IDX = 0
+    TRE_LEN_IDX = 1
+    TRE_SRC_LOW_IDX = 2
+    TRE_SRC_HI_IDX = 3
+    TRE_DEST_LOW_IDX = 4
+    TRE_DEST_HI_IDX = 5
 
-NO_COOKIE = -0x80000000
+    NO_COOKIE = -0x80000000
 
 
 class HidmaTxStatus:
@@ -148,3 +152,66 @@ class HidmaDev:
         self.debugfs: Any = None
         self.stats: Any = None
         self.task = TaskletStruct()
+
+
+def past_array() -> int:
+    """An index is past the end of its array."""
+    raise KernelOops("Unable to handle kernel paging request: an index past its array")
+
+
+if not cython.compiled:
+    # what structs.pxd has for C
+
+    NO_DESC = None
+    NO_TX = None
+
+    def tre_at(lldev: HidmaLldev, index: int) -> HidmaTre:
+        """``&lldev->trepool[index]``."""
+        return lldev.trepool[index]
+
+    def status_at(lldev: HidmaLldev, index: int) -> HidmaTxStatus:
+        """``&lldev->tx_status_list[index]``."""
+        return lldev.tx_status_list[index]
+
+    def pending_at(lldev: HidmaLldev, index: int) -> HidmaTre | None:
+        """``lldev->pending_tre_list[index]``."""
+        return lldev.pending_tre_list[index]
+
+    def set_pending(lldev: HidmaLldev, index: int, tre: HidmaTre | None) -> int:
+        """``lldev->pending_tre_list[index] = tre``."""
+        lldev.pending_tre_list[index] = tre
+        return 0
+
+    def clear_pending(lldev: HidmaLldev, index: int) -> int:
+        """``lldev->pending_tre_list[index] = NULL``."""
+        lldev.pending_tre_list[index] = None
+        return 0
+
+    def to_lldev(arg: Any) -> HidmaLldev:
+        """The ``void *`` as a ``struct hidma_lldev *``."""
+        return arg
+
+    def next_tre(fifo: Kfifo) -> HidmaTre | None:
+        """``kfifo_out(fifo, &tre, 1)``; None when it is empty."""
+        return kfifo_out(fifo)
+
+    def dev_of(container: HidmaDev) -> HidmaDev:
+        """``container_of()`` of what knows what it is part of."""
+        return container
+
+    def chan_of(container: HidmaChan) -> HidmaChan:
+        """``container_of()`` of what knows what it is part of."""
+        return container
+
+    def desc_of(container: HidmaDesc) -> HidmaDesc:
+        """``container_of()`` of what knows what it is part of."""
+        return container
+
+    def set_running(mchan: HidmaChan, mdesc: HidmaDesc | None) -> int:
+        """``mchan->running = mdesc``."""
+        mchan.running = mdesc
+        return 0
+
+    def running_of(mchan: HidmaChan) -> HidmaDesc | None:
+        """``mchan->running``."""
+        return mchan.running

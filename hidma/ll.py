@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# cython: nonecheck=True
 """Stands for ``drivers/dma/qcom/hidma_ll.c``: the TRE and EVRE rings, the interrupt handler, and the states of the
 hardware. Function by function and in the order of the C file; what V14 does against better judgement is kept and
 marked with its row in docs/quirks. It knows nothing of the DMA engine core beyond the status values.
@@ -9,93 +10,133 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hidma.hidma_h import (
-    TRE_CFG_IDX,
-    TRE_DEST_HI_IDX,
-    TRE_DEST_LOW_IDX,
-    TRE_LEN_IDX,
-    TRE_SIZE,
-    TRE_SRC_HI_IDX,
-    TRE_SRC_LOW_IDX,
-    HidmaLldev,
-    HidmaTre,
-    HidmaTxStatus,
-)
-from hidma.linux.atomic import atomic_add_unless, atomic_read, atomic_set
-from hidma.linux.bitops import BIT, GENMASK, IS_ALIGNED, lower_32_bits, upper_32_bits
+import cython
+
+from hidma.hidma_h import HidmaLldev, HidmaTre, HidmaTxStatus
+from hidma.linux.bitops import GENMASK, IS_ALIGNED, lower_32_bits, upper_32_bits
 from hidma.linux.device import Device
 from hidma.linux.dma_mapping import dmam_alloc_coherent
-from hidma.linux.dmaengine import DMA_COMPLETE, DMA_ERROR, DMA_IN_PROGRESS
 from hidma.linux.errno import EINVAL, ENODEV, ENOMEM
-from hidma.linux.interrupt import IRQ_HANDLED, tasklet_init, tasklet_kill, tasklet_schedule
-from hidma.linux.io import readl, readl_relaxed, writel, writel_relaxed
 from hidma.linux.iopoll import readl_poll_timeout
 from hidma.linux.jiffies import jiffies, msecs_to_jiffies, time_is_before_jiffies
-from hidma.linux.kfifo import kfifo_alloc, kfifo_out, kfifo_put
-from hidma.linux.mm import load_u32, memcpy_words, memset
+from hidma.linux.kfifo import kfifo_alloc
+from hidma.linux.mm import memset
 from hidma.linux.printk import dev_err, dev_warn, s32
 from hidma.linux.slab import GFP_KERNEL, devm_kcalloc, devm_kzalloc
-from hidma.linux.spinlock import spin_lock_init, spin_lock_irqsave, spin_unlock_irqrestore
-from hidma.linux.types import call, function
+from hidma.linux.spinlock import spin_lock_init
 
-EVRE_SIZE = 16  # each EVRE is 16 bytes
+if not cython.compiled:
+    from hidma.hidma_h import (
+        TRE_CFG_IDX,
+        TRE_DEST_HI_IDX,
+        TRE_DEST_LOW_IDX,
+        TRE_LEN_IDX,
+        TRE_SIZE,
+        TRE_SRC_HI_IDX,
+        TRE_SRC_LOW_IDX,
+        clear_pending,
+        to_lldev,
+        next_tre,
+        pending_at,
+        set_pending,
+        status_at,
+        tre_at,
+    )
+    from hidma.linux.bitops import BIT
+    from hidma.linux.atomic import atomic_add_unless, atomic_read, atomic_set
+    from hidma.linux.dmaengine import DMA_COMPLETE, DMA_ERROR, DMA_IN_PROGRESS
+    from hidma.linux.interrupt import IRQ_HANDLED, tasklet_init, tasklet_kill, tasklet_schedule
+    from hidma.linux.io import readl, readl_relaxed, writel, writel_relaxed
+    from hidma.linux.kfifo import kfifo_put
+    from hidma.linux.mm import load_u32, memcpy_words
+    from hidma.linux.spinlock import spin_lock_irqsave, spin_unlock_irqrestore
+    from hidma.linux.types import call, face, function, given, u32
 
-TRCA_CTRLSTS_OFFSET = 0x000
-TRCA_RING_LOW_OFFSET = 0x008
-TRCA_RING_HIGH_OFFSET = 0x00C
-TRCA_RING_LEN_OFFSET = 0x010
-TRCA_READ_PTR_OFFSET = 0x018
-TRCA_WRITE_PTR_OFFSET = 0x020
-TRCA_DOORBELL_OFFSET = 0x400
+    EVRE_SIZE = 16  # each EVRE is 16 bytes
 
-EVCA_CTRLSTS_OFFSET = 0x000
-EVCA_INTCTRL_OFFSET = 0x004
-EVCA_RING_LOW_OFFSET = 0x008
-EVCA_RING_HIGH_OFFSET = 0x00C
-EVCA_RING_LEN_OFFSET = 0x010
-EVCA_READ_PTR_OFFSET = 0x018
-EVCA_WRITE_PTR_OFFSET = 0x020
-EVCA_DOORBELL_OFFSET = 0x400
+    TRCA_CTRLSTS_OFFSET = 0x000
+    TRCA_RING_LOW_OFFSET = 0x008
+    TRCA_RING_HIGH_OFFSET = 0x00C
+    TRCA_RING_LEN_OFFSET = 0x010
+    TRCA_READ_PTR_OFFSET = 0x018
+    TRCA_WRITE_PTR_OFFSET = 0x020
+    TRCA_DOORBELL_OFFSET = 0x400
 
-EVCA_IRQ_STAT_OFFSET = 0x100
-EVCA_IRQ_CLR_OFFSET = 0x108
-EVCA_IRQ_EN_OFFSET = 0x110
+    EVCA_CTRLSTS_OFFSET = 0x000
+    EVCA_INTCTRL_OFFSET = 0x004
+    EVCA_RING_LOW_OFFSET = 0x008
+    EVCA_RING_HIGH_OFFSET = 0x00C
+    EVCA_RING_LEN_OFFSET = 0x010
+    EVCA_READ_PTR_OFFSET = 0x018
+    EVCA_WRITE_PTR_OFFSET = 0x020
+    EVCA_DOORBELL_OFFSET = 0x400
 
-EVRE_CFG_IDX = 0
-EVRE_LEN_IDX = 1
-EVRE_DEST_LOW_IDX = 2
-EVRE_DEST_HI_IDX = 3
+    EVCA_IRQ_STAT_OFFSET = 0x100
+    EVCA_IRQ_CLR_OFFSET = 0x108
+    EVCA_IRQ_EN_OFFSET = 0x110
 
-EVRE_ERRINFO_BIT_POS = 24
-EVRE_CODE_BIT_POS = 28
+    EVRE_CFG_IDX = 0
+    EVRE_LEN_IDX = 1
+    EVRE_DEST_LOW_IDX = 2
+    EVRE_DEST_HI_IDX = 3
 
-EVRE_ERRINFO_MASK = GENMASK(3, 0)
-EVRE_CODE_MASK = GENMASK(3, 0)
+    EVRE_ERRINFO_BIT_POS = 24
+    EVRE_CODE_BIT_POS = 28
 
-CH_CONTROL_MASK = GENMASK(7, 0)
-CH_STATE_MASK = GENMASK(7, 0)
-CH_STATE_BIT_POS = 0x8
+    EVRE_ERRINFO_MASK = GENMASK(3, 0)
+    EVRE_CODE_MASK = GENMASK(3, 0)
 
-IRQ_EV_CH_EOB_IRQ_BIT_POS = 0
-IRQ_EV_CH_WR_RESP_BIT_POS = 1
-IRQ_TR_CH_TRE_RD_RSP_ER_BIT_POS = 9
-IRQ_TR_CH_DATA_RD_ER_BIT_POS = 10
-IRQ_TR_CH_DATA_WR_ER_BIT_POS = 11
-IRQ_TR_CH_INVALID_TRE_BIT_POS = 14
+    CH_CONTROL_MASK = GENMASK(7, 0)
+    CH_STATE_MASK = GENMASK(7, 0)
+    CH_STATE_BIT_POS = 0x8
 
-ENABLE_IRQS = (
-    BIT(IRQ_EV_CH_EOB_IRQ_BIT_POS)
-    | BIT(IRQ_EV_CH_WR_RESP_BIT_POS)
-    | BIT(IRQ_TR_CH_TRE_RD_RSP_ER_BIT_POS)
-    | BIT(IRQ_TR_CH_DATA_RD_ER_BIT_POS)
-    | BIT(IRQ_TR_CH_DATA_WR_ER_BIT_POS)
-    | BIT(IRQ_TR_CH_INVALID_TRE_BIT_POS)
-)
+    IRQ_EV_CH_EOB_IRQ_BIT_POS = 0
+    IRQ_EV_CH_WR_RESP_BIT_POS = 1
+    IRQ_TR_CH_TRE_RD_RSP_ER_BIT_POS = 9
+    IRQ_TR_CH_DATA_RD_ER_BIT_POS = 10
+    IRQ_TR_CH_DATA_WR_ER_BIT_POS = 11
+    IRQ_TR_CH_INVALID_TRE_BIT_POS = 14
+
+    ENABLE_IRQS = (
+        BIT(IRQ_EV_CH_EOB_IRQ_BIT_POS)
+        | BIT(IRQ_EV_CH_WR_RESP_BIT_POS)
+        | BIT(IRQ_TR_CH_TRE_RD_RSP_ER_BIT_POS)
+        | BIT(IRQ_TR_CH_DATA_RD_ER_BIT_POS)
+        | BIT(IRQ_TR_CH_DATA_WR_ER_BIT_POS)
+        | BIT(IRQ_TR_CH_INVALID_TRE_BIT_POS)
+    )
+
+    # enum ch_command
+    CH_DISABLE = 0
+    CH_ENABLE = 1
+    CH_SUSPEND = 2
+    CH_RESET = 9
+
+    # enum ch_state
+    CH_DISABLED = 0
+    CH_ENABLED = 1
+    CH_RUNNING = 2
+    CH_SUSPENDED = 3
+    CH_STOPPED = 4
+    CH_ERROR = 5
+    CH_IN_RESET = 9
+
+    # enum tre_type
+    TRE_MEMCPY = 3
+    TRE_MEMSET = 4
+
+    # enum evre_type
+    EVRE_DMA_COMPLETE = 0x23
+    EVRE_IMM_DATA = 0x24
+
+    # enum err_code
+    EVRE_STATUS_COMPLETE = 1
+    EVRE_STATUS_ERROR = 4
 
 
 def HIDMA_INCREMENT_ITERATOR(iter: int, size: int, ring_size: int) -> int:
     """The next offset in a ring of ``ring_size`` bytes (u32)."""
-    iter = (iter + size) & 0xFFFFFFFF
+    iter = u32(iter + size)
     if iter >= ring_size:
         iter -= ring_size
     return iter
@@ -106,41 +147,13 @@ def HIDMA_CH_STATE(val: int) -> int:
     return (val >> CH_STATE_BIT_POS) & CH_STATE_MASK
 
 
-# enum ch_command
-CH_DISABLE = 0
-CH_ENABLE = 1
-CH_SUSPEND = 2
-CH_RESET = 9
-
-# enum ch_state
-CH_DISABLED = 0
-CH_ENABLED = 1
-CH_RUNNING = 2
-CH_SUSPENDED = 3
-CH_STOPPED = 4
-CH_ERROR = 5
-CH_IN_RESET = 9
-
-# enum tre_type
-TRE_MEMCPY = 3
-TRE_MEMSET = 4
-
-# enum evre_type
-EVRE_DMA_COMPLETE = 0x23
-EVRE_IMM_DATA = 0x24
-
-# enum err_code
-EVRE_STATUS_COMPLETE = 1
-EVRE_STATUS_ERROR = 4
-
-
 def hidma_ll_free(lldev: HidmaLldev, tre_ch: int) -> int:
     """Give TRE number ``tre_ch`` (u32) back to the pool. Source: hidma_ll.c hidma_ll_free()."""
     if tre_ch >= lldev.nr_tres:
         dev_err(lldev.dev, f"invalid TRE number in free:{s32(tre_ch)}")
         return 0
 
-    tre = lldev.trepool[tre_ch]
+    tre = tre_at(lldev, tre_ch)
     if atomic_read(tre.allocated) != 1:
         dev_err(lldev.dev, f"trying to free an unused TRE:{s32(tre_ch)}")
         return 0
@@ -168,7 +181,7 @@ def hidma_ll_request(lldev: HidmaLldev | None, dma_sig: int, dev_name: str, call
     # need to have at least one empty spot in the queue
     i = 0
     while i < lldev.nr_tres - 1:
-        tre = lldev.trepool[i]
+        tre = face(tre_at(lldev, i))
         if atomic_add_unless(tre.allocated, 1, 1):
             break
         i += 1
@@ -176,7 +189,7 @@ def hidma_ll_request(lldev: HidmaLldev | None, dma_sig: int, dev_name: str, call
     if i == (lldev.nr_tres - 1):
         return -ENOMEM
 
-    tre = lldev.trepool[i]
+    tre = face(tre_at(lldev, i))
     tre.dma_sig = dma_sig
     tre.dev_name = dev_name
     tre.callback = callback
@@ -185,7 +198,7 @@ def hidma_ll_request(lldev: HidmaLldev | None, dma_sig: int, dev_name: str, call
     tre.status = 0
     tre.queued = 0
     # V14: err_info of the last user stays (row 46)
-    tx_status = lldev.tx_status_list[i]
+    tx_status = status_at(lldev, i)
     tx_status.err_code = 0
     tre.lldev = lldev
     tre.tre_local[TRE_CFG_IDX] = TRE_MEMCPY
@@ -199,14 +212,14 @@ def hidma_ll_request(lldev: HidmaLldev | None, dma_sig: int, dev_name: str, call
 
 
 def hidma_ll_tre_complete(arg: Any) -> int:
-    lldev = arg
+    lldev = to_lldev(arg)
     fifo = lldev.handoff_fifo
     while True:
-        tre = kfifo_out(fifo)
-        if tre is None:
+        tre = next_tre(fifo)
+        if not tre:
             break
         # call the user if it has been read by the hardware
-        if tre.callback is not None:
+        if given(tre.callback):
             call(tre.callback, tre.data)
     return 0
 
@@ -234,15 +247,15 @@ def hidma_handle_tre_completion(lldev: HidmaLldev) -> int:
         current_evre = lldev.evre_ring + evre_iterator
 
         flags = spin_lock_irqsave(lock)
-        tre = lldev.pending_tre_list[tre_iterator // TRE_SIZE]
-        if tre is None:
+        tre = pending_at(lldev, tre_iterator // TRE_SIZE)
+        if not tre:
             spin_unlock_irqrestore(lock, flags)
             # V14: stepped over but not counted, so the saved offsets fall behind (row 6)
             dev_warn(lldev.dev, f"tre_index [{tre_iterator // TRE_SIZE}] and tre out of sync\n")
             tre_iterator = HIDMA_INCREMENT_ITERATOR(tre_iterator, TRE_SIZE, tre_ring_size)
             evre_iterator = HIDMA_INCREMENT_ITERATOR(evre_iterator, EVRE_SIZE, evre_ring_size)
             continue
-        lldev.pending_tre_list[tre.tre_index] = None
+        clear_pending(lldev, tre.tre_index)
 
         lldev.pending_tre_count -= 1
         if lldev.pending_tre_count < 0:
@@ -252,7 +265,7 @@ def hidma_handle_tre_completion(lldev: HidmaLldev) -> int:
         spin_unlock_irqrestore(lock, flags)
 
         cfg = load_u32(current_evre, EVRE_CFG_IDX)
-        tx_status = lldev.tx_status_list[tre.idx]
+        tx_status = status_at(lldev, tre.idx)
         tx_status.err_info = (cfg >> EVRE_ERRINFO_BIT_POS) & EVRE_ERRINFO_MASK
         tx_status.err_code = (cfg >> EVRE_CODE_BIT_POS) & EVRE_CODE_MASK
         tre.queued = 0
@@ -269,8 +282,8 @@ def hidma_handle_tre_completion(lldev: HidmaLldev) -> int:
         num_completed += 1
 
     if num_completed:
-        evre_read_off = (lldev.evre_processed_off + EVRE_SIZE * num_completed) & 0xFFFFFFFF
-        tre_read_off = (lldev.tre_processed_off + TRE_SIZE * num_completed) & 0xFFFFFFFF
+        evre_read_off = u32(lldev.evre_processed_off + EVRE_SIZE * num_completed)
+        tre_read_off = u32(lldev.tre_processed_off + TRE_SIZE * num_completed)
 
         evre_read_off = evre_read_off % evre_ring_size
         tre_read_off = tre_read_off % tre_ring_size
@@ -297,20 +310,20 @@ def hidma_cleanup_pending_tre(lldev: HidmaLldev, err_info: int, err_code: int) -
         tre_index = tre_iterator // TRE_SIZE
 
         flags = spin_lock_irqsave(lldev.lock)
-        tre = lldev.pending_tre_list[tre_index]
-        if tre is None:
+        tre = pending_at(lldev, tre_index)
+        if not tre:
             spin_unlock_irqrestore(lldev.lock, flags)
             # V14: never ends when the count is above the occupied slots (rows 5, 38)
             tre_iterator = HIDMA_INCREMENT_ITERATOR(tre_iterator, TRE_SIZE, tre_ring_size)
             continue
-        lldev.pending_tre_list[tre_index] = None
+        clear_pending(lldev, tre_index)
         lldev.pending_tre_count -= 1
         if lldev.pending_tre_count < 0:
             dev_warn(lldev.dev, "tre count mismatch on completion")
             lldev.pending_tre_count = 0
         spin_unlock_irqrestore(lldev.lock, flags)
 
-        tx_status = lldev.tx_status_list[tre.idx]
+        tx_status = status_at(lldev, tre.idx)
         tx_status.err_info = err_info
         tx_status.err_code = err_code
         tre.queued = 0
@@ -320,7 +333,7 @@ def hidma_cleanup_pending_tre(lldev: HidmaLldev, err_info: int, err_code: int) -
 
         tre_iterator = HIDMA_INCREMENT_ITERATOR(tre_iterator, TRE_SIZE, tre_ring_size)
         num_completed += 1
-    tre_read_off = (lldev.tre_processed_off + TRE_SIZE * num_completed) & 0xFFFFFFFF
+    tre_read_off = u32(lldev.tre_processed_off + TRE_SIZE * num_completed)
 
     tre_read_off = tre_read_off % tre_ring_size
 
@@ -490,15 +503,15 @@ def hidma_ll_queue_request(lldev: HidmaLldev, tre_ch: int) -> int:
 
     Source: hidma_ll.c hidma_ll_queue_request()
     """
-    tre = lldev.trepool[tre_ch]
+    tre = tre_at(lldev, tre_ch)
     lock = lldev.lock
 
     # copy the TRE into its location in the TRE ring
     flags = spin_lock_irqsave(lock)
     tre.tre_index = lldev.tre_write_offset // TRE_SIZE
-    lldev.pending_tre_list[tre.tre_index] = tre
+    set_pending(lldev, tre.tre_index, tre)
     memcpy_words(lldev.tre_ring + lldev.tre_write_offset, tre.tre_local, TRE_SIZE)
-    tx_status = lldev.tx_status_list[tre.idx]
+    tx_status = status_at(lldev, tre.idx)
     tx_status.err_code = 0
     tx_status.err_info = 0
     tre.queued = 1
@@ -571,17 +584,17 @@ def hidma_ll_set_transfer_params(lldev: HidmaLldev, tre_ch: int, src: int, dest:
         dev_err(lldev.dev, f"invalid TRE number in transfer params:{s32(tre_ch)}")
         return 0
 
-    tre = lldev.trepool[tre_ch]
+    tre = tre_at(lldev, tre_ch)
     if atomic_read(tre.allocated) != 1:
         dev_err(lldev.dev, f"trying to set params on an unused TRE:{s32(tre_ch)}")
         return 0
 
-    tre.tre_local[TRE_LEN_IDX] = len & 0xFFFFFFFF
-    tre.tre_local[TRE_SRC_LOW_IDX] = src & 0xFFFFFFFF
+    tre.tre_local[TRE_LEN_IDX] = u32(len)
+    tre.tre_local[TRE_SRC_LOW_IDX] = u32(src)
     tre.tre_local[TRE_SRC_HI_IDX] = src >> 32
-    tre.tre_local[TRE_DEST_LOW_IDX] = dest & 0xFFFFFFFF
+    tre.tre_local[TRE_DEST_LOW_IDX] = u32(dest)
     tre.tre_local[TRE_DEST_HI_IDX] = dest >> 32
-    tre.int_flags = flags & 0xFFFFFFFF
+    tre.int_flags = u32(flags)
     return 0
 
 
@@ -761,7 +774,7 @@ def hidma_ll_inthandler(chirq: int, arg: Any) -> int:
 def hidma_ll_status(lldev: HidmaLldev, tre_ch: int) -> int:
     """``enum dma_status`` of TRE number ``tre_ch`` (u32). Source: hidma_ll.c hidma_ll_status()."""
     flags = spin_lock_irqsave(lldev.lock)
-    tx_status = lldev.tx_status_list[tre_ch]
+    tx_status = status_at(lldev, tre_ch)
     err_code = tx_status.err_code
 
     # V14: bit tests, so that code 5 reads as complete (row 14)

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 cimport cython
 
-@cython.final
-cdef class Atomic:
-    cdef public int counter
+cdef extern from *:
+    struct atomic_t:
+        int counter
 
-cpdef int atomic_read(Atomic v) noexcept  # struct inline
-cpdef int atomic_set(Atomic v, int i) noexcept  # struct inline
-cpdef int atomic_add_unless(Atomic v, int a, int u) noexcept  # struct inline
-cpdef int atomic_inc(Atomic v) noexcept  # struct inline
-cpdef int atomic_dec(Atomic v) noexcept  # struct inline
+@cython.final
+cdef api class Atomic [object atomic_t, type atomic_type]:
+    cdef public int counter

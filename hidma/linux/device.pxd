@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 cimport cython
-from hidma.linux.pm_runtime cimport DevPmInfo
+from hidma.linux.pm_runtime cimport DevPmInfo, dev_pm_info
 
-cdef class Device:
+cdef extern from *:
+    struct device_t:
+        dev_pm_info *power
+
+cdef api class Device [object device_t, type device_type]:
     cdef public str name
     cdef public Device parent
     cdef public object bus

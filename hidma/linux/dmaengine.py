@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# cython: nonecheck=True
 """``<linux/dmaengine.h>`` and ``drivers/dma/dmaengine.{c,h}``: the DMA engine core of 4.5.
 
 Cookies, device registration, channels requested and released, DMA_PRIVATE rules, the table of public channels by CPU,
@@ -10,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+import cython
 
 from hidma.linux import sched
 from hidma.linux.device import Device
@@ -24,30 +27,50 @@ if TYPE_CHECKING:
     StatusOp = Callable[["DmaChan", int, "DmaTxState | None"], int]
     SubmitOp = Callable[["DmaAsyncTxDescriptor"], int]
 
-# enum dma_transaction_type, as far as it is used
-DMA_MEMCPY = 0
-DMA_MEMSET = 5
-DMA_INTERRUPT = 7
-DMA_PRIVATE = 9
-DMA_ASYNC_TX = 10
-DMA_SLAVE = 11
+if not cython.compiled:
+    # enum dma_transaction_type, as far as it is used
+    DMA_MEMCPY = 0
+    DMA_MEMSET = 5
+    DMA_INTERRUPT = 7
+    DMA_PRIVATE = 9
+    DMA_ASYNC_TX = 10
+    DMA_SLAVE = 11
+
+    # enum dma_status
+    DMA_COMPLETE = 0
+    DMA_IN_PROGRESS = 1
+    DMA_PAUSED = 2
+    DMA_ERROR = 3
+
+    # enum dma_ctrl_flags, as far as it is used
+    DMA_PREP_INTERRUPT = 1
+    DMA_CTRL_ACK = 2
+
+    DMA_MIN_COOKIE = 1
+    DMA_MAX_COOKIE = 0x7FFFFFFF
+    SYNC_WAIT_MS = 5000
+
+    def data_of(structure: Any) -> Any:
+        """The C data of an object."""
+        return structure
+
+    tx_data_of = state_data_of = data_of
+
+    def set_callback(tx: DmaAsyncTxDescriptor, callback: Any, param: Any) -> int:
+        """``tx->callback = callback; tx->callback_param = param;``."""
+        tx.callback = callback
+        tx.callback_param = param
+        return 0
+
+    def face(structure: Any) -> Any:
+        """The object that C data belongs to."""
+        return structure
+
 
 # operations that any CPU may look for with dma_find_channel()
 TABLE_TYPES = (DMA_MEMCPY, DMA_MEMSET, DMA_ASYNC_TX)
 
-DMA_COMPLETE = 0
-DMA_IN_PROGRESS = 1
-DMA_PAUSED = 2
-DMA_ERROR = 3
-
 DMA_STATUS_NAMES = ("DMA_COMPLETE", "DMA_IN_PROGRESS", "DMA_PAUSED", "DMA_ERROR")
-
-DMA_PREP_INTERRUPT = 1
-DMA_CTRL_ACK = 2
-
-DMA_MIN_COOKIE = 1
-DMA_MAX_COOKIE = 0x7FFFFFFF
-SYNC_WAIT_MS = 5000
 
 
 class DmaTxState:
@@ -174,10 +197,16 @@ def dma_cookie_assign(tx: DmaAsyncTxDescriptor) -> int:
 def dma_cookie_complete(tx: DmaAsyncTxDescriptor) -> int:
     """``tx`` is done; the cookie of a descriptor that is not in use is a BUG."""
     if tx.cookie < DMA_MIN_COOKIE:
-        sched.this_cpu.kernel.bug("tx->cookie < DMA_MIN_COOKIE")
+        cookie_not_in_use()
     chan = tx.chan
     chan.completed_cookie = tx.cookie
     tx.cookie = 0
+    return 0
+
+
+def cookie_not_in_use() -> int:
+    """What dma_cookie_complete() says of a descriptor that is not in use."""
+    sched.this_cpu.kernel.bug("tx->cookie < DMA_MIN_COOKIE")
     return 0
 
 
@@ -362,7 +391,7 @@ def dma_chan_get(chan: DmaChan) -> int:
         return 0
     device = chan.device
     if device.device_alloc_chan_resources != unset_chan_op:
-        rc = device.device_alloc_chan_resources(chan)
+        rc = device.device_alloc_chan_resources(data_of(chan))
         if rc < 0:
             return rc
     if not dma_has_cap(DMA_PRIVATE, device):
@@ -379,7 +408,7 @@ def dma_chan_put(chan: DmaChan) -> int:
     chan.client_count -= 1
     device = chan.device
     if not chan.client_count and device.device_free_chan_resources != unset_chan_op:
-        device.device_free_chan_resources(chan)
+        device.device_free_chan_resources(data_of(chan))
     return 0
 
 
@@ -477,25 +506,26 @@ def dma_issue_pending_all() -> None:
 
 def dmaengine_prep_dma_memcpy(chan: DmaChan, dest: int, src: int, len: int, flags: int) -> DmaAsyncTxDescriptor | None:
     """A descriptor that copies ``len`` bytes between two bus addresses; None when the driver has none left."""
-    return chan.device.device_prep_dma_memcpy(chan, dest, src, len, flags)
+    device = chan.device
+    return face(device.device_prep_dma_memcpy(data_of(chan), dest, src, len, flags))
 
 
 def dmaengine_submit(tx: DmaAsyncTxDescriptor) -> int:
     """Hand ``tx`` to the driver: its cookie, or a negative errno."""
-    return tx.tx_submit(tx)
+    return tx.tx_submit(tx_data_of(tx))
 
 
 def dma_async_issue_pending(chan: DmaChan) -> int:
     """Start what was submitted."""
     device = chan.device
-    device.device_issue_pending(chan)
+    device.device_issue_pending(data_of(chan))
     return 0
 
 
 def dmaengine_tx_status(chan: DmaChan, cookie: int, state: DmaTxState | None) -> int:
     """The driver's status of ``cookie``."""
     device = chan.device
-    return device.device_tx_status(chan, cookie, state)
+    return device.device_tx_status(data_of(chan), cookie, state_data_of(state))
 
 
 def dma_async_is_tx_complete(chan: DmaChan, cookie: int) -> int:
@@ -506,31 +536,31 @@ def dma_async_is_tx_complete(chan: DmaChan, cookie: int) -> int:
 def dmaengine_pause(chan: DmaChan) -> int:
     """Pause the channel."""
     device = chan.device
-    return device.device_pause(chan)
+    return device.device_pause(data_of(chan))
 
 
 def dmaengine_resume(chan: DmaChan) -> int:
     """Resume the channel."""
     device = chan.device
-    return device.device_resume(chan)
+    return device.device_resume(data_of(chan))
 
 
 def dmaengine_terminate_all(chan: DmaChan) -> int:
     """Give up everything that the channel was given."""
     device = chan.device
-    return device.device_terminate_all(chan)
+    return device.device_terminate_all(data_of(chan))
 
 
 def alloc_chan_resources(chan: DmaChan) -> int:
     """The driver's ``device_alloc_chan_resources``."""
     device = chan.device
-    return device.device_alloc_chan_resources(chan)
+    return device.device_alloc_chan_resources(data_of(chan))
 
 
 def free_chan_resources(chan: DmaChan) -> int:
     """The driver's ``device_free_chan_resources``."""
     device = chan.device
-    return device.device_free_chan_resources(chan)
+    return device.device_free_chan_resources(data_of(chan))
 
 
 def dma_sync_wait(chan: DmaChan, cookie: int) -> int:

@@ -2,10 +2,26 @@
 cimport cython
 from hidma.hw.line cimport Line, LineSink
 from hidma.linux cimport sched
-from hidma.linux.sched cimport Cpu, IrqController
-from hidma.linux.types cimport call
+from hidma.linux.sched cimport LOCKUP_NS, LOCKUP_ROUNDS, NEVER, Cpu, IrqController
 
 ctypedef int (*irq_handler_t)(int, object) except -1
+
+cdef extern from *:
+    struct tasklet_struct:
+        int state
+        int running
+        int count
+
+cpdef enum:
+    IRQ_NONE = 0
+    IRQ_HANDLED = 1
+    IRQF_SHARED = 0x80
+    IRQF_TRIGGER_HIGH = 0x4
+    IRQF_TRIGGER_MASK = 0xF
+    SPURIOUS_ROUNDS = 100000
+    SPURIOUS_LIMIT = 99900
+    SPURIOUS_NS = 100000000
+    MAX_SOFTIRQ_RESTART = 10
 
 @cython.final
 cdef class IrqHandler:
@@ -50,15 +66,15 @@ cdef class IrqDesc(LineSink):
     cpdef int assign(self, Cpu cpu, Waiting waiting) except -1
 
 @cython.locals(cpu=Cpu, wanted=int)
-cdef int irq_update(IrqDesc desc) except -1  # struct
+cdef int irq_update(IrqDesc desc) except -1
 @cython.locals(last=IrqDesc)
-cdef int irq_enqueue(Waiting waiting, IrqDesc desc) except -1  # struct inline
-cdef int irq_dequeue(Waiting waiting, IrqDesc desc) except -1  # struct inline
+cdef int irq_enqueue(Waiting waiting, IrqDesc desc) except -1
+cdef int irq_dequeue(Waiting waiting, IrqDesc desc) except -1
 cdef int irq_unlink(Waiting waiting, IrqDesc desc) except -1
 cdef int wake(Cpu cpu) except -1
 
 @cython.locals(i="size_t", line=Line)
-cdef int irq_wanted(IrqDesc desc) except -1  # struct inline
+cdef int irq_wanted(IrqDesc desc) except -1
 
 @cython.final
 cdef class Waiting:
@@ -81,16 +97,16 @@ cdef class Gic(IrqController):
 cdef int take_interrupts(Waiting waiting, Cpu cpu) except -1
 @cython.locals(tasklet=TaskletStruct, last=TaskletStruct, flags=int, left=int, rounds=int, run=int)
 cdef int run_tasklets(Waiting waiting, Cpu cpu) except -1
-cdef int tell_tasklet(str what, Cpu cpu) except -1
+cdef int tasklet_event(str what, Cpu cpu) except -1
 cpdef int irq_exit(Cpu cpu) except -1
 @cython.locals(flags=int, handled=int, died=int, rc=int, action=IrqAction)
 cpdef int handle_irq(IrqDesc desc, Cpu cpu) except -1
 cdef int irq_died(IrqDesc desc, Cpu cpu) except -1
-cdef int tell_irq(str what, IrqDesc desc, Cpu cpu) except -1
+cdef int irq_event(str what, IrqDesc desc, Cpu cpu) except -1
 cpdef int note_interrupt(IrqDesc desc, Cpu cpu, int handled) except -1
 
 @cython.final
-cdef class TaskletStruct:
+cdef api class TaskletStruct [object tasklet_struct, type tasklet_struct_type]:
     cdef public object func
     cdef public object data
     cdef public int state
@@ -101,13 +117,16 @@ cdef class TaskletStruct:
     cdef TaskletStruct next
 
 cpdef int tasklet_init(TaskletStruct t, object func, object data) except -1
-cpdef int tasklet_schedule(TaskletStruct t) except -1  # struct inline
+cpdef int tasklet_schedule(TaskletStruct t) except -1
 @cython.locals(cpu=Cpu)
-cdef int tasklet_queue(TaskletStruct t) except -1  # struct
+cdef int tasklet_queue(TaskletStruct t) except -1
 @cython.locals(gic=Gic)
 cdef int tasklet_move(TaskletStruct t, Cpu cpu) except -1
 @cython.locals(tail=TaskletStruct)
-cdef int tasklet_enqueue(Waiting waiting, TaskletStruct t) except -1  # struct inline
-cdef int tasklet_dequeue(Waiting waiting, TaskletStruct t) except -1  # struct inline
+cdef int tasklet_enqueue(Waiting waiting, TaskletStruct t) except -1
+cdef int tasklet_dequeue(Waiting waiting, TaskletStruct t) except -1
 @cython.locals(cpu=Cpu, since="long long")
 cpdef int tasklet_kill(TaskletStruct t) except -1
+
+# last: it needs the names above
+from hidma.linux cimport inline

@@ -13,21 +13,26 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import cython
+
 from hidma.hw.line import Line, LineSink
 from hidma.linux import sched
 from hidma.linux.errno import EBUSY, EINVAL
 from hidma.linux.sched import Cpu, IrqController, KernelOops, as_oops
-from hidma.linux.types import call
 
-IRQ_NONE = 0
-IRQ_HANDLED = 1
-IRQF_SHARED = 0x80
-IRQF_TRIGGER_HIGH = 0x4
-IRQF_TRIGGER_MASK = 0xF
-SPURIOUS_ROUNDS = 100000
-SPURIOUS_LIMIT = 99900
-SPURIOUS_NS = 100000000
-MAX_SOFTIRQ_RESTART = 10
+if not cython.compiled:
+    from hidma.linux import types as inline
+    from hidma.linux.sched import LOCKUP_NS, LOCKUP_ROUNDS, NEVER
+
+    IRQ_NONE = 0
+    IRQ_HANDLED = 1
+    IRQF_SHARED = 0x80
+    IRQF_TRIGGER_HIGH = 0x4
+    IRQF_TRIGGER_MASK = 0xF
+    SPURIOUS_ROUNDS = 100000
+    SPURIOUS_LIMIT = 99900
+    SPURIOUS_NS = 100000000
+    MAX_SOFTIRQ_RESTART = 10
 
 
 class IrqHandler:
@@ -280,10 +285,10 @@ def take_interrupts(waiting: Waiting, cpu: Cpu) -> int:
             since = cpu.clock.now
             continue
         rounds += 1
-        if rounds > sched.LOCKUP_ROUNDS and cpu.npending:
+        if rounds > LOCKUP_ROUNDS and cpu.npending:
             # nothing but this interrupt: for ever, if nobody is there who could end it
-            alone = cpu.clock.next_event() >= sched.NEVER and cpu.clock.behind(cpu) is None
-            if alone or cpu.clock.now - since > sched.LOCKUP_NS:
+            alone = cpu.clock.next_event() >= NEVER and cpu.clock.behind(cpu) is None
+            if alone or cpu.clock.now - since > LOCKUP_NS:
                 raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck: irq {desc.irq} comes again and again")
     return 0
 
@@ -314,13 +319,13 @@ def run_tasklets(waiting: Waiting, cpu: Cpu) -> int:
                 tasklet.state = 0
                 tasklet.running = 1
                 if cpu.trace.on:
-                    tell_tasklet("tasklet_enter", cpu)
+                    tasklet_event("tasklet_enter", cpu)
                 try:
-                    call(tasklet.func, tasklet.data)
+                    inline.call(tasklet.func, tasklet.data)
                 finally:
                     tasklet.running = 0
                 if cpu.trace.on:
-                    tell_tasklet("tasklet_exit", cpu)
+                    tasklet_event("tasklet_exit", cpu)
                 cpu.tasklets_run += 1
                 if cpu.npending:
                     sched.interrupts(cpu)
@@ -335,7 +340,7 @@ def run_tasklets(waiting: Waiting, cpu: Cpu) -> int:
     return 1 if left and waiting.head is not None else 0
 
 
-def tell_tasklet(what: str, cpu: Cpu) -> int:
+def tasklet_event(what: str, cpu: Cpu) -> int:
     """Trace the begin or the end of a tasklet."""
     cpu.trace.emit((what, cpu.number))
     return 0
@@ -359,7 +364,7 @@ def handle_irq(desc: IrqDesc, cpu: Cpu) -> int:
         desc.elsewhere[cpu.number] = desc.elsewhere.get(cpu.number, 0) + 1
     desc.in_progress += 1
     if cpu.trace.on:
-        tell_irq("irq_enter", desc, cpu)
+        irq_event("irq_enter", desc, cpu)
     handled = 0
     died = 1
     try:
@@ -381,7 +386,7 @@ def handle_irq(desc: IrqDesc, cpu: Cpu) -> int:
         sched.hardirq_exit(cpu)
         cpu.irqs_off = flags
     if cpu.trace.on:
-        tell_irq("irq_exit", desc, cpu)
+        irq_event("irq_exit", desc, cpu)
     note_interrupt(desc, cpu, handled)
     return handled
 
@@ -398,7 +403,7 @@ def irq_died(desc: IrqDesc, cpu: Cpu) -> int:
     return 0
 
 
-def tell_irq(what: str, desc: IrqDesc, cpu: Cpu) -> int:
+def irq_event(what: str, desc: IrqDesc, cpu: Cpu) -> int:
     """Trace the begin or the end of a hard interrupt."""
     cpu.trace.emit((what, cpu.number, desc.irq))
     return 0

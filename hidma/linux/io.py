@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import cython
+
 from hidma.hw.block import RegisterBlock
 from hidma.hw.bus import Block
 from hidma.hw.clock import Clock
@@ -91,31 +93,12 @@ def iounmap(address: int) -> None:
         windows[slot] = GONE
 
 
-def find(address: int) -> Window:
-    """The window behind ``address``."""
-    cpu = sched.this_cpu
-    slot = (address ^ IO_OFFSET) >> WINDOW_SHIFT
-    if slot >= len(cpu.windows):
-        unmapped(address)
-    return cpu.windows[slot]
-
-
 def write_block(block: Block, offset: int, value: int) -> int:
     """Any register of any block: it may take its time."""
     block.write32(offset, value)
     if sched.this_cpu.hardirq:
         stuck(sched.this_cpu)
     return 0
-
-
-def overdue(clock: Clock) -> int:
-    """Something is to happen by now."""
-    return clock.sync()
-
-
-def word_at(offset: int) -> int:
-    """Number of the word at byte ``offset``, u32; far too large a number where none begins."""
-    return (offset >> 2) | ((offset & 3) << 30)
 
 
 def read_any(window: Window, address: int) -> int:
@@ -129,40 +112,55 @@ def read_any(window: Window, address: int) -> int:
     return value
 
 
+if not cython.compiled:
+
+    def window_at(address: int) -> Window:
+        """The window behind ``address``."""
+        slot = (address ^ IO_OFFSET) >> WINDOW_SHIFT
+        if slot >= len(sched.this_cpu.windows):
+            unmapped(address)
+        window: Window = sched.this_cpu.windows[slot]
+        return window
+
+
 def readl(address: int) -> int:
     """Read the 32-bit register at ``address``."""
-    cpu = sched.this_cpu
-    window = find(address)
-    word = word_at(address & WINDOW_MASK)
-    if word < window.plain and not window.trace.on:
-        # as RegisterBlock.read32() does
-        registers = window.registers
-        registers.reads += 1
-        value = window.words[word]
-        clock = window.clock
-        clock.now += window.access_ns
-        if clock.now >= clock.horizon:
-            overdue(clock)
+    if cython.compiled:
+        return inline.readl(address)
     else:
-        value = read_any(window, address)
-    cpu.patience -= 1
-    if cpu.patience < 0:
-        look(cpu)
-    return value
+        cpu = sched.this_cpu
+        window = window_at(address)
+        offset = address & WINDOW_MASK
+        if not offset & 3 and offset >> 2 < window.plain and not window.trace.on:
+            # as RegisterBlock.read32() does
+            window.registers.reads += 1
+            value = window.words[offset >> 2]
+            window.clock.now += window.access_ns
+            if window.clock.now >= window.clock.horizon:
+                window.clock.sync()
+        else:
+            value = read_any(window, address)
+        cpu.patience -= 1
+        if cpu.patience < 0:
+            look(cpu)
+        return value
 
 
 def writel(value: int, address: int) -> int:
     """Write the 32-bit register at ``address``."""
-    cpu = sched.this_cpu
-    window = find(address)
-    offset = address & WINDOW_MASK
-    if offset >= window.size:
-        unmapped(address)
-    write_block(window.block, window.start + offset, value)
-    cpu.patience -= 1
-    if cpu.patience < 0:
-        look(cpu)
-    return 0
+    if cython.compiled:
+        return inline.writel(value, address)
+    else:
+        cpu = sched.this_cpu
+        window = window_at(address)
+        offset = address & WINDOW_MASK
+        if offset >= window.size:
+            unmapped(address)
+        write_block(window.block, window.start + offset, value)
+        cpu.patience -= 1
+        if cpu.patience < 0:
+            look(cpu)
+        return 0
 
 
 def readl_relaxed(address: int) -> int:

@@ -2,6 +2,10 @@
 cimport cython
 from hidma.linux cimport sched
 
+cpdef enum:
+    HZ = 1000
+    NSEC_PER_JIFFY = 1000000
+
 cpdef long long jiffies() except -1
 cpdef long long msecs_to_jiffies(long long m) noexcept
 cpdef int time_is_before_jiffies(long long a) except -1

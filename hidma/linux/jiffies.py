@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import cython
+
 from hidma.linux import sched
 
-HZ = 1000
-NSEC_PER_JIFFY = 1000000
+if not cython.compiled:
+    HZ = 1000
+    NSEC_PER_JIFFY = 1000000
 
 
 def jiffies() -> int:

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# cython: nonecheck=True
 """``<linux/kfifo.h>``: a FIFO of pointers whose size is a power of two; a full one refuses."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import cython
+
 from hidma.linux import sched
 from hidma.linux.errno import EINVAL, ENOMEM
 from hidma.linux.sched import KernelOops
 
-U32 = 0xFFFFFFFF
+if not cython.compiled:
+    from hidma.linux.types import u32
 
 
 class Kfifo:
@@ -57,7 +61,7 @@ def kfifo_size(fifo: Kfifo) -> int:
 
 def kfifo_len(fifo: Kfifo) -> int:
     """Elements that are in."""
-    return (fifo.in_ - fifo.out) & U32
+    return u32(fifo.in_ - fifo.out)
 
 
 def kfifo_peek(fifo: Kfifo) -> list[Any]:
@@ -74,10 +78,10 @@ def refused(fifo: Kfifo) -> int:
 
 def kfifo_put(fifo: Kfifo, val: Any) -> int:
     """Append ``val``; 0 when the FIFO is full (the element is not taken)."""
-    if ((fifo.in_ - fifo.out) & U32) >= fifo.size:
+    if u32(fifo.in_ - fifo.out) >= fifo.size:
         return refused(fifo)
     fifo.data[fifo.in_ & fifo.mask] = val
-    fifo.in_ = (fifo.in_ + 1) & U32
+    fifo.in_ = u32(fifo.in_ + 1)
     return 1
 
 
@@ -86,5 +90,5 @@ def kfifo_out(fifo: Kfifo) -> Any:
     if fifo.in_ == fifo.out:
         return None
     val = fifo.data[fifo.out & fifo.mask]
-    fifo.out = (fifo.out + 1) & U32
+    fifo.out = u32(fifo.out + 1)
     return val

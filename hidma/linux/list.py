@@ -11,32 +11,36 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import cython
+
 from hidma.linux.sched import KernelOops
+
+if not cython.compiled:
+    inline: Any = None  # the C bodies: inline.pxd
 
 
 class ListHead:
-    """``struct list_head``. ``next`` and ``prev`` are None before INIT_LIST_HEAD().
+    """``struct list_head``. ``next`` is None before INIT_LIST_HEAD().
 
-    Who is in a list is held by the one before, all around. A move leaves as many links to everybody as there were, so it
-    only exchanges links, and in compiled code nothing is counted for it. ``prev`` holds nobody there; it may lead to
-    somebody only as long as his ``next`` leads back. Whoever ends that without taking himself out (a head that is
-    initialised over its entries, an entry that is added while it is in a list, one that is freed) breaks the list from
-    there on: its entries have nobody before them, and using them is an Oops.
+    An entry is held by the one before it, all around its list; ``prev`` holds none. It may lead to an entry only as long as
+    the ``next`` of that one leads back. A list ends in front of an entry whose predecessor stopped leading to it without
+    list_del(): a head that is initialised over its entries, an entry that is added while it is in a list, one that is freed.
+    The entries from there on are in no list, and using them is an Oops.
     """
 
     next: Any
     prev: Any
-
-    def __cinit__(self, owner: Any = None, nothing: Any = None) -> None:
-        """Compiled only: ``prev`` is no object that begins as None by itself."""
-        no_entry(self)
 
     def __init__(self, owner: Any = None, nothing: Any = None) -> None:
         if getattr(self, "next", None) is not None:  # once more
             let_go(self)
         self.owner = owner
         self.nothing = nothing
-        unlinked(self)
+        self.next = None
+        if cython.compiled:
+            inline.unlink(self)
+        else:
+            self.prev = None
 
     def __dealloc__(self) -> None:
         """Compiled only: otherwise ``prev`` holds."""
@@ -45,35 +49,26 @@ class ListHead:
             drop_next(self)
 
 
-def no_entry(node: ListHead) -> int:
-    """``node`` has nobody before it: it is in no list, and no list itself."""
-    node.prev = None
-    return 0
-
-
-def unlinked(head: ListHead) -> int:
-    """``head`` is in no list, and no list itself."""
-    head.next = None
-    head.prev = None
-    return 0
-
-
 def let_go(node: ListHead) -> int:
     """``node`` will not lead to those after it any more: they are in no list."""
-    after = node.next
-    while after.prev is node:
-        after.prev = None
-        node = after
+    if cython.compiled:
+        return inline.let_go(inline.list_of(node))
+    else:
         after = node.next
-    return 0
+        while after.prev is node:
+            after.prev = None
+            node = after
+            after = node.next
+        return 0
 
 
 ending: list[Any] = []
 
 
 def drop_next(node: ListHead) -> int:
-    """``node`` ends, and with it maybe those after it: each when the one before is through, for a long list in its end
-    would need too much stack."""
+    """``node`` ends, and with it maybe those after it: each when the one before has ended, for the end of a long list would
+    need too much stack otherwise.
+    """
     first = not ending
     if first:
         ending.append(None)
@@ -87,15 +82,18 @@ def drop_next(node: ListHead) -> int:
 
 
 def list_before(node: ListHead) -> ListHead | None:
-    """Whoever is before ``node``, an entry or the head; None when it is in no list."""
-    return node.prev
+    """The entry or head before ``node``; None when it is in no list."""
+    if cython.compiled:
+        return inline.before(node)
+    else:
+        return node.prev
 
 
 LIST_POISON = ListHead()
 
 
 class Spare:
-    """Heads of local lists that nobody uses, linked by ``next``."""
+    """Unused heads of local lists, linked by ``next``."""
 
     def __init__(self) -> None:
         self.first: Any = None
@@ -106,14 +104,17 @@ SPARE = Spare()
 
 def LIST_HEAD() -> ListHead:
     """An empty list, as a local variable of C, until :func:`list_head_gone`."""
-    head = SPARE.first
-    if head is None:
-        more_heads()
+    if cython.compiled:
+        return inline.face(inline.LIST_HEAD())
+    else:
         head = SPARE.first
-    # one after the other in Python, too: the head is led to by itself now
-    SPARE.first, head.next = head.next, SPARE.first
-    head.prev = head
-    return head
+        if head is None:
+            more_heads()
+            head = SPARE.first
+        SPARE.first = head.next
+        head.next = head
+        head.prev = head
+        return head
 
 
 def more_heads() -> int:
@@ -130,10 +131,14 @@ heads: list[ListHead] = []
 
 def list_head_gone(head: ListHead) -> int:
     """The end of a local list. One that is not empty stays where it is: what C finds on a stack that is gone."""
-    if head.next is head:
-        SPARE.first, head.next = head.next, SPARE.first
-        head.prev = None
-    return 0
+    if cython.compiled:
+        return inline.list_head_gone(head)
+    else:
+        if head.next is head:
+            head.next = SPARE.first
+            SPARE.first = head
+            head.prev = None
+        return 0
 
 
 def local_lists() -> list[ListHead]:
@@ -143,11 +148,14 @@ def local_lists() -> list[ListHead]:
 
 def INIT_LIST_HEAD(head: ListHead) -> int:
     """Make ``head`` an empty list."""
-    if head.prev is not None:
-        let_go(head)
-    head.next = head
-    head.prev = head
-    return 0
+    if cython.compiled:
+        return inline.INIT_LIST_HEAD(head)
+    else:
+        if head.prev is not None:
+            let_go(head)
+        head.next = head
+        head.prev = head
+        return 0
 
 
 def poisoned(entry: ListHead) -> int:
@@ -157,143 +165,173 @@ def poisoned(entry: ListHead) -> int:
     raise KernelOops("Unable to handle kernel NULL pointer dereference at virtual address 00000008")
 
 
-def added_twice(new: ListHead, prev: ListHead, after: ListHead) -> int:
-    """``new`` comes between the two without having left the list that it is in."""
-    let_go(new)
-    if new is prev or new is after:
-        new.next = new
-        new.prev = new
+if not cython.compiled:
+
+    def added_twice(new: ListHead, prev: ListHead, after: ListHead) -> int:
+        """``new`` comes between the two without having left the list that it is in."""
+        let_go(new)
+        if new is prev or new is after:
+            new.next = new
+            new.prev = new
+            return 0
+        new.next, prev.next = prev.next, new.next
+        if prev.prev is not None:  # else it was in this very list, and broke it
+            new.prev = prev
+            after.prev = new
+        prev.next = new
         return 0
-    new.next, prev.next = prev.next, new.next
-    if prev.prev is not None:  # else it was in this very list, and broke it
-        new.prev = prev
-        after.prev = new
-    prev.next = new
-    return 0
 
 
 def list_add_tail(new: ListHead, head: ListHead) -> int:
     """Add ``new`` before ``head``."""
-    last = head.prev
-    if last is None:
-        poisoned(head)
-    if new.prev is not None:
-        return added_twice(new, last, head)
-    # what ``new`` leads to goes last: it may be the end of it
-    new.next, last.next = last.next, new.next
-    new.prev = last
-    head.prev = new
-    last.next = new
-    return 0
+    if cython.compiled:
+        return inline.list_add_tail(new, head)
+    else:
+        last = head.prev
+        if last is None:
+            poisoned(head)
+        if new.prev is not None:
+            return added_twice(new, last, head)
+        new.next, last.next = last.next, new.next
+        new.prev = last
+        head.prev = new
+        last.next = new
+        return 0
 
 
 def list_add(new: ListHead, head: ListHead) -> int:
     """Add ``new`` after ``head``."""
-    if head.prev is None:
-        poisoned(head)
-    after = head.next
-    if new.prev is not None:
-        return added_twice(new, head, after)
-    new.next, head.next = head.next, new.next
-    new.prev = head
-    after.prev = new
-    head.next = new
-    return 0
+    if cython.compiled:
+        return inline.list_add(new, head)
+    else:
+        if head.prev is None:
+            poisoned(head)
+        after = head.next
+        if new.prev is not None:
+            return added_twice(new, head, after)
+        new.next, head.next = head.next, new.next
+        new.prev = head
+        after.prev = new
+        head.next = new
+        return 0
 
 
 def list_del(entry: ListHead) -> int:
     """Take ``entry`` out; its links are poison afterwards."""
-    prev = entry.prev
-    if prev is None:
-        poisoned(entry)
-    after = entry.next
-    prev.next, entry.next = entry.next, prev.next
-    after.prev = prev
-    entry.prev = None
-    entry.next = LIST_POISON
-    return 0
+    if cython.compiled:
+        return inline.list_del(entry)
+    else:
+        prev = entry.prev
+        if prev is None:
+            poisoned(entry)
+        after = entry.next
+        prev.next, entry.next = entry.next, prev.next
+        after.prev = prev
+        entry.prev = None
+        entry.next = LIST_POISON
+        return 0
 
 
 def list_move_tail(entry: ListHead, head: ListHead) -> int:
     """Move ``entry`` to the end of ``head``."""
-    prev = entry.prev
-    if prev is None:
-        poisoned(entry)
-    after = entry.next
-    prev.next, entry.next = entry.next, prev.next
-    after.prev = prev
-    # a list of its own, for the case that ``head`` is the entry itself
-    entry.prev = entry
-    last = head.prev
-    if last is None:
-        poisoned(head)
-    entry.next, last.next = last.next, entry.next
-    head.prev = entry
-    entry.prev = last
-    return 0
+    if cython.compiled:
+        return inline.list_move_tail(entry, head)
+    else:
+        prev = entry.prev
+        if prev is None:
+            poisoned(entry)
+        after = entry.next
+        prev.next, entry.next = entry.next, prev.next
+        after.prev = prev
+        # a list of its own, for the case that ``head`` is the entry itself
+        entry.prev = entry
+        last = head.prev
+        if last is None:
+            poisoned(head)
+        entry.next, last.next = last.next, entry.next
+        head.prev = entry
+        entry.prev = last
+        return 0
 
 
 def list_move(entry: ListHead, head: ListHead) -> int:
     """Move ``entry`` to the front of ``head``."""
-    prev = entry.prev
-    if prev is None:
-        poisoned(entry)
-    after = entry.next
-    prev.next, entry.next = entry.next, prev.next
-    after.prev = prev
-    entry.prev = entry
-    if head.prev is None:
-        poisoned(head)
-    after = head.next
-    entry.next, head.next = head.next, entry.next
-    after.prev = entry
-    entry.prev = head
-    return 0
+    if cython.compiled:
+        return inline.list_move(entry, head)
+    else:
+        prev = entry.prev
+        if prev is None:
+            poisoned(entry)
+        after = entry.next
+        prev.next, entry.next = entry.next, prev.next
+        after.prev = prev
+        entry.prev = entry
+        if head.prev is None:
+            poisoned(head)
+        after = head.next
+        entry.next, head.next = head.next, entry.next
+        after.prev = entry
+        entry.prev = head
+        return 0
 
 
 def list_empty(head: ListHead) -> int:
     """Whether nothing is in the list."""
-    return head.next is head
+    if cython.compiled:
+        return inline.list_empty(head)
+    else:
+        return head.next is head
 
 
 def list_splice_init(list_: ListHead, head: ListHead) -> int:
     """Move all of ``list_`` to the front of ``head``."""
-    last = list_.prev
-    if last is None:
-        poisoned(list_)
-    if head.prev is None:
-        poisoned(head)
-    first = list_.next
-    if first is not list_:
-        at = head.next
-        last.next, head.next, list_.next = head.next, list_.next, last.next
-        first.prev = head
-        at.prev = last
-        list_.prev = list_
-    return 0
+    if cython.compiled:
+        return inline.list_splice_init(list_, head)
+    else:
+        last = list_.prev
+        if last is None:
+            poisoned(list_)
+        if head.prev is None:
+            poisoned(head)
+        first = list_.next
+        if first is not list_:
+            at = head.next
+            last.next, head.next, list_.next = head.next, list_.next, last.next
+            first.prev = head
+            at.prev = last
+            list_.prev = list_
+        return 0
 
 
 def list_splice_tail_init(list_: ListHead, head: ListHead) -> int:
     """Move all of ``list_`` to the end of ``head``."""
-    last = list_.prev
-    at = head.prev
-    if last is None:
-        poisoned(list_)
-    if at is None:
-        poisoned(head)
-    first = list_.next
-    if first is not list_:
-        last.next, at.next, list_.next = at.next, list_.next, last.next
-        first.prev = at
-        head.prev = last
-        list_.prev = list_
-    return 0
+    if cython.compiled:
+        return inline.list_splice_tail_init(list_, head)
+    else:
+        last = list_.prev
+        at = head.prev
+        if last is None:
+            poisoned(list_)
+        if at is None:
+            poisoned(head)
+        first = list_.next
+        if first is not list_:
+            last.next, at.next, list_.next = at.next, list_.next, last.next
+            first.prev = at
+            head.prev = last
+            list_.prev = list_
+        return 0
+
+
+def no_list_entry() -> int:
+    """A wrong turn in a list, where C would go on in whatever is there."""
+    raise KernelOops("Unable to handle kernel paging request: a list leads to what is no entry of it")
 
 
 def list_entry(node: ListHead | None) -> Any:
-    """What ``node`` is part of. A wrong turn leads to the head of another list, or nowhere, where C would go on."""
+    """What ``node`` is part of; an Oops for the head of a list and for None."""
     if node is None or node.owner is None:
-        raise KernelOops("Unable to handle kernel paging request: a list leads to what is no entry of it")
+        no_list_entry()
     return node.owner
 
 

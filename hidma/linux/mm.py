@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hidma.hw.cmem import move_words
+import cython
+
 from hidma.linux import sched
 from hidma.linux.sched import KernelOops
 
-PAGE_OFFSET = 0xFFFF800000000000
+PAGE_OFFSET = 0xFFFF800000000000  # in C: inline.pxd
 PAGE_SIZE = 4096
 PAGE_SHIFT = 12
 
@@ -21,6 +22,11 @@ PAGE_SHIFT = 12
 def bad_address(address: int) -> int:
     """Nothing is mapped at ``address``."""
     raise KernelOops(f"Unable to handle kernel paging request at virtual address {address:016x}")
+
+
+def no_structure() -> int:
+    """A pointer to a structure of C is NULL, or leads to something else."""
+    raise KernelOops("Unable to handle kernel NULL pointer dereference at virtual address 00000000")
 
 
 def phys_to_virt(phys: int) -> int:
@@ -42,13 +48,17 @@ def load_u32(ptr: int, index: int) -> int:
     return memory.w[at >> 2]
 
 
-def memcpy_words(dest: int, src: Sequence[int], size: int) -> int:
-    """``memcpy(dest, src, size)`` from an array of u32 to RAM; ``dest`` is aligned to 4, ``size`` a multiple of it."""
-    memory = sched.this_cpu.memory
-    at = dest - PAGE_OFFSET
-    if at < 0 or at >= memory.size or size > memory.size - at:
-        bad_address(dest)
-    return move_words(memory.w, at >> 2, src, size >> 2)
+if not cython.compiled:
+
+    def memcpy_words(dest: int, src: Sequence[int], size: int) -> int:
+        """``memcpy(dest, src, size)`` from an array of u32 to RAM; ``dest`` is aligned to 4, ``size`` a multiple of it."""
+        memory = sched.this_cpu.memory
+        at = dest - PAGE_OFFSET
+        if at < 0 or at >= memory.size or size > memory.size - at:
+            bad_address(dest)
+        for i in range(size >> 2):
+            memory.w[(at >> 2) + i] = src[i]
+        return 0
 
 
 def memset(dest: int, value: int, size: int) -> int:

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# cython: nonecheck=True
 """``<linux/pm_runtime.h>`` and ``drivers/base/power/runtime.c`` of 4.5: runtime power management with autosuspend.
 
 A usage count below zero is not refused (a later kernel does). Drivers of this series have no callbacks, so suspending
@@ -11,14 +12,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import cython
+
 from hidma.linux import sched
 from hidma.linux.errno import EACCES, EAGAIN, EBUSY
-from hidma.linux.jiffies import HZ, NSEC_PER_JIFFY, round_jiffies
+from hidma.linux.jiffies import round_jiffies
 from hidma.linux.sched import Timer
 
-RPM_ACTIVE = 0
-RPM_SUSPENDED = 2
-NSEC_PER_MSEC = 1000000
+if not cython.compiled:
+    from hidma.linux.jiffies import HZ, NSEC_PER_JIFFY
+
+    RPM_ACTIVE = 0
+    RPM_SUSPENDED = 2
+    NSEC_PER_MSEC = 1000000
 
 STATUS = {RPM_ACTIVE: "active", RPM_SUSPENDED: "suspended"}
 
@@ -103,7 +109,7 @@ def set_status(power: DevPmInfo, status: int, now: int) -> int:
     return 0
 
 
-def emit(cpu: Any, call: str, power: DevPmInfo) -> int:
+def pm_event(cpu: Any, call: str, power: DevPmInfo) -> int:
     """Trace one call."""
     cpu.trace.emit(("pm", call, power.usage_count))
     return 0
@@ -203,30 +209,8 @@ def rpm_resume(power: DevPmInfo, clock: Any) -> int:
     return rc
 
 
-def pm_runtime_get_sync(dev: Any) -> int:
-    """Take a reference and resume: 1 active already, 0 resumed, negative errno (the reference is taken all the same).
-
-    :param dev: the device
-    """
-    cpu = sched.this_cpu
-    power = dev.power
-    power.usage_count += 1
-    if cpu.trace.on:
-        emit(cpu, "get_sync", power)
-    if cpu.lockdep and (cpu.hardirq or cpu.softirq):
-        cpu.kernel.sleeping_call("pm_runtime_get_sync")
-    if not power.disable_depth | power.runtime_status:  # enabled, and RPM_ACTIVE
-        return 1
-    return rpm_resume(power, cpu.clock)
-
-
-def pm_runtime_get(dev: Any) -> int:
-    """Take a reference and ask for a resume, without waiting for it: 1 active already, 0 asked for, negative errno."""
-    cpu = sched.this_cpu
-    power = dev.power
-    power.usage_count += 1
-    if cpu.trace.on:
-        emit(cpu, "get", power)
+def rpm_get(power: DevPmInfo, cpu: Any) -> int:
+    """Ask for a resume: 1 active already, 0 asked for, -EACCES while PM is disabled; a given value, if there is one."""
     if power.forced:
         return power.get_rc
     if power.disable_depth > 0:
@@ -240,13 +224,40 @@ def pm_runtime_get(dev: Any) -> int:
     return 0
 
 
+def pm_runtime_get_sync(dev: Any) -> int:
+    """Take a reference and resume: 1 active already, 0 resumed, negative errno (the reference is taken all the same).
+
+    :param dev: the device
+    """
+    cpu = sched.this_cpu
+    power = dev.power
+    power.usage_count += 1
+    if cpu.trace.on:
+        pm_event(cpu, "get_sync", power)
+    if cpu.lockdep and (cpu.hardirq or cpu.softirq):
+        cpu.kernel.sleeping_call("pm_runtime_get_sync")
+    if not power.disable_depth | power.runtime_status:  # enabled, and RPM_ACTIVE
+        return 1
+    return rpm_resume(power, cpu.clock)
+
+
+def pm_runtime_get(dev: Any) -> int:
+    """Take a reference and ask for a resume, without waiting for it: 1 active already, 0 asked for, negative errno."""
+    cpu = sched.this_cpu
+    power = dev.power
+    power.usage_count += 1
+    if cpu.trace.on:
+        pm_event(cpu, "get", power)
+    return rpm_get(power, cpu)
+
+
 def pm_runtime_mark_last_busy(dev: Any) -> int:
     """Start the autosuspend delay anew."""
     cpu = sched.this_cpu
     power = dev.power
     power.last_busy = cpu.clock.now
     if cpu.trace.on:
-        emit(cpu, "mark_last_busy", power)
+        pm_event(cpu, "mark_last_busy", power)
     return 0
 
 
@@ -256,7 +267,7 @@ def pm_runtime_put_autosuspend(dev: Any) -> int:
     power = dev.power
     power.usage_count -= 1
     if cpu.trace.on:
-        emit(cpu, "put_autosuspend", power)
+        pm_event(cpu, "put_autosuspend", power)
     if power.usage_count == 0:
         return rpm_suspend(power, 1, cpu.clock)
     return 0
@@ -268,7 +279,7 @@ def pm_runtime_put_sync(dev: Any) -> int:
     power = dev.power
     power.usage_count -= 1
     if cpu.trace.on:
-        emit(cpu, "put_sync", power)
+        pm_event(cpu, "put_sync", power)
     if power.usage_count == 0:
         return rpm_idle(power, cpu.clock)
     return 0
@@ -280,7 +291,7 @@ def pm_runtime_put_sync_suspend(dev: Any) -> int:
     power = dev.power
     power.usage_count -= 1
     if cpu.trace.on:
-        emit(cpu, "put_sync_suspend", power)
+        pm_event(cpu, "put_sync_suspend", power)
     if power.usage_count == 0:
         return rpm_suspend(power, 0, cpu.clock)
     return 0
@@ -308,7 +319,7 @@ def pm_runtime_set_autosuspend_delay(dev: Any, delay: int) -> int:
     power.autosuspend_delay = delay
     update_autosuspend(power, old_delay, power.use_autosuspend)
     if cpu.trace.on:
-        emit(cpu, "set_autosuspend_delay", power)
+        pm_event(cpu, "set_autosuspend_delay", power)
     return 0
 
 
@@ -320,7 +331,7 @@ def pm_runtime_use_autosuspend(dev: Any) -> int:
     power.use_autosuspend = 1
     update_autosuspend(power, power.autosuspend_delay, old_use)
     if cpu.trace.on:
-        emit(cpu, "use_autosuspend", power)
+        pm_event(cpu, "use_autosuspend", power)
     return 0
 
 
@@ -329,7 +340,7 @@ def pm_runtime_set_active(dev: Any) -> int:
     power = dev.power
     cpu = sched.this_cpu
     if cpu.trace.on:
-        emit(cpu, "set_active", power)
+        pm_event(cpu, "set_active", power)
     if power.disable_depth == 0:
         return -EAGAIN
     parent = dev.parent
@@ -360,7 +371,7 @@ def pm_runtime_enable(dev: Any) -> int:
         driver = dev.driver.name if dev.driver is not None else ""
         cpu.kernel.printk(4, f"{driver} {dev.name}: Unbalanced pm_runtime_enable!")
     if cpu.trace.on:
-        emit(cpu, "enable", power)
+        pm_event(cpu, "enable", power)
     return 0
 
 
@@ -378,7 +389,7 @@ def pm_runtime_disable(dev: Any) -> int:
             power.timer_expires = 0
     power.disable_depth += 1
     if cpu.trace.on:
-        emit(cpu, "disable", power)
+        pm_event(cpu, "disable", power)
     return 0
 
 

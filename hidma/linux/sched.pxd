@@ -4,11 +4,39 @@ from hidma.hw.clock cimport Clock, Event, Timeline
 from hidma.hw.memory cimport Memory
 from hidma.hw.trace cimport Trace
 
+cdef extern from *:
+    struct cpu_t:
+        void *trace
+        int number
+        void *windows
+        int holds
+        unsigned char irqs_off
+        int hardirq
+        int softirq
+        int npending
+        int softirq_pending
+        int lockdep
+        int patience
+
+cpdef enum:
+    TASK_RUNNING = 0
+    TASK_INTERRUPTIBLE = 1
+    TASK_UNINTERRUPTIBLE = 2
+    TASK_DEAD = 64
+    LOCKUP_ROUNDS = 100000
+    PATIENCE = 1000000000
+    LOCKUP_NS = 20000000000
+    LOCKUP_LINES = 900
+    KSOFTIRQD_NS = 1000
+    NEVER = 0x7FFFFFFFFFFFFFFF
+    STOPPED = 1
+    CLOSED = 2
+
 cdef class IrqController:
     cpdef int handle(self, Cpu cpu) except -1
     cpdef int softirq(self, Cpu cpu) except -1
 
-cdef class Cpu(Timeline):
+cdef api class Cpu(Timeline) [object cpu_t, type cpu_type]:
     cdef public object kernel
     cdef public Trace trace
     cdef public int number
@@ -58,7 +86,7 @@ cdef class Timer(Event):
 cdef class TaskWakeup(Event):
     cdef public Task task
 
-cdef Cpu this_cpu  # steady
+cdef Cpu this_cpu
 
 cpdef Task current()
 cpdef int in_interrupt(Cpu cpu) except -1
@@ -99,4 +127,5 @@ cpdef long long schedule_timeout(long long ns) except -1
 cpdef int cond_resched() except -1
 @cython.locals(cpu=Cpu, ns="long long")
 cpdef int cpu_relax() except -1
+cdef int sleeping_call(Cpu cpu, str name) except -1
 cpdef int wait_here(Cpu cpu, long long since, str what) except -1

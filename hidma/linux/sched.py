@@ -14,25 +14,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import cython
 from greenlet import GreenletExit, getcurrent, greenlet  # type: ignore[import-untyped,unused-ignore]
 
 from hidma.hw.clock import Clock, Event, Timeline
 from hidma.hw.memory import Memory
 
-TASK_RUNNING = 0
-TASK_INTERRUPTIBLE = 1
-TASK_UNINTERRUPTIBLE = 2
-TASK_DEAD = 64
-
-LOCKUP_ROUNDS = 100000
-PATIENCE = 1000000000
-LOCKUP_NS = 20000000000
-LOCKUP_LINES = 900
-KSOFTIRQD_NS = 1000
-NEVER = 0x7FFFFFFFFFFFFFFF
-
-STOPPED = 1
-CLOSED = 2
+if not cython.compiled:
+    TASK_RUNNING = 0
+    TASK_INTERRUPTIBLE = 1
+    TASK_UNINTERRUPTIBLE = 2
+    TASK_DEAD = 64
+    LOCKUP_ROUNDS = 100000
+    PATIENCE = 1000000000
+    LOCKUP_NS = 20000000000
+    LOCKUP_LINES = 900
+    KSOFTIRQD_NS = 1000
+    NEVER = 0x7FFFFFFFFFFFFFFF
+    STOPPED = 1
+    CLOSED = 2
 
 
 class KernelOops(Exception):
@@ -284,6 +284,12 @@ def look(cpu: Cpu) -> int:
         interrupts(cpu)
     else:
         cpu.patience = PATIENCE
+    return 0
+
+
+def sleeping_call(cpu: Cpu, name: str) -> int:
+    """Function ``name``, which may sleep, is called in atomic context."""
+    cpu.kernel.sleeping_call(name)
     return 0
 
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# cython: nonecheck=True
 """``<linux/spinlock.h>``: spinlocks, and a lockdep in small.
 
 A lock is contended only when its holder handed over inside the section (a register access there); then the other
@@ -9,12 +10,17 @@ interrupts enabled) are done while ``cpu.lockdep`` is set, log once for each loc
 
 from __future__ import annotations
 
+import cython
+
 from hidma.linux import sched
 from hidma.linux.sched import Cpu, KernelOops, look
 
-USED_IN_HARDIRQ = 1
-USED_WITH_IRQS_ON = 2
-SPIN_NS = 100
+if not cython.compiled:
+    from hidma.linux.sched import LOCKUP_NS, NEVER
+
+    USED_IN_HARDIRQ = 1
+    USED_WITH_IRQS_ON = 2
+    SPIN_NS = 100
 
 
 class Spinlock:
@@ -71,7 +77,7 @@ def contended(lock: Spinlock, cpu: Cpu) -> int:
         while lock.holder:
             if lock.holder == cpu.number + 1:
                 raise KernelOops(f"BUG: spinlock recursion on CPU#{cpu.number}, {lock.name}")
-            # whoever is waited for may wait in turn: in a circle, nobody ever lets go
+            # the holder may wait for another lock in turn: in a circle, none is ever released
             wanted = lock
             for _ in cpu.kernel.cpus:
                 if wanted is None or not wanted.holder:
@@ -80,8 +86,8 @@ def contended(lock: Spinlock, cpu: Cpu) -> int:
                     raise KernelOops(f"BUG: spinlock lockup on CPU#{cpu.number}, {lock.name}: "
                                      f"CPU#{lock.holder - 1} waits for {wanted.name}, which is held here")
                 wanted = cpu.kernel.cpus[wanted.holder - 1].spins_on
-            alone = clock.next_event() >= sched.NEVER and clock.behind(cpu) is None
-            if alone or clock.now - since > sched.LOCKUP_NS:
+            alone = clock.next_event() >= NEVER and clock.behind(cpu) is None
+            if alone or clock.now - since > LOCKUP_NS:
                 raise KernelOops(f"BUG: spinlock lockup on CPU#{cpu.number}, {lock.name}: "
                                  f"CPU#{lock.holder - 1} never lets go")
             ns = clock.horizon - clock.now

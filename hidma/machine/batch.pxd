@@ -2,17 +2,34 @@
 cimport cython
 from hidma.hidma_h cimport HidmaChan
 from hidma.hw.channel cimport Channel as HwChannel, ChannelBlock
+from hidma.hw.registers cimport ENABLED, RUNNING
 from hidma.linux cimport sched
-from hidma.linux.dmaengine cimport DmaAsyncTxDescriptor, DmaChan, dma_async_is_tx_complete, dma_async_issue_pending, dmaengine_prep_dma_memcpy, dmaengine_submit
+from hidma.linux.dmaengine cimport (
+    DMA_COMPLETE, DmaAsyncTxDescriptor, DmaChan, data_of, dma_async_is_tx_complete, dma_async_tx_descriptor, dma_chan)
+from hidma.linux.inline cimport (
+    Py_TYPE, dma_async_issue_pending, dmaengine_prep_dma_memcpy, dmaengine_submit, face, set_callback)
 from hidma.linux.types cimport CFunction, function
+from hidma.structs cimport NO_TX
 from hidma.machine.running cimport Interrupts
 
 @cython.final
 cdef class BatchCounter:
     cdef public long long called
 
-cdef int count_one(BatchCounter counter) except -1
-cdef int batch_done(object data) except -1
+cdef enum:
+    FLAGS = 3
+    CODE_COMPLETE = 1
+    MAX_LENGTH = 0xFFFFFFFF
+    FAILURES_KEPT = 100
+    NO_COOKIE = -2
+
+cdef int no_counter(object data) except -1
+cdef inline int count_one(void *counter) except -1:
+    if Py_TYPE(counter) != <void *>BatchCounter:
+        return no_counter(<object>counter)
+    (<BatchCounter>counter).called += 1
+    return 0
+cdef int batch_done(void *data) except -1
 cdef CFunction on_done
 
 @cython.locals(trca=ChannelBlock, evca=ChannelBlock)
@@ -74,5 +91,6 @@ cdef class Batch:
     cdef int _count(self, str end, long long first, long long number, str text) except -1
 
 cdef int reaches(unsigned long long start, unsigned long long length, unsigned long long low, unsigned long long high) except -1
-@cython.locals(chan=DmaChan, counter=BatchCounter, callback=CFunction, tx=DmaAsyncTxDescriptor, last=DmaAsyncTxDescriptor, first="long long", end="long long", i="long long", cookie=int, before=int)
+@cython.locals(chan="dma_chan *", counter=BatchCounter, tx="dma_async_tx_descriptor *",
+               last="dma_async_tx_descriptor *", first="long long", end="long long", i="long long", cookie=int, before=int)
 cdef long long queue_batch(Batch batch) except? -1

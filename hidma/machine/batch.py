@@ -11,28 +11,17 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import cython
+
 from hidma.hidma_h import HidmaChan
 from hidma.hw.channel import Channel as HwChannel
-from hidma.hw.registers import ENABLED, RUNNING
 from hidma.linux import sched
-from hidma.linux.dmaengine import (
-    DMA_COMPLETE,
-    DmaAsyncTxDescriptor,
-    DmaChan,
-    dma_async_is_tx_complete,
-    dma_async_issue_pending,
-    dmaengine_prep_dma_memcpy,
-    dmaengine_submit,
-)
+from hidma.linux.dmaengine import DmaAsyncTxDescriptor, DmaChan, dma_async_is_tx_complete
 from hidma.linux.errno import EINVAL
-from hidma.linux.types import function
 from hidma.machine.ledger import (
-    CODE_COMPLETE,
     COMPLETED,
     FAILED,
-    FLAGS,
     LOST,
-    MAX_LENGTH,
     NEVER_ANNOUNCED,
     PENDING,
     TERMINATED,
@@ -43,8 +32,23 @@ from hidma.machine.ledger import (
     text_of,
 )
 
-FAILURES_KEPT = 100
-NO_COOKIE = -2  # nor is what follows it
+if not cython.compiled:
+    from hidma.hidma_h import NO_TX
+    from hidma.hw.registers import ENABLED, RUNNING
+    from hidma.linux.dmaengine import (
+        DMA_COMPLETE,
+        data_of,
+        dma_async_issue_pending,
+        dmaengine_prep_dma_memcpy,
+        dmaengine_submit,
+        face,
+        set_callback,
+    )
+    from hidma.linux.types import function
+    from hidma.machine.ledger import CODE_COMPLETE, FLAGS, MAX_LENGTH
+
+    FAILURES_KEPT = 100
+    NO_COOKIE = -2  # nor is what follows it
 
 
 class BatchCounter:
@@ -57,20 +61,27 @@ class BatchCounter:
         self.called = 0
 
 
-def count_one(counter: BatchCounter) -> int:
-    """One callback more."""
-    counter.called += 1
-    return 0
+def no_counter(data: Any) -> int:
+    """The descriptor of a batch has another parameter than its counter.
+
+    :raises TypeError: always
+    """
+    raise TypeError(f"the callback of a batch counts on a BatchCounter, not on {data!r}")
+
+
+if not cython.compiled:
+
+    def count_one(counter: BatchCounter) -> int:
+        """One callback more."""
+        if not isinstance(counter, BatchCounter):
+            return no_counter(counter)
+        counter.called += 1
+        return 0
 
 
 def batch_done(data: Any) -> int:
-    """The callback of every descriptor of a batch.
-
-    :raises TypeError: somebody has put another thing than its counter into the descriptor
-    """
-    if isinstance(data, BatchCounter):
-        return count_one(data)
-    raise TypeError(f"the callback of a batch counts on a BatchCounter, not on {data!r}")
+    """The callback of every descriptor of a batch."""
+    return count_one(data)
 
 
 on_done = function(batch_done)
@@ -223,7 +234,7 @@ class Batch:
             if not self._goes_on(taken, before):
                 self._begin(taken, before)
             self.accepted += taken
-            dma_async_issue_pending(self._chan)
+            dma_async_issue_pending(data_of(self._chan))
             settle()
         return 0
 
@@ -373,28 +384,24 @@ def queue_batch(batch: Batch) -> int:
     and ``_last``, the first and last descriptor; ``_cookie``, that of the first; ``_apart``, 1 when somebody else's copy came
     in between before the last one, which then ends the round and has the cookie ``_last_cookie``.
     """
-    chan = batch._chan
+    chan = data_of(batch._chan)
     counter = batch.counter
-    callback = on_done
     first = batch.accepted
     end = batch.total
     batch._error = 0
     batch._apart = 0
     cookie = before = NO_COOKIE
-    tx = last = None
+    last = NO_TX
     i = first
     while i < end:
         tx = dmaengine_prep_dma_memcpy(chan, batch._dests[i], batch._srcs[i], batch._lengths[i], FLAGS)
-        if tx is None:
+        if not tx:
             break
         # from the second time on a descriptor has both: V14 leaves them there (row 46)
-        if tx.callback is not callback:
-            tx.callback = callback
-        if tx.callback_param is not counter:
-            tx.callback_param = counter
+        set_callback(tx, on_done, counter)
         cookie = dmaengine_submit(tx)
         if cookie < 0:
-            tx.callback = None
+            set_callback(tx, None, counter)
             batch._error = cookie
             break
         last = tx
@@ -404,8 +411,8 @@ def queue_batch(batch: Batch) -> int:
                 batch._apart = 1
                 batch._last_cookie = cookie
                 break
-            batch._first = tx
+            batch._first = face(tx)
             batch._cookie = cookie
         before = cookie
-    batch._last = last
+    batch._last = face(last) if last else None
     return i - first

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# How the driver's own structures are reached as C data, compiled into the callers: arrays with their bounds checked,
+# container_of(), entries of lists. hidma_h.py has the same for interpreted runs.
+from hidma.hidma_h cimport (
+    HidmaChan, HidmaDesc, HidmaDev, HidmaLldev, HidmaTre, HidmaTxStatus, hidma_chan, hidma_desc, hidma_dev, hidma_tre,
+    hidma_tx_status, past_array)
+from hidma.linux cimport inline
+from hidma.linux.inline cimport PyList_GET_ITEM, PyList_GET_SIZE, Py_DECREF, Py_INCREF, Py_TYPE
+from hidma.linux.dmaengine cimport dma_async_tx_descriptor
+from hidma.linux.kfifo cimport Kfifo
+from hidma.linux.list cimport list_head
+from hidma.linux.mm cimport no_structure
+
+# NULL by its type
+cdef extern from *:
+    hidma_desc *NO_DESC "NULL"
+    dma_async_tx_descriptor *NO_TX "NULL"
+
+# item of an array of structures; beyond its end is an Oops
+cdef inline void *item_at(list items, size_t index) except NULL:
+    if items is None:
+        no_structure()
+    if index >= <size_t>PyList_GET_SIZE(<void *>items):
+        past_array()
+    return PyList_GET_ITEM(<void *>items, index)
+
+cdef inline hidma_tre *tre_at(HidmaLldev lldev, size_t index) except NULL:
+    cdef void *tre = item_at(lldev.trepool, index)
+    if Py_TYPE(tre) != <void *>HidmaTre:
+        no_structure()
+    return <hidma_tre *>tre
+
+cdef inline hidma_tx_status *status_at(HidmaLldev lldev, size_t index) except NULL:
+    cdef void *status = item_at(lldev.tx_status_list, index)
+    if Py_TYPE(status) != <void *>HidmaTxStatus:
+        no_structure()
+    return <hidma_tx_status *>status
+
+# NULL where nothing is pending
+cdef inline hidma_tre *pending_at(HidmaLldev lldev, size_t index) except? NULL:
+    cdef void *tre = item_at(lldev.pending_tre_list, index)
+    if Py_TYPE(tre) == <void *>HidmaTre:
+        return <hidma_tre *>tre
+    if tre != <void *>None:
+        no_structure()
+    return NULL
+
+cdef inline int set_pending(HidmaLldev lldev, size_t index, hidma_tre *tre) except -1:
+    item_at(lldev.pending_tre_list, index)
+    inline.set_item(<void *>lldev.pending_tre_list, index, <void *>None if tre == NULL else <void *>tre)
+    return 0
+
+cdef inline int clear_pending(HidmaLldev lldev, size_t index) except -1:
+    return set_pending(lldev, index, NULL)
+
+# the TRE that is the oldest in the FIFO; NULL when it is empty
+cdef inline hidma_tre *next_tre(Kfifo fifo) except? NULL:
+    cdef void *tre = inline.kfifo_out(fifo)
+    if tre != NULL and Py_TYPE(tre) != <void *>HidmaTre:
+        no_structure()
+    return <hidma_tre *>tre
+
+# container_of() for those that know what they are part of
+cdef inline HidmaLldev to_lldev(void *arg):
+    if Py_TYPE(arg) != <void *>HidmaLldev:
+        no_structure()
+    return <HidmaLldev>arg
+
+cdef inline hidma_dev *dev_of(void *container) except NULL:
+    if Py_TYPE(container) != <void *>HidmaDev:
+        no_structure()
+    return <hidma_dev *>container
+
+cdef inline hidma_chan *chan_of(void *container) except NULL:
+    if Py_TYPE(container) != <void *>HidmaChan:
+        no_structure()
+    return <hidma_chan *>container
+
+cdef inline hidma_desc *desc_of(void *container) except NULL:
+    if Py_TYPE(container) != <void *>HidmaDesc:
+        no_structure()
+    return <hidma_desc *>container
+
+cdef inline hidma_desc *list_entry(list_head *node) except NULL:
+    return desc_of(inline.list_entry(node))
+
+cdef inline hidma_desc *list_first_entry(list_head *head) except NULL:
+    return desc_of(inline.list_first_entry(head))
+
+# the channel holds the descriptor that runs; NULL for none
+cdef inline int set_running(hidma_chan *mchan, hidma_desc *mdesc) noexcept:
+    cdef void *before = <void *>mchan.running
+    mchan.running = <hidma_desc *>None if mdesc == NULL else mdesc
+    Py_INCREF(<void *>mchan.running)
+    Py_DECREF(before)
+    return 0
+
+# NULL for none
+cdef inline hidma_desc *running_of(hidma_chan *mchan) noexcept:
+    return NULL if <void *>mchan.running == <void *>None else mchan.running
