@@ -3,7 +3,7 @@ cimport cython
 from hidma.hidma_h cimport HidmaChan, HidmaDesc, HidmaDev, HidmaLldev, hidma_chan, hidma_desc, hidma_dev
 from hidma.linux cimport sched
 from hidma.linux.dmaengine cimport (
-    DMA_COMPLETE, DMA_IN_PROGRESS, DMA_MEMCPY, DMA_PAUSED, DmaAsyncTxDescriptor, DmaChan, DmaDevice, dma_async_tx_descriptor,
+    DMA_COMPLETE, DMA_IN_PROGRESS, DMA_MEMCPY, DMA_PAUSED, NO_TX, DmaAsyncTxDescriptor, DmaChan, DmaDevice, dma_async_tx_descriptor,
     dma_chan, dma_cookie_init, dma_descriptor_unmap, dma_device, dma_tx_state)
 from hidma.linux.inline cimport (
     INIT_LIST_HEAD, LIST_HEAD, call, dma_async_tx_descriptor_init, dma_cookie_assign, dma_cookie_complete, dma_cookie_status,
@@ -18,7 +18,7 @@ from hidma.ll cimport hidma_ll_free, hidma_ll_inthandler, hidma_ll_request, hidm
 from hidma.ll_inline cimport (
     hidma_ll_isenabled, hidma_ll_queue_request, hidma_ll_set_transfer_params, hidma_ll_start, hidma_ll_status)
 from hidma.structs cimport (
-    NO_DESC, NO_TX, chan_of, desc_of, dev_of, list_entry, list_first_entry, running_of, set_running)
+    NO_DESC, chan_of, desc_of, dev_of, list_entry, list_first_entry, running_of, set_running)
 
 cdef hidma_dev *to_hidma_dev(dma_device *dmadev) except NULL
 cdef hidma_chan *to_hidma_chan(dma_chan *dmach) except NULL

@@ -62,12 +62,13 @@ from hidma.linux.sysfs import S_IRUGO, DeviceAttribute, device_create_file, spri
 from hidma.ll import hidma_ll_init, hidma_ll_pause, hidma_ll_setup, hidma_ll_uninit
 
 if not cython.compiled:
-    from hidma.hidma_h import NO_DESC, NO_TX, chan_of, desc_of, dev_of, running_of, set_running
+    from hidma.hidma_h import NO_DESC, chan_of, desc_of, dev_of, running_of, set_running
     from hidma.linux.dmaengine import (
         DMA_COMPLETE,
         DMA_IN_PROGRESS,
         DMA_MEMCPY,
         DMA_PAUSED,
+        NO_TX,
         dma_async_tx_descriptor_init,
         dma_cookie_assign,
         dma_cookie_complete,

@@ -163,7 +163,6 @@ if not cython.compiled:
     # what structs.pxd has for C
 
     NO_DESC = None
-    NO_TX = None
 
     def tre_at(lldev: HidmaLldev, index: int) -> HidmaTre:
         """``&lldev->trepool[index]``."""

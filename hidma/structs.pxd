@@ -6,7 +6,6 @@ from hidma.hidma_h cimport (
     hidma_tx_status, past_array)
 from hidma.linux cimport inline
 from hidma.linux.inline cimport PyList_GET_ITEM, PyList_GET_SIZE, Py_DECREF, Py_INCREF, Py_TYPE
-from hidma.linux.dmaengine cimport dma_async_tx_descriptor
 from hidma.linux.kfifo cimport Kfifo
 from hidma.linux.list cimport list_head
 from hidma.linux.mm cimport no_structure
@@ -14,7 +13,6 @@ from hidma.linux.mm cimport no_structure
 # NULL by its type
 cdef extern from *:
     hidma_desc *NO_DESC "NULL"
-    dma_async_tx_descriptor *NO_TX "NULL"
 
 # item of an array of structures; beyond its end is an Oops
 cdef inline void *item_at(list items, size_t index) except NULL:

@@ -29,6 +29,10 @@ cdef extern from *:
         dma_async_tx_descriptor *next
         void *container
 
+# NULL by its type
+cdef extern from *:
+    dma_async_tx_descriptor *NO_TX "NULL"
+
 ctypedef int (*chan_fn)(dma_chan *) except? -1
 ctypedef dma_async_tx_descriptor *(*memcpy_fn)(dma_chan *, unsigned long long, unsigned long long, unsigned long long, unsigned long) except? NULL
 ctypedef int (*status_fn)(dma_chan *, int, dma_tx_state *) except? -1

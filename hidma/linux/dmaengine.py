@@ -50,6 +50,8 @@ if not cython.compiled:
     DMA_MAX_COOKIE = 0x7FFFFFFF
     SYNC_WAIT_MS = 5000
 
+    NO_TX = None
+
     def data_of(structure: Any) -> Any:
         """The C data of an object."""
         return structure
@@ -89,7 +91,7 @@ def unset_chan_op(chan: DmaChan) -> int:
 
 def unset_memcpy_op(chan: DmaChan, dest: int, src: int, len: int, flags: int) -> DmaAsyncTxDescriptor | None:
     """A memcpy that the driver did not set."""
-    return None
+    return NO_TX
 
 
 def unset_status_op(chan: DmaChan, cookie: int, state: DmaTxState | None) -> int:

@@ -39,9 +39,6 @@ cdef class IrqAction:
 
 cdef int call_python(IrqAction action, int irq) except? -1
 
-cdef class TaskletStruct
-cdef class Waiting
-
 @cython.final
 cdef class IrqDesc(LineSink):
     cdef public int irq
@@ -127,6 +124,3 @@ cdef int tasklet_enqueue(Waiting waiting, TaskletStruct t) except -1
 cdef int tasklet_dequeue(Waiting waiting, TaskletStruct t) except -1
 @cython.locals(cpu=Cpu, since="long long")
 cpdef int tasklet_kill(TaskletStruct t) except -1
-
-# last: it needs the names above
-from hidma.linux cimport inline

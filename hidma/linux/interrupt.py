@@ -20,7 +20,9 @@ from hidma.linux import sched
 from hidma.linux.errno import EBUSY, EINVAL
 from hidma.linux.sched import Cpu, IrqController, KernelOops, as_oops
 
-if not cython.compiled:
+if cython.compiled:
+    from cython.cimports.hidma.linux import inline
+else:
     from hidma.linux import types as inline
     from hidma.linux.sched import LOCKUP_NS, LOCKUP_ROUNDS, NEVER
 

@@ -45,6 +45,3 @@ cpdef long long readl(unsigned long long address) except -1
 cpdef int writel(unsigned int value, unsigned long long address) except -1
 cpdef long long readl_relaxed(unsigned long long address) except -1
 cpdef int writel_relaxed(unsigned int value, unsigned long long address) except -1
-
-# last: it needs the names above
-from hidma.linux cimport inline

@@ -14,14 +14,19 @@ import cython
 
 from hidma.hw.block import RegisterBlock
 from hidma.hw.bus import Block
-from hidma.hw.clock import Clock
-from hidma.hw.cmem import words_from, words_of
 from hidma.linux import sched
-from hidma.linux.sched import Cpu, KernelOops, look, stuck
+from hidma.linux.sched import Cpu, KernelOops, look
 
-IO_OFFSET = 0xFFFF000000000000
-WINDOW_SHIFT = 20
-WINDOW_MASK = 0xFFFFF
+if cython.compiled:
+    from cython.cimports.hidma.linux import inline
+else:
+    from hidma.hw.cmem import words_from, words_of
+    from hidma.linux.sched import stuck
+
+    WINDOW_SHIFT = 20
+    WINDOW_MASK = 0xFFFFF
+
+IO_OFFSET = 0xFFFF000000000000  # in C: inline.pxd
 
 
 class Window:

@@ -44,6 +44,3 @@ cpdef int list_splice_init(ListHead list_, ListHead head) except -1
 cpdef int list_splice_tail_init(ListHead list_, ListHead head) except -1
 cpdef object list_entry(ListHead node)
 cpdef object list_first_entry(ListHead head)
-
-# last: it needs the names above
-from hidma.linux cimport inline

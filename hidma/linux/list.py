@@ -15,8 +15,8 @@ import cython
 
 from hidma.linux.sched import KernelOops
 
-if not cython.compiled:
-    inline: Any = None  # the C bodies: inline.pxd
+if cython.compiled:
+    from cython.cimports.hidma.linux import inline
 
 
 class ListHead:

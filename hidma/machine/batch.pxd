@@ -5,11 +5,10 @@ from hidma.hw.channel cimport Channel as HwChannel, ChannelBlock
 from hidma.hw.registers cimport ENABLED, RUNNING
 from hidma.linux cimport sched
 from hidma.linux.dmaengine cimport (
-    DMA_COMPLETE, DmaAsyncTxDescriptor, DmaChan, data_of, dma_async_is_tx_complete, dma_async_tx_descriptor, dma_chan)
+    DMA_COMPLETE, NO_TX, DmaAsyncTxDescriptor, DmaChan, data_of, dma_async_is_tx_complete, dma_async_tx_descriptor, dma_chan)
 from hidma.linux.inline cimport (
     Py_TYPE, dma_async_issue_pending, dmaengine_prep_dma_memcpy, dmaengine_submit, face, set_callback)
 from hidma.linux.types cimport CFunction, function
-from hidma.structs cimport NO_TX
 from hidma.machine.running cimport Interrupts
 
 @cython.final

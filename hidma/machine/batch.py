@@ -33,10 +33,10 @@ from hidma.machine.ledger import (
 )
 
 if not cython.compiled:
-    from hidma.hidma_h import NO_TX
     from hidma.hw.registers import ENABLED, RUNNING
     from hidma.linux.dmaengine import (
         DMA_COMPLETE,
+        NO_TX,
         data_of,
         dma_async_issue_pending,
         dmaengine_prep_dma_memcpy,
