@@ -88,7 +88,7 @@ cpdef enum:
 cdef unsigned int HIDMA_INCREMENT_ITERATOR(unsigned int iter, unsigned int size, unsigned int ring_size) noexcept
 cpdef unsigned int HIDMA_CH_STATE(unsigned int val) noexcept
 @cython.locals(tre="hidma_tre *")
-cpdef int hidma_ll_free(HidmaLldev lldev, unsigned int tre_ch) except -1
+cpdef void hidma_ll_free(HidmaLldev lldev, unsigned int tre_ch) except *
 @cython.locals(tre=HidmaTre, tx_status="hidma_tx_status *", i="unsigned int")
 cpdef int hidma_ll_request(HidmaLldev lldev, unsigned int dma_sig, str dev_name, object callback, object data, object tre_ch) except? -1
 @cython.locals(lldev=HidmaLldev, tre="hidma_tre *", fifo=Kfifo)
@@ -100,11 +100,11 @@ cdef int hidma_ll_tre_complete(void *arg) except -1
 cdef int hidma_handle_tre_completion(HidmaLldev lldev) except? -1
 @cython.locals(tre="hidma_tre *", tx_status="hidma_tx_status *", tre_iterator="unsigned int", tre_ring_size="unsigned int",
                num_completed=int, tre_read_off="unsigned int", flags=int, tre_index="unsigned int")
-cpdef int hidma_cleanup_pending_tre(HidmaLldev lldev, unsigned char err_info, unsigned char err_code) except -1
+cpdef void hidma_cleanup_pending_tre(HidmaLldev lldev, unsigned char err_info, unsigned char err_code) except *
 @cython.locals(val="unsigned int")
 cdef int hidma_ll_enable_irq(HidmaLldev lldev, unsigned int irq_bits) except -1
 @cython.locals(status="unsigned int", enable="unsigned int", cause="unsigned int", repeat=int, timeout="long long", start="long long")
-cdef int hidma_ll_int_handler_internal(HidmaLldev lldev) except -1
+cdef void hidma_ll_int_handler_internal(HidmaLldev lldev) except *
 cpdef int hidma_ll_resume(HidmaLldev lldev) except? -1
 @cython.locals(irqflags=int)
 cdef int hidma_ll_hw_start(HidmaLldev lldev) except -1
@@ -114,7 +114,7 @@ cpdef int hidma_ll_isenabled(HidmaLldev lldev) except -1
 cpdef int hidma_ll_queue_request(HidmaLldev lldev, unsigned int tre_ch) except -1
 cpdef int hidma_ll_start(HidmaLldev lldev) except -1
 @cython.locals(tre="hidma_tre *")
-cpdef int hidma_ll_set_transfer_params(HidmaLldev lldev, unsigned int tre_ch, unsigned long long src, unsigned long long dest, unsigned long long len, unsigned long long flags) except -1
+cpdef void hidma_ll_set_transfer_params(HidmaLldev lldev, unsigned int tre_ch, unsigned long long src, unsigned long long dest, unsigned long long len, unsigned long long flags) except *
 cpdef int hidma_ll_inthandler(int chirq, object arg) except -1
 @cython.locals(tx_status="hidma_tx_status *", flags=int, err_code="unsigned char", ret=int)
 cpdef int hidma_ll_status(HidmaLldev lldev, unsigned int tre_ch) except -1

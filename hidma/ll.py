@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # cython: nonecheck=True
+#
+# drivers/dma/qcom/hidma_ll.c: Qualcomm Technologies HIDMA DMA engine low level code
+# Copyright (c) 2015, The Linux Foundation. All rights reserved.
+#
+# Ported to Python and changed for hidma.
 """Stands for ``drivers/dma/qcom/hidma_ll.c``: the TRE and EVRE rings, the interrupt handler, and the states of the
 hardware. Function by function and in the order of the C file; what V14 does against better judgement is kept and
 marked with its row in docs/quirks. It knows nothing of the DMA engine core beyond the status values.
@@ -147,19 +152,18 @@ def HIDMA_CH_STATE(val: int) -> int:
     return (val >> CH_STATE_BIT_POS) & CH_STATE_MASK
 
 
-def hidma_ll_free(lldev: HidmaLldev, tre_ch: int) -> int:
+def hidma_ll_free(lldev: HidmaLldev, tre_ch: int) -> None:
     """Give TRE number ``tre_ch`` (u32) back to the pool. Source: hidma_ll.c hidma_ll_free()."""
     if tre_ch >= lldev.nr_tres:
         dev_err(lldev.dev, f"invalid TRE number in free:{s32(tre_ch)}")
-        return 0
+        return
 
     tre = tre_at(lldev, tre_ch)
     if atomic_read(tre.allocated) != 1:
         dev_err(lldev.dev, f"trying to free an unused TRE:{s32(tre_ch)}")
-        return 0
+        return
 
     atomic_set(tre.allocated, 0)
-    return 0
 
 
 def hidma_ll_request(lldev: HidmaLldev | None, dma_sig: int, dev_name: str, callback: Any, data: Any,
@@ -211,7 +215,8 @@ def hidma_ll_request(lldev: HidmaLldev | None, dma_sig: int, dev_name: str, call
     return 0
 
 
-def hidma_ll_tre_complete(arg: Any) -> int:
+def hidma_ll_tre_complete(arg: Any) -> None:
+    """The tasklet: call back for each TRE in the FIFO; several may be waiting."""
     lldev = to_lldev(arg)
     fifo = lldev.handoff_fifo
     while True:
@@ -221,11 +226,13 @@ def hidma_ll_tre_complete(arg: Any) -> int:
         # call the user if it has been read by the hardware
         if given(tre.callback):
             call(tre.callback, tre.data)
-    return 0
 
 
 def hidma_handle_tre_completion(lldev: HidmaLldev) -> int:
-    """Consume the EVREs that the hardware reports; how many TREs were completed."""
+    """Consume the EVREs that the hardware reports; how many TREs were completed.
+
+    Called in the interrupt handler of the channel, again and again for as long as TREs are pending.
+    """
     evre_ring_size = lldev.evre_ring_size
     tre_ring_size = lldev.tre_ring_size
     num_completed = 0
@@ -257,6 +264,7 @@ def hidma_handle_tre_completion(lldev: HidmaLldev) -> int:
             continue
         clear_pending(lldev, tre.tre_index)
 
+        # the count of what is expected from the hardware: this one has come
         lldev.pending_tre_count -= 1
         if lldev.pending_tre_count < 0:
             dev_warn(lldev.dev, "tre count mismatch on completion")
@@ -297,7 +305,7 @@ def hidma_handle_tre_completion(lldev: HidmaLldev) -> int:
     return num_completed
 
 
-def hidma_cleanup_pending_tre(lldev: HidmaLldev, err_info: int, err_code: int) -> int:
+def hidma_cleanup_pending_tre(lldev: HidmaLldev, err_info: int, err_code: int) -> None:
     """Complete every pending TRE with ``err_info`` and ``err_code`` (u8 each).
 
     Source: hidma_ll.c hidma_cleanup_pending_tre()
@@ -339,7 +347,6 @@ def hidma_cleanup_pending_tre(lldev: HidmaLldev, err_info: int, err_code: int) -
 
     # record the last processed tre offset
     lldev.tre_processed_off = tre_read_off
-    return 0
 
 
 def hidma_ll_reset(lldev: HidmaLldev) -> int:
@@ -348,7 +355,7 @@ def hidma_ll_reset(lldev: HidmaLldev) -> int:
     val |= CH_RESET << 16
     writel(val, lldev.trca + TRCA_CTRLSTS_OFFSET)
 
-    # the DMA logic needs up to 10 ms to come to rest
+    # the DMA logic comes to rest within 10 ms of the reset: poll once a millisecond, ten at most
     ret, val = readl_poll_timeout(lldev.trca + TRCA_CTRLSTS_OFFSET, lambda val: HIDMA_CH_STATE(val) == CH_DISABLED,
                                   1000, 10000)
     if ret:
@@ -360,6 +367,7 @@ def hidma_ll_reset(lldev: HidmaLldev) -> int:
     val |= CH_RESET << 16
     writel(val, lldev.evca + EVCA_CTRLSTS_OFFSET)
 
+    # the same holds for the event channel
     ret, val = readl_poll_timeout(lldev.evca + EVCA_CTRLSTS_OFFSET, lambda val: HIDMA_CH_STATE(val) == CH_DISABLED,
                                   1000, 10000)
     if ret:
@@ -371,18 +379,27 @@ def hidma_ll_reset(lldev: HidmaLldev) -> int:
     return 0
 
 
-def hidma_ll_enable_irq(lldev: HidmaLldev, irq_bits: int) -> int:
+def hidma_ll_enable_irq(lldev: HidmaLldev, irq_bits: int) -> None:
     writel(irq_bits, lldev.evca + EVCA_IRQ_EN_OFFSET)
-    return 0
 
 
-def hidma_ll_int_handler_internal(lldev: HidmaLldev) -> int:
-    """One visit of the interrupt handler: recovery from an error, or at most two passes over the event ring.
-
-    A level line brings back whatever it leaves.
-    """
+# The handler consumes as many EVREs as are pending. Each EVRE reports the result of the TRE that holds what the user asked
+# for, and nothing in it says which: the hardware guarantees that EVREs come in the order of their TREs, so the offset that
+# was processed last leads from one to the other.
+#
+# One pass consumes what was delivered. More may be delivered meanwhile, so there is a second pass, and then the handler
+# returns: for what it leaves the hardware raises the interrupt again until all its bits are cleared.
+#
+# The hardware guarantees also that by the time the interrupt is seen, the data of all transactions in flight has arrived and
+# is visible to the CPU. Accesses through an IOMMU are no exception: HIDMA knows of none (it uses the DMA API), works on
+# pinned addresses (demand paging, by PRI, is for PCIe only), and look-ups and movement of data are over when the interrupt
+# comes. The first read of a PCI device's handler pushes outstanding writes to memory in front of it; here nothing relies on
+# a read for that.
+def hidma_ll_int_handler_internal(lldev: HidmaLldev) -> None:
     repeat = 2
 
+    # The accessors are relaxed for speed, which is right because of what this hardware guarantees for its interrupt, as
+    # above. Other hardware needs ordered ones.
     # V14: read once; an error bit that comes up later is taken for a normal cause (rows 1, 2)
     status = readl_relaxed(lldev.evca + EVCA_IRQ_STAT_OFFSET)
     enable = readl_relaxed(lldev.evca + EVCA_IRQ_EN_OFFSET)
@@ -408,9 +425,9 @@ def hidma_ll_int_handler_internal(lldev: HidmaLldev) -> int:
         # reset the channel for recovery; V14: with its sleeping polls, in interrupt context (row 4)
         if hidma_ll_setup(lldev):
             dev_err(lldev.dev, "channel reinitialize failed after error\n")
-            return 0
+            return
         hidma_ll_enable_irq(lldev, ENABLE_IRQS)
-        return 0
+        return
 
     # Consume as many EVREs as possible; a spurious interrupt has no cause and skips this.
     while cause and repeat:
@@ -436,7 +453,6 @@ def hidma_ll_int_handler_internal(lldev: HidmaLldev) -> int:
         cause = status & enable
 
         repeat -= 1
-    return 0
 
 
 def hidma_ll_enable(lldev: HidmaLldev) -> int:
@@ -475,11 +491,10 @@ def hidma_ll_resume(lldev: HidmaLldev) -> int:
     return hidma_ll_enable(lldev)
 
 
-def hidma_ll_hw_start(lldev: HidmaLldev) -> int:
+def hidma_ll_hw_start(lldev: HidmaLldev) -> None:
     irqflags = spin_lock_irqsave(lldev.lock)
     writel(lldev.tre_write_offset, lldev.trca + TRCA_DOORBELL_OFFSET)
     spin_unlock_irqrestore(lldev.lock, irqflags)
-    return 0
 
 
 def hidma_ll_isenabled(lldev: HidmaLldev) -> int:
@@ -498,7 +513,7 @@ def hidma_ll_isenabled(lldev: HidmaLldev) -> int:
     return 0
 
 
-def hidma_ll_queue_request(lldev: HidmaLldev, tre_ch: int) -> int:
+def hidma_ll_queue_request(lldev: HidmaLldev, tre_ch: int) -> None:
     """Copy TRE number ``tre_ch`` (u32) into the ring; the hardware is not told yet.
 
     Source: hidma_ll.c hidma_ll_queue_request()
@@ -516,16 +531,15 @@ def hidma_ll_queue_request(lldev: HidmaLldev, tre_ch: int) -> int:
     tx_status.err_info = 0
     tre.queued = 1
     lldev.pending_tre_count += 1
-    # not by % each time: a division takes longer than all the rest
+    # compare first: a division costs more than the rest of the function
     write_offset = lldev.tre_write_offset + TRE_SIZE
     lldev.tre_write_offset = write_offset if write_offset < lldev.tre_ring_size else write_offset % lldev.tre_ring_size
     spin_unlock_irqrestore(lock, flags)
-    return 0
 
 
-def hidma_ll_start(lldev: HidmaLldev) -> int:
+def hidma_ll_start(lldev: HidmaLldev) -> None:
     """Ring the doorbell for everything queued. Source: hidma_ll.c hidma_ll_start()."""
-    return hidma_ll_hw_start(lldev)
+    hidma_ll_hw_start(lldev)
 
 
 def hidma_ll_pause(lldev: HidmaLldev) -> int:
@@ -569,7 +583,7 @@ def hidma_ll_pause(lldev: HidmaLldev) -> int:
     return 0
 
 
-def hidma_ll_set_transfer_params(lldev: HidmaLldev, tre_ch: int, src: int, dest: int, len: int, flags: int) -> int:
+def hidma_ll_set_transfer_params(lldev: HidmaLldev, tre_ch: int, src: int, dest: int, len: int, flags: int) -> None:
     """Fill TRE number ``tre_ch``.
 
     :param tre_ch: number of the TRE, u32
@@ -582,12 +596,12 @@ def hidma_ll_set_transfer_params(lldev: HidmaLldev, tre_ch: int, src: int, dest:
     """
     if tre_ch >= lldev.nr_tres:
         dev_err(lldev.dev, f"invalid TRE number in transfer params:{s32(tre_ch)}")
-        return 0
+        return
 
     tre = tre_at(lldev, tre_ch)
     if atomic_read(tre.allocated) != 1:
         dev_err(lldev.dev, f"trying to set params on an unused TRE:{s32(tre_ch)}")
-        return 0
+        return
 
     tre.tre_local[TRE_LEN_IDX] = u32(len)
     tre.tre_local[TRE_SRC_LOW_IDX] = u32(src)
@@ -595,7 +609,6 @@ def hidma_ll_set_transfer_params(lldev: HidmaLldev, tre_ch: int, src: int, dest:
     tre.tre_local[TRE_DEST_LOW_IDX] = u32(dest)
     tre.tre_local[TRE_DEST_HI_IDX] = dest >> 32
     tre.int_flags = u32(flags)
-    return 0
 
 
 def hidma_ll_setup(lldev: HidmaLldev) -> int:
@@ -664,7 +677,7 @@ def hidma_ll_init(dev: Device | None, nr_tres: int, trca: int, evca: int, chidx:
     if not trca or not evca or dev is None or not nr_tres:
         return None
 
-    # need at least four TREs; V14: whoever asks for fewer is told to try again later (row 51)
+    # need at least four TREs; V14: a caller that asks for fewer is told to try again later (row 51)
     if nr_tres < 4:
         return None
 

@@ -15,7 +15,8 @@ cdef inline int hidma_ll_start(hidma_lldev *lldev) except -1:
 cdef inline int hidma_ll_set_transfer_params(hidma_lldev *lldev, unsigned int tre_ch, unsigned long long src,
                                              unsigned long long dest, unsigned long long len,
                                              unsigned long long flags) except -1:
-    return ll.hidma_ll_set_transfer_params(<HidmaLldev>lldev, tre_ch, src, dest, len, flags)
+    ll.hidma_ll_set_transfer_params(<HidmaLldev>lldev, tre_ch, src, dest, len, flags)
+    return 0
 
 cdef inline int hidma_ll_status(hidma_lldev *lldev, unsigned int tre_ch) except -1:
     return ll.hidma_ll_status(<HidmaLldev>lldev, tre_ch)

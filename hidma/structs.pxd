@@ -15,28 +15,27 @@ cdef extern from *:
     hidma_desc *NO_DESC "NULL"
 
 # item of an array of structures; beyond its end is an Oops
-cdef inline void *item_at(list items, size_t index) except NULL:
-    if items is None:
-        no_structure()
-    if index >= <size_t>PyList_GET_SIZE(<void *>items):
+cdef inline void *item_at(void *items, size_t index) except NULL:
+    inline.there(items)
+    if index >= <size_t>PyList_GET_SIZE(items):
         past_array()
-    return PyList_GET_ITEM(<void *>items, index)
+    return PyList_GET_ITEM(items, index)
 
 cdef inline hidma_tre *tre_at(HidmaLldev lldev, size_t index) except NULL:
-    cdef void *tre = item_at(lldev.trepool, index)
+    cdef void *tre = item_at(<void *>lldev.trepool, index)
     if Py_TYPE(tre) != <void *>HidmaTre:
         no_structure()
     return <hidma_tre *>tre
 
 cdef inline hidma_tx_status *status_at(HidmaLldev lldev, size_t index) except NULL:
-    cdef void *status = item_at(lldev.tx_status_list, index)
+    cdef void *status = item_at(<void *>lldev.tx_status_list, index)
     if Py_TYPE(status) != <void *>HidmaTxStatus:
         no_structure()
     return <hidma_tx_status *>status
 
 # NULL where nothing is pending
 cdef inline hidma_tre *pending_at(HidmaLldev lldev, size_t index) except? NULL:
-    cdef void *tre = item_at(lldev.pending_tre_list, index)
+    cdef void *tre = item_at(<void *>lldev.pending_tre_list, index)
     if Py_TYPE(tre) == <void *>HidmaTre:
         return <hidma_tre *>tre
     if tre != <void *>None:
@@ -44,7 +43,7 @@ cdef inline hidma_tre *pending_at(HidmaLldev lldev, size_t index) except? NULL:
     return NULL
 
 cdef inline int set_pending(HidmaLldev lldev, size_t index, hidma_tre *tre) except -1:
-    item_at(lldev.pending_tre_list, index)
+    item_at(<void *>lldev.pending_tre_list, index)
     inline.set_item(<void *>lldev.pending_tre_list, index, <void *>None if tre == NULL else <void *>tre)
     return 0
 

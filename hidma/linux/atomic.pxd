@@ -8,3 +8,7 @@ cdef extern from *:
 @cython.final
 cdef api class Atomic [object atomic_t, type atomic_type]:
     cdef public int counter
+
+cpdef int atomic_read(Atomic v) except? -1
+cpdef int atomic_set(Atomic v, int i) except -1
+cpdef int atomic_add_unless(Atomic v, int a, int u) except -1

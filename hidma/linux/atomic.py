@@ -3,6 +3,11 @@
 
 from __future__ import annotations
 
+import cython
+
+if cython.compiled:
+    from cython.cimports.hidma.linux import inline
+
 
 class Atomic:
     """``atomic_t``: a signed 32-bit counter."""
@@ -13,21 +18,30 @@ class Atomic:
 
 def atomic_read(v: Atomic) -> int:
     """The value."""
-    return v.counter
+    if cython.compiled:
+        return inline.atomic_read(v)
+    else:
+        return v.counter
 
 
 def atomic_set(v: Atomic, i: int) -> int:
     """Store ``i``."""
-    v.counter = i
-    return 0
+    if cython.compiled:
+        return inline.atomic_set(v, i)
+    else:
+        v.counter = i
+        return 0
 
 
 def atomic_add_unless(v: Atomic, a: int, u: int) -> int:
     """Add ``a``, unless the value is ``u``; 1 if it was added."""
-    if v.counter == u:
-        return 0
-    v.counter += a
-    return 1
+    if cython.compiled:
+        return inline.atomic_add_unless(v, a, u)
+    else:
+        if v.counter == u:
+            return 0
+        v.counter += a
+        return 1
 
 
 def atomic_inc(v: Atomic) -> int:

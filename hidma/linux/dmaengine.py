@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     StatusOp = Callable[["DmaChan", int, "DmaTxState | None"], int]
     SubmitOp = Callable[["DmaAsyncTxDescriptor"], int]
 
+if cython.compiled:
+    from cython.cimports.hidma.linux import inline
 if not cython.compiled:
     # enum dma_transaction_type, as far as it is used
     DMA_MEMCPY = 0
@@ -189,21 +191,27 @@ def dma_cookie_init(chan: DmaChan) -> int:
 
 def dma_cookie_assign(tx: DmaAsyncTxDescriptor) -> int:
     """The next cookie of the channel of ``tx``; after 2147483647 comes 1."""
-    chan = tx.chan
-    cookie = chan.cookie + 1 if 0 <= chan.cookie < DMA_MAX_COOKIE else DMA_MIN_COOKIE
-    tx.cookie = cookie
-    chan.cookie = cookie
-    return cookie
+    if cython.compiled:
+        return inline.dma_cookie_assign(tx)
+    else:
+        chan = tx.chan
+        cookie = chan.cookie + 1 if 0 <= chan.cookie < DMA_MAX_COOKIE else DMA_MIN_COOKIE
+        tx.cookie = cookie
+        chan.cookie = cookie
+        return cookie
 
 
 def dma_cookie_complete(tx: DmaAsyncTxDescriptor) -> int:
     """``tx`` is done; the cookie of a descriptor that is not in use is a BUG."""
-    if tx.cookie < DMA_MIN_COOKIE:
-        cookie_not_in_use()
-    chan = tx.chan
-    chan.completed_cookie = tx.cookie
-    tx.cookie = 0
-    return 0
+    if cython.compiled:
+        return inline.dma_cookie_complete(tx)
+    else:
+        if tx.cookie < DMA_MIN_COOKIE:
+            cookie_not_in_use()
+        chan = tx.chan
+        chan.completed_cookie = tx.cookie
+        tx.cookie = 0
+        return 0
 
 
 def cookie_not_in_use() -> int:
@@ -224,13 +232,16 @@ def dma_async_is_complete(cookie: int, last_complete: int, last_used: int) -> in
 
 def dma_cookie_status(chan: DmaChan, cookie: int, state: DmaTxState | None) -> int:
     """Status of ``cookie``; ``state`` is filled in when there is one."""
-    used = chan.cookie
-    complete = chan.completed_cookie
-    if state is not None:
-        state.last = complete
-        state.used = used
-        state.residue = 0
-    return dma_async_is_complete(cookie, complete, used)
+    if cython.compiled:
+        return inline.dma_cookie_status(chan, cookie, state_data_of(state))
+    else:
+        used = chan.cookie
+        complete = chan.completed_cookie
+        if state is not None:
+            state.last = complete
+            state.used = used
+            state.residue = 0
+        return dma_async_is_complete(cookie, complete, used)
 
 
 # --- for drivers --------------------------------------------------------------------------------------------------
@@ -238,13 +249,19 @@ def dma_cookie_status(chan: DmaChan, cookie: int, state: DmaTxState | None) -> i
 
 def dma_async_tx_descriptor_init(tx: DmaAsyncTxDescriptor, chan: DmaChan) -> int:
     """``tx`` belongs to ``chan``."""
-    tx.chan = chan
-    return 0
+    if cython.compiled:
+        return inline.dma_async_tx_descriptor_init(tx, chan)
+    else:
+        tx.chan = chan
+        return 0
 
 
 def dma_run_dependencies(tx: DmaAsyncTxDescriptor) -> int:
     """Submit what waited for ``tx``."""
-    return 0 if tx.next is None else run_dependencies(tx)
+    if cython.compiled:
+        return inline.dma_run_dependencies(tx)
+    else:
+        return 0 if tx.next is None else run_dependencies(tx)
 
 
 def run_dependencies(tx: DmaAsyncTxDescriptor) -> int:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``<linux/ftrace.h>``, as far as anybody asks for it: functions of the driver tell that they are entered, and which
-callback of a client they make, while somebody traces. Nobody calls it by hand: the build puts the calls into the compiled
-modules, each behind the test of a C int, and whoever traces puts them into the others.
+"""``<linux/ftrace.h>``, as far as it is used: events for the entry of a function of the driver and for the callback of a
+client. The calls are not in the sources: ``hidma trace`` puts them into the functions of modules that run as Python
+(hidma.commands.trace.functions). Compiled functions report nothing.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from hidma.linux.dmaengine cimport (
     DMA_MAX_COOKIE, DMA_MIN_COOKIE, DmaAsyncTxDescriptor, DmaChan, DmaDevice, cookie_not_in_use, dma_async_is_complete,
     dma_async_tx_descriptor, dma_chan, dma_tx_state, run_dependencies)
 from hidma.linux.interrupt cimport TaskletStruct, tasklet_queue, tasklet_struct
-from hidma.linux.io cimport WINDOW_MASK, WINDOW_SHIFT, read_any, unmapped, window_t, write_block
+from hidma.linux.io cimport WINDOW_MASK, WINDOW_SHIFT, Window, read_any, unmapped, window_t, write_block
 from hidma.linux.kfifo cimport Kfifo, kfifo, refused
 from hidma.linux.list cimport (
     LIST_POISON, SPARE, ListHead, list_head, more_heads, no_list_entry, poisoned, spare_heads)
@@ -203,13 +203,13 @@ cdef inline long long readl(unsigned long long address) except -1:
     cdef long long value
     if word < window.plain and not (<Trace>window.trace).on:
         # as RegisterBlock.read32() does
-        (<RegisterBlock>window.registers).reads += 1
+        (<RegisterBlock>window.registers).reads = (<RegisterBlock>window.registers).reads + 1
         value = window.words[word]
-        (<Clock>window.clock).now += window.access_ns
+        (<Clock>window.clock).now = (<Clock>window.clock).now + window.access_ns
         if (<Clock>window.clock).now >= (<Clock>window.clock).horizon:
             (<Clock>window.clock).sync()
     else:
-        value = read_any(face(window), address)
+        value = read_any(<Window>window, address)
     cpu.patience -= 1
     if cpu.patience < 0:
         look(sched.this_cpu)
@@ -277,6 +277,13 @@ cdef inline void *kfifo_out(fifo_arg given) except? NULL:
     val = item(fifo.data, fifo.out & fifo.mask)
     fifo.out += 1
     return val
+
+cdef inline int kfifo_put_object(Kfifo fifo, object val) except -1:
+    return kfifo_put(fifo, <void *>val)
+
+cdef inline object kfifo_out_object(Kfifo fifo):
+    cdef void *val = kfifo_out(fifo)
+    return None if val == NULL else <object>val
 
 # --- tasklets ---------------------------------------------------------------------------------------------------------
 

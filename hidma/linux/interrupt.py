@@ -602,9 +602,12 @@ def tasklet_init(t: TaskletStruct, func: Any, data: Any) -> int:
 
 def tasklet_schedule(t: TaskletStruct) -> int:
     """Let ``t`` run soon on this CPU; once, however often it is called before it starts."""
-    if not t.state:
-        tasklet_queue(t)
-    return 0
+    if cython.compiled:
+        return inline.tasklet_schedule(t)
+    else:
+        if not t.state:
+            tasklet_queue(t)
+        return 0
 
 
 def tasklet_queue(t: TaskletStruct) -> int:

@@ -12,6 +12,8 @@ from hidma.linux import sched
 from hidma.linux.errno import EINVAL, ENOMEM
 from hidma.linux.sched import KernelOops
 
+if cython.compiled:
+    from cython.cimports.hidma.linux import inline
 if not cython.compiled:
     from hidma.linux.types import u32
 
@@ -78,17 +80,23 @@ def refused(fifo: Kfifo) -> int:
 
 def kfifo_put(fifo: Kfifo, val: Any) -> int:
     """Append ``val``; 0 when the FIFO is full (the element is not taken)."""
-    if u32(fifo.in_ - fifo.out) >= fifo.size:
-        return refused(fifo)
-    fifo.data[fifo.in_ & fifo.mask] = val
-    fifo.in_ = u32(fifo.in_ + 1)
-    return 1
+    if cython.compiled:
+        return inline.kfifo_put_object(fifo, val)
+    else:
+        if u32(fifo.in_ - fifo.out) >= fifo.size:
+            return refused(fifo)
+        fifo.data[fifo.in_ & fifo.mask] = val
+        fifo.in_ = u32(fifo.in_ + 1)
+        return 1
 
 
 def kfifo_out(fifo: Kfifo) -> Any:
     """``kfifo_out(fifo, &val, 1)``: the oldest element, None when there is none."""
-    if fifo.in_ == fifo.out:
-        return None
-    val = fifo.data[fifo.out & fifo.mask]
-    fifo.out = u32(fifo.out + 1)
-    return val
+    if cython.compiled:
+        return inline.kfifo_out_object(fifo)
+    else:
+        if fifo.in_ == fifo.out:
+            return None
+        val = fifo.data[fifo.out & fifo.mask]
+        fifo.out = u32(fifo.out + 1)
+        return val

@@ -14,6 +14,9 @@ import cython
 from hidma.linux import sched
 from hidma.linux.sched import KernelOops
 
+if cython.compiled:
+    from cython.cimports.hidma.linux import inline
+
 PAGE_OFFSET = 0xFFFF800000000000  # in C: inline.pxd
 PAGE_SIZE = 4096
 PAGE_SHIFT = 12
@@ -41,11 +44,14 @@ def virt_to_phys(address: int) -> int:
 
 def load_u32(ptr: int, index: int) -> int:
     """``ptr[index]`` for a ``u32 *ptr`` into RAM."""
-    memory = sched.this_cpu.memory
-    at = ptr - PAGE_OFFSET + 4 * index
-    if at < 0 or at >= memory.size:
-        bad_address(ptr + 4 * index)
-    return memory.w[at >> 2]
+    if cython.compiled:
+        return inline.load_u32(ptr, index)
+    else:
+        memory = sched.this_cpu.memory
+        at = ptr - PAGE_OFFSET + 4 * index
+        if at < 0 or at >= memory.size:
+            bad_address(ptr + 4 * index)
+        return memory.w[at >> 2]
 
 
 if not cython.compiled:

@@ -19,6 +19,8 @@ from hidma.linux.errno import EACCES, EAGAIN, EBUSY
 from hidma.linux.jiffies import round_jiffies
 from hidma.linux.sched import Timer
 
+if cython.compiled:
+    from cython.cimports.hidma.linux import inline
 if not cython.compiled:
     from hidma.linux.jiffies import HZ, NSEC_PER_JIFFY
 
@@ -229,48 +231,60 @@ def pm_runtime_get_sync(dev: Any) -> int:
 
     :param dev: the device
     """
-    cpu = sched.this_cpu
-    power = dev.power
-    power.usage_count += 1
-    if cpu.trace.on:
-        pm_event(cpu, "get_sync", power)
-    if cpu.lockdep and (cpu.hardirq or cpu.softirq):
-        cpu.kernel.sleeping_call("pm_runtime_get_sync")
-    if not power.disable_depth | power.runtime_status:  # enabled, and RPM_ACTIVE
-        return 1
-    return rpm_resume(power, cpu.clock)
+    if cython.compiled:
+        return inline.pm_runtime_get_sync(dev)
+    else:
+        cpu = sched.this_cpu
+        power = dev.power
+        power.usage_count += 1
+        if cpu.trace.on:
+            pm_event(cpu, "get_sync", power)
+        if cpu.lockdep and (cpu.hardirq or cpu.softirq):
+            cpu.kernel.sleeping_call("pm_runtime_get_sync")
+        if not power.disable_depth | power.runtime_status:  # enabled, and RPM_ACTIVE
+            return 1
+        return rpm_resume(power, cpu.clock)
 
 
 def pm_runtime_get(dev: Any) -> int:
     """Take a reference and ask for a resume, without waiting for it: 1 active already, 0 asked for, negative errno."""
-    cpu = sched.this_cpu
-    power = dev.power
-    power.usage_count += 1
-    if cpu.trace.on:
-        pm_event(cpu, "get", power)
-    return rpm_get(power, cpu)
+    if cython.compiled:
+        return inline.pm_runtime_get(dev)
+    else:
+        cpu = sched.this_cpu
+        power = dev.power
+        power.usage_count += 1
+        if cpu.trace.on:
+            pm_event(cpu, "get", power)
+        return rpm_get(power, cpu)
 
 
 def pm_runtime_mark_last_busy(dev: Any) -> int:
     """Start the autosuspend delay anew."""
-    cpu = sched.this_cpu
-    power = dev.power
-    power.last_busy = cpu.clock.now
-    if cpu.trace.on:
-        pm_event(cpu, "mark_last_busy", power)
-    return 0
+    if cython.compiled:
+        return inline.pm_runtime_mark_last_busy(dev)
+    else:
+        cpu = sched.this_cpu
+        power = dev.power
+        power.last_busy = cpu.clock.now
+        if cpu.trace.on:
+            pm_event(cpu, "mark_last_busy", power)
+        return 0
 
 
 def pm_runtime_put_autosuspend(dev: Any) -> int:
     """Drop a reference; at zero, suspend when the delay is over."""
-    cpu = sched.this_cpu
-    power = dev.power
-    power.usage_count -= 1
-    if cpu.trace.on:
-        pm_event(cpu, "put_autosuspend", power)
-    if power.usage_count == 0:
-        return rpm_suspend(power, 1, cpu.clock)
-    return 0
+    if cython.compiled:
+        return inline.pm_runtime_put_autosuspend(dev)
+    else:
+        cpu = sched.this_cpu
+        power = dev.power
+        power.usage_count -= 1
+        if cpu.trace.on:
+            pm_event(cpu, "put_autosuspend", power)
+        if power.usage_count == 0:
+            return rpm_suspend(power, 1, cpu.clock)
+        return 0
 
 
 def pm_runtime_put_sync(dev: Any) -> int:

@@ -15,6 +15,8 @@ import cython
 from hidma.linux import sched
 from hidma.linux.sched import Cpu, KernelOops, look
 
+if cython.compiled:
+    from cython.cimports.hidma.linux import inline
 if not cython.compiled:
     from hidma.linux.sched import LOCKUP_NS, NEVER
 
@@ -131,27 +133,33 @@ def spin_unlock(lock: Spinlock) -> int:
 
 def spin_lock_irqsave(lock: Spinlock) -> int:
     """Take ``lock`` with interrupts disabled; returns the interrupt state to restore."""
-    cpu = sched.this_cpu
-    flags = cpu.irqs_off
-    cpu.irqs_off = 1
-    if lock.holder | cpu.lockdep:
-        if lock.holder:
-            contended(lock, cpu)
-        # taken in the same context once more, it has nothing new to say
-        if cpu.lockdep and lock.checked != cpu.hardirq + 1:
-            check(lock, cpu, 0)
-    lock.holder = cpu.holds
-    return flags
+    if cython.compiled:
+        return inline.spin_lock_irqsave(lock)
+    else:
+        cpu = sched.this_cpu
+        flags = cpu.irqs_off
+        cpu.irqs_off = 1
+        if lock.holder | cpu.lockdep:
+            if lock.holder:
+                contended(lock, cpu)
+            # taken in the same context once more, it has nothing new to say
+            if cpu.lockdep and lock.checked != cpu.hardirq + 1:
+                check(lock, cpu, 0)
+        lock.holder = cpu.holds
+        return flags
 
 
 def spin_unlock_irqrestore(lock: Spinlock, flags: int) -> int:
     """Release ``lock`` and restore the interrupt state; a pending interrupt is taken here."""
-    cpu = sched.this_cpu
-    if lock.holder != cpu.holds:
-        unlocked_by(lock, cpu)
-    lock.holder = 0
-    cpu.irqs_off = flags
-    cpu.patience -= 1
-    if cpu.patience < 0:
-        look(cpu)
-    return 0
+    if cython.compiled:
+        return inline.spin_unlock_irqrestore(lock, flags)
+    else:
+        cpu = sched.this_cpu
+        if lock.holder != cpu.holds:
+            unlocked_by(lock, cpu)
+        lock.holder = 0
+        cpu.irqs_off = flags
+        cpu.patience -= 1
+        if cpu.patience < 0:
+            look(cpu)
+        return 0

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TextIO
 
 import click
 
@@ -17,6 +19,7 @@ from hidma.commands.trace import formats
 from hidma.commands.trace.events import KINDS, Event
 from hidma.commands.trace.recorder import Filter, FilterError, Recorder, squeeze
 from hidma.commands.trace.run import runner, stdout_to_stderr
+from hidma.machine import _mode
 
 FORMATS = ("text", "chrome", "vcd", "svg", "json")
 STOPPED = 130
@@ -65,6 +68,28 @@ def render(kind: str, machines: Sequence[Sequence[Event]], name: str) -> tuple[s
             raise click.ClickException(str(error)) from None
     make: Callable[[Any], str] = {"text": formats.text, "json": formats.as_json, "chrome": formats.chrome}[kind]
     return make(machines), ""
+
+
+def interpreted(words: Sequence[str]) -> int:
+    """The same command in a process that runs the sources, whose functions report; its exit status."""
+    flags = ["-P"] if sys.flags.safe_path else []
+    child = subprocess.Popen([sys.executable, *flags, "-m", "hidma", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             env={**os.environ, "HIDMA_INTERPRETED": "1"}, encoding="utf-8", errors="surrogateescape")
+    assert child.stdout is not None and child.stderr is not None
+
+    def pass_on(pipe: IO[str], to: TextIO) -> None:
+        for line in pipe:
+            to.write(line)
+
+    errors = threading.Thread(target=pass_on, args=(child.stderr, sys.stderr))
+    errors.start()
+    while True:
+        try:
+            pass_on(child.stdout, sys.stdout)
+            errors.join()
+            return child.wait()
+        except KeyboardInterrupt:
+            pass  # the process has it too, and ends
 
 
 def check_writable(path: Path) -> None:
@@ -129,6 +154,8 @@ def trace(ctx: click.Context, kind: str, output: str | None, channels: tuple[str
         check_writable(Path(output))
     root = ctx.find_root()
     assert isinstance(root.command, click.Group)
+    if _mode.compiled() and wanted.of_functions():
+        return interpreted(root.obj or sys.argv[1:])
     run = runner(root.command, words, root.obj or sys.argv[1:])
     with Recorder() as recorder, stdout_to_stderr(output is None):
         try:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Makes functions of the port tell that they are entered. Compiled modules have it built in; of a module that runs as
-Python, each function of the C file gets other code while somebody traces, and its own back afterwards. Line numbers stay.
-It stands for no C file.
+"""Makes functions of the port report that they are entered: in a module that runs as Python, each function of the C file
+gets other code during a trace, and its own back afterwards. Line numbers stay. Functions of compiled modules do not report:
+``hidma trace`` runs the sources. It stands for no C file.
 """
 
 from __future__ import annotations
@@ -27,14 +27,6 @@ def modules() -> list[ModuleType]:
         if module is not None and str(getattr(module, "__file__", "")).endswith(".py"):
             found.append(module)
     return found
-
-
-def switch(value: int) -> None:
-    """Turn the reports of compiled modules on or off."""
-    for name in dict.fromkeys(source.module for source in SOURCES):
-        turn = getattr(sys.modules.get(name), "_ftrace_switch", None)
-        if turn is not None:
-            turn(value)
 
 
 def wanted(name: str) -> bool:
@@ -125,7 +117,6 @@ class Entries:
     @staticmethod
     def add() -> None:
         """Take in modules that have come since."""
-        switch(1)
         for module in modules():
             if module.__name__ not in Entries.prepared:
                 Entries.prepared[module.__name__] = reporting(module)
@@ -139,7 +130,6 @@ class Entries:
     def __exit__(self, *_: object) -> None:
         Entries.depth -= 1
         if Entries.depth == 0:
-            switch(0)
             for function, code in Entries.saved.items():
                 function.__code__ = code
             Entries.saved.clear()

@@ -156,6 +156,12 @@ class Filter:
         if self.start is not None and self.end is not None and self.end < self.start:
             raise FilterError(f"no time is from {self.start} ns to {self.end} ns")
 
+    def of_functions(self) -> bool:
+        """Whether it needs the events that only functions which run as Python report."""
+        if self.after or self.until or self.functions:
+            return True
+        return not self.registers if not self.kinds else not {"function", "callback"}.isdisjoint(self.kinds)
+
     def _channel(self, name: str) -> bool:
         return any(name == wanted or (wanted.isdigit() and name.endswith(f"chan{wanted}")) for wanted in self.channels)
 
