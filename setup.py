@@ -63,7 +63,7 @@ class BuildExt(build_ext):
         super().finalize_options()
         self.parallel = self.parallel or len(os.sched_getaffinity(0))
         if self.inplace:
-            self.build_temp = self.build_lib = os.path.join("build", SUFFIX.strip("."))
+            self.build_temp = self.build_lib = os.path.join("build", sysconfig.get_config_var("SOABI"))
 
     def run(self):
         super().run()
