@@ -83,6 +83,20 @@ def test_new_weights_hold_within_one_round() -> None:
     assert one / two == pytest.approx(3, rel=0.05)
 
 
+def test_a_smaller_weight_ends_the_turn_that_is_under_way() -> None:
+    rig = saturated(2, [(0, 100), (0, 1)], traced=True)
+    rig.run(200_000)  # a turn of 100 grants takes 48 us
+    while rig.core.arbiter.busy is not rig.pairs[0].model or rig.pairs[0].model.credits < 50:
+        rig.run(500)
+    rig.mw(QOS, 3 << 8)
+    rig.log.clear()
+    rig.run(20_000)
+    first = [event[1] for _, event in rig.log if event[0] == "burst" and event[3] == "write"]
+    before = first.index("hidma.chan1")
+    # the grant under way, and the three of the new weight
+    assert 3 <= before <= 4
+
+
 def test_weight_0_counts_as_1() -> None:
     rig = saturated(2, [(0, 0), (0, 3)])
     rig.run(10_000)

@@ -533,11 +533,11 @@ def test_what_software_scribbles_over_read_only_words_of_a_shared_page_is_put_ba
     shared.restore()
     assert [bytes(page) for page in pages] == truth
     shared.trca.watched = 1
-    assert shared.trca.take(SUSPEND) == 1
+    assert shared.trca.execute(SUSPEND) == 1
     assert words[0][CTRLSTS >> 2] == SUSPENDED << 8
     p.copy(p.data, p.data + 64, 8)
     assert shared.ring_doorbell(128) == 1
-    assert shared.trca.take(ENABLE) == 1
+    assert shared.trca.execute(ENABLE) == 1
     r.run(100)
     assert (shared.tre_done, p.line.level) == (4, 1)
     shared.clear(EOB)

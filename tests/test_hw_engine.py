@@ -140,6 +140,51 @@ def test_overlap_with_bursts_of_different_lengths(read: int, write: int, distanc
     assert p.model.write_bursts == -(-2900 // write)
 
 
+@pytest.mark.parametrize(
+    ("lengths", "counts", "kind", "length", "portions"),
+    [
+        ((1024, 1024), (4, 4), 3, 10000, [(4096, 4, 4), (4096, 4, 4), (1808, 2, 2)]),
+        # whole bursts of the longer kind, until the rest of the grant is shorter than one of them
+        ((128, 1024), (31, 31), 3, 5000, [(3072, 24, 3), (896, 7, 1), (1032, 9, 2)]),
+        ((300, 100), (2, 5), 3, 1000, [(300, 1, 3), (200, 1, 2), (500, 2, 5)]),
+        ((100, 300), (5, 2), 3, 1000, [(300, 3, 1), (200, 2, 1), (500, 5, 2)]),
+        # the smaller count ends the grant
+        ((100, 100), (2, 7), 3, 500, [(200, 2, 2), (200, 2, 2), (100, 1, 1)]),
+        ((100, 100), (7, 2), 3, 500, [(200, 2, 2), (200, 2, 2), (100, 1, 1)]),
+        # a fill reads nothing
+        ((1024, 100), (1, 3), 4, 700, [(300, 0, 3), (300, 0, 3), (100, 0, 1)]),
+        # one burst, whatever the other kind would need
+        ((128, 1024), (1, 1), 3, 128, [(128, 1, 1)]),
+        ((128, 1024), (2, 1), 3, 129, [(129, 2, 1)]),
+    ],
+)
+def test_a_portion_is_what_fits_the_grant(
+    lengths: tuple[int, int],
+    counts: tuple[int, int],
+    kind: int,
+    length: int,
+    portions: list[tuple[int, int, int]],
+) -> None:
+    rig = Rig(managed=True, instant=False, traced=True)
+    rig.mw(0x400, 1)
+    rig.mw(MAX_BUS, lengths[1] << 16 | lengths[0])
+    rig.mw(MAX_XACTIONS, counts[1] << 16 | counts[0])
+    p = rig.pairs[0].up()
+    p.copy(p.data + 0x4000, p.data, length, kind=kind)
+    p.ring()
+    rig.run(1_000_000)
+    bursts = {
+        way: [event[5:7] for _, event in rig.log if event[0] == "burst" and event[3] == way]
+        for way in ("read", "write")
+    }
+    assert bursts["write"] == [(n, writes) for n, _, writes in portions]
+    assert bursts["read"] == [(n, reads) for n, reads, _ in portions if reads]
+    assert (p.model.read_bursts, p.model.write_bursts) == (
+        sum(r for _, r, _ in portions),
+        sum(w for _, _, w in portions),
+    )
+
+
 def test_copy_through_a_domain_whose_pages_are_scattered() -> None:
     rig = Rig(share=1 << 20)
     p = rig.pairs[0]

@@ -360,6 +360,8 @@ def test_a_wrong_write_pointer_is_gone_after_reset() -> None:
     assert p.e(WRITE_PTR) == 0xFFFFFFFF
     p.reset()
     assert p.e(WRITE_PTR) == 0
+    p.model.restore()  # as on a watched page
+    assert p.e(WRITE_PTR) == 0
 
 
 def test_an_event_with_another_code_and_info() -> None:
