@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The hardware model: memory, bus, time, interrupt lines, the HIDMA core. It knows nothing of the floors above it."""
+"""The hardware model: memory, bus, time, interrupt lines, the HIDMA core. It imports nothing of the packages above it."""

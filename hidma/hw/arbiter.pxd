@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 cimport cython
+from hidma.hw.block cimport ACCESS_NS
 from hidma.hw.bus cimport Bus
 from hidma.hw.channel cimport Channel, Server
 from hidma.hw.clock cimport Clock, earliest
@@ -7,8 +8,7 @@ from hidma.hw.engine cimport OVER, Engine
 
 cdef enum:
     GRANTS_AT_ONCE = 256
-    ALONE = 64
-    PAUSE_NS = 100
+    GRANTS_ALONE = 64
 
 @cython.final
 cdef class Queue:
@@ -30,4 +30,4 @@ cdef class Arbiter(Server):
     @cython.locals(clock=Clock, engine=Engine, turns=int, grants=int, channel=Channel, cost="long long", time="long long", queue=Queue)
     cdef int serve(self) except -1
     @cython.locals(clock=Clock)
-    cdef int undisturbed(self, long long time) except -1
+    cdef int nothing_before(self, long long time) except -1

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The arbiter of a core: which channel has the bus next.
+"""The arbiter of a core: it decides which channel gets the bus next.
 
-Channels with work stand in two queues: all of priority 1 goes before any of priority 0, and inside one priority the
-round is weighted: a channel's turn is ``weight`` grants, a grant is as many bursts back to back as MAX_XACTIONS says.
-Channels without work are in no queue and cost nothing.
+Channels with work stand in two queues, one for each priority: priority 1 goes before priority 0. Inside a queue the
+arbiter does weighted round robin: the turn of a channel is ``weight`` grants, a grant is MAX_XACTIONS bursts back to
+back. Channels without work are in no queue and cost nothing.
 
-The arbiter is one event of the clock. It goes on inside that event as long as nothing else could happen before the next
-step lands, and makes an appointment otherwise.
+The arbiter is one event of the clock. While no other event can come before the next step lands, it continues inside that
+event; otherwise it schedules itself for the time at which the step lands.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from hidma.hw.channel import Channel, Server
 from hidma.hw.engine import Engine
 
 if not cython.compiled:
+    from hidma.hw.block import ACCESS_NS
     from hidma.hw.clock import earliest
     from hidma.hw.engine import OVER
 
-    # An endless ring of work that costs no time must not hold up the clock for ever: after so many grants at one moment
-    # the rest follows one register access later.
+    # Work that costs no time and never ends must not stop the clock: after so many grants at one time the arbiter pauses
+    # for as long as a register access takes.
     GRANTS_AT_ONCE = 256
-    ALONE = 64
-    PAUSE_NS = 100
+    GRANTS_ALONE = 64
 
 
 class Queue:
@@ -35,18 +35,17 @@ class Queue:
         self.first: Channel | None = None
         self.last: Channel | None = None
 
-    def append(self, channel: Channel) -> int:
-        """``channel`` is the last of the round."""
+    def append(self, channel: Channel) -> None:
+        """``channel`` becomes the last of the queue."""
         if self.last is None:
             self.first = channel
         else:
             channel.before = self.last
             self.last.after = channel
         self.last = channel
-        return 0
 
     def remove(self, channel: Channel) -> int:
-        """``channel`` is out of the round."""
+        """``channel`` leaves the queue."""
         if self.first is self.last:
             self.first = None
             self.last = None
@@ -75,7 +74,7 @@ class Arbiter(Server):
         self.high = Queue()
         self.busy: Channel | None = None
 
-    def ready(self, channel: Channel) -> int:
+    def ready(self, channel: Channel) -> None:
         channel.queued = 1
         channel.credits = 0
         if channel.priority:
@@ -84,9 +83,8 @@ class Arbiter(Server):
             self.low.append(channel)
         if self.busy is None and not (self.armed and self.time <= self.clock.now):
             self.clock.schedule(self, self.clock.now)
-        return 0
 
-    def leave(self, channel: Channel) -> int:
+    def leave(self, channel: Channel) -> None:
         self.unlink(channel)
         if self.busy is channel:
             self.busy = None
@@ -95,19 +93,17 @@ class Arbiter(Server):
                 self.clock.schedule(self, self.clock.now)
             else:
                 self.clock.cancel(self)
-        return 0
 
-    def unlink(self, channel: Channel) -> int:
-        """Out of its queue."""
+    def unlink(self, channel: Channel) -> None:
+        """Remove ``channel`` from its queue."""
         if channel.priority:
             self.high.remove(channel)
         else:
             self.low.remove(channel)
         channel.queued = 0
         channel.credits = 0
-        return 0
 
-    def set_share(self, channel: Channel, priority: int, weight: int) -> int:
+    def set_share(self, channel: Channel, priority: int, weight: int) -> None:
         """Give ``channel`` this priority (0 or 1) and weight (0 counts as 1), from the next grant on."""
         if weight < 1:
             weight = 1
@@ -122,13 +118,12 @@ class Arbiter(Server):
         channel.weight = weight
         if channel.credits > weight:
             channel.credits = weight
-        return 0
 
     def fire(self) -> int:
         return self.serve()
 
     def serve(self) -> int:
-        """Give turns until nobody has work, or until the next step lands."""
+        """Grant the bus until no channel has work, or until a step has to be waited for."""
         clock = self.clock
         engine = self.engine
         turns = 0
@@ -142,19 +137,19 @@ class Arbiter(Server):
                 else:
                     return 0
                 if turns >= GRANTS_AT_ONCE:
-                    clock.schedule(self, clock.now + PAUSE_NS)
+                    clock.schedule(self, clock.now + ACCESS_NS)
                     return 0
                 if channel.credits <= 0:
                     channel.credits = channel.weight
-                # nobody else has a turn and no time passes: many grants in one piece make no difference
-                grants = ALONE if channel.after is None and not engine.timed else 1
+                # no other channel waits and no time passes: the result of many grants at once is the same
+                grants = GRANTS_ALONE if channel.after is None and not engine.timed else 1
                 engine.grant(grants)
                 turns += grants
                 self.busy = channel
             cost = engine.run(channel)
             if cost > 0:
                 time = clock.now + cost
-                if not self.undisturbed(time):
+                if not self.nothing_before(time):
                     clock.schedule(self, time)
                     return 0
                 clock.now = time
@@ -170,13 +165,13 @@ class Arbiter(Server):
                         queue.append(channel)
             else:
                 self.unlink(channel)
-                if channel.open:
+                if channel.may_begin:
                     channel.look_for_work()
                 else:
                     channel.update()
 
-    def undisturbed(self, time: int) -> int:
-        """Whether nothing but this arbiter can do anything up to ``time``: no other event, and no CPU is behind it."""
+    def nothing_before(self, time: int) -> int:
+        """Whether there is no other event up to ``time``, and no CPU that is behind it."""
         clock = self.clock
         if clock.current is None or time >= clock.next_event():
             return 0

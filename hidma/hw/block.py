@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A block of registers whose behaviour is made from rows of `registers.py`.
+"""A block of registers whose behaviour is made from the rows of `registers.py`.
 
-At construction the rows become two tables with an entry for each word: what a write to it does, and which of its bits a
-write leaves alone. Reading is a fetch from the array of words, for whatever a register shows is put there when it
-changes. The words may lie in a buffer that another process maps (a page that is watched): then the model keeps its own
-copy of everything that software cannot write, and never believes the words.
+At construction the rows become two tables with an entry for each word: the effect of a write, and the bits that a write
+leaves alone. A read is a fetch from the array of words, because the model stores the value of a register there whenever
+it changes. The words may lie in a buffer that another process maps (a watched page): then the model keeps its own copy of
+everything that software cannot write, and does not read those words back.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if not cython.compiled:
 
 @lru_cache(maxsize=64)
 def tables(rows: tuple[Register, ...], size: int) -> tuple[bytearray, bytearray]:
-    """For each word of ``size`` bytes of registers: a byte that says what a write does, and a u32 of read-only bits.
+    """For each word of ``size`` bytes of registers: a byte, the effect of a write, and a u32, the read-only bits.
 
     :raises ValueError: when a row lies outside the block or over another row
     """
@@ -53,7 +53,7 @@ def tables(rows: tuple[Register, ...], size: int) -> tuple[bytearray, bytearray]
 class RegisterBlock(Block):
     """Registers made from ``rows``; everything between them is storage.
 
-    :param name: what a person calls it
+    :param name: its name in messages and traces
     :param bus: where it will be placed (:meth:`Bus.add` does that)
     :param base: physical address, u64, a multiple of 4
     :param size: bytes, a multiple of 4
@@ -61,8 +61,8 @@ class RegisterBlock(Block):
     :param buffer: at least ``size`` writable bytes that hold the words instead of fresh memory
     :raises ValueError: when base, size, buffer or rows do not fit
 
-    ``access_ns`` is what an access costs, ``initiator`` who is named when one is refused, ``reads`` and ``writes``
-    count the accesses, ``writes_ignored`` those writes that met a read-only register.
+    ``access_ns`` is the time of an access, ``initiator`` the name that a refused one is recorded under; ``reads`` and
+    ``writes`` count the accesses, ``writes_ignored`` the writes to read-only registers.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class RegisterBlock(Block):
         else:
             value = self.w[offset >> 2]
         if self.trace.on:
-            self.tell("read", offset, value)
+            self.trace_access("read", offset, value)
         # as clock.tick() does
         self.clock.now += self.access_ns
         if self.clock.now >= self.clock.horizon:
@@ -122,7 +122,7 @@ class RegisterBlock(Block):
     def write32(self, offset: int, value: int) -> int:
         self.writes += 1
         if self.trace.on:
-            self.tell("write", offset, value)
+            self.trace_access("write", offset, value)
         if offset & 3 or offset >= self.size:
             self.refuse("write", offset, 4)
         else:
@@ -142,14 +142,12 @@ class RegisterBlock(Block):
             self.clock.sync()
         return 0
 
-    def tell(self, what: str, offset: int, value: int) -> int:
+    def trace_access(self, what: str, offset: int, value: int) -> None:
         """Trace an access."""
         self.trace.emit((what, self.name, offset, value))
-        return 0
 
-    def wrote(self, code: int, offset: int, value: int) -> int:
-        """A register with a hook was written: subclasses do what ``code`` says; ``value`` as it was written."""
-        return 0
+    def wrote(self, code: int, offset: int, value: int) -> None:
+        """A register with the hook ``code`` was written; ``value`` as it was written. Subclasses override it."""
 
     def read_odd(self, offset: int, width: int) -> int:
         self.reads += 1
@@ -163,20 +161,18 @@ class RegisterBlock(Block):
         self.clock.tick(self.access_ns)
         return 0
 
-    def refuse(self, what: str, offset: int, width: int) -> int:
+    def refuse(self, what: str, offset: int, width: int) -> None:
         """A bus error: recorded with initiator, address, width and block."""
         self.bus.refuse(self.initiator, what, self.base + offset, width, self.name)
-        return 0
 
     # --- from inside ------------------------------------------------------------------------------------------
 
     def peek(self, offset: int) -> int:
-        """What a read of the aligned ``offset`` would give; no time passes and nothing happens."""
+        """The value that a read of the aligned ``offset`` would give; no time passes."""
         return self.w[offset >> 2]
 
-    def clear_registers(self) -> int:
+    def clear_registers(self) -> None:
         """Bring the registers that a reset clears back to their reset values."""
         for row in self.rows:
             if row.cleared:
                 self.w[row.offset >> 2] = row.reset
-        return 0

@@ -19,8 +19,6 @@ if not cython.compiled:
     from hidma.hw.registers import ALL_ONES
 
 
-
-
 @dataclass(frozen=True)
 class Fault:
     """One access that the hardware refused."""
@@ -45,7 +43,7 @@ class FaultLog:
         self.count = 0
 
     def add(self, fault: Fault) -> None:
-        """Record ``fault``; the oldest one goes when the log is full."""
+        """Record ``fault``; the oldest one is dropped when the log is full."""
         self.count += 1
         self.records.append(fault)
         if len(self.records) > self.depth:
@@ -55,7 +53,7 @@ class FaultLog:
 class Block:
     """A block of 32-bit registers. Subclasses give it behaviour by overriding :meth:`read32` and :meth:`write32`.
 
-    :param name: what a person calls it, as it stands in fault records and traces
+    :param name: its name in fault records and traces
     :param base: physical address, u64
     :param size: bytes
     """
@@ -83,7 +81,7 @@ class Block:
 
 
 class Bus:
-    """Where RAM and blocks live, by physical address; what a kernel is bound to."""
+    """The physical address space, RAM and blocks, that a kernel is bound to."""
 
     def __init__(self, clock: Clock, memory: Memory, trace: Trace) -> None:
         self.clock = clock

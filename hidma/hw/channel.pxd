@@ -46,13 +46,13 @@ cdef class ChannelBlock(RegisterBlock):
     cdef public long long commands_ignored
     cdef public long long resets
     cdef ResetDone done
-    cpdef int show(self, int state) except -1
-    cdef int tell_state(self, int state) except -1
-    cdef int tell_doorbell(self, unsigned int value, int taken) except -1
+    cpdef int set_state(self, int state) except -1
+    cdef int trace_state(self, int state) except -1
+    cdef int trace_doorbell(self, unsigned int value, int taken) except -1
     @cython.locals(word="unsigned int")
     cpdef int publish(self) except -1
     @cython.locals(channel=Channel, state=int, taken=int, target=int, place=int)
-    cpdef int take(self, int command) except -1
+    cpdef int execute(self, int command) except -1
     @cython.locals(channel=Channel, limit="long long")
     cpdef int reset(self) except -1
     @cython.locals(channel=Channel)
@@ -81,8 +81,8 @@ cdef class Channel:
     cdef public int credits
     cdef Channel before
     cdef Channel after
-    cdef public int open
-    cdef public int able
+    cdef public int may_begin
+    cdef public int may_continue
     cdef public unsigned long long tre_base
     cdef public unsigned int tre_len
     cdef public unsigned int tre_next
@@ -91,13 +91,13 @@ cdef class Channel:
     cdef public unsigned int event_len
     cdef public unsigned int event_next
     cdef public unsigned int event_read
-    cdef public unsigned int bell
-    cdef public int rung
-    cdef public unsigned int bell_taken
-    cdef public unsigned int event_bell
+    cdef public unsigned int doorbell
+    cdef public int doorbell_waits
+    cdef public unsigned int doorbell_taken
+    cdef public unsigned int event_doorbell_taken
     cdef public unsigned int wrong_pointer
     cdef public long long wrong_at
-    cdef public int bad
+    cdef public int doorbell_bad
     cdef public int stage
     cdef public int flight
     cdef public unsigned int config
@@ -150,9 +150,9 @@ cdef class Channel:
     @cython.locals(following="unsigned int")
     cpdef int full(self) except -1
     @cython.locals(before=int, after=int)
-    cpdef int work(self, int running) except -1
-    cpdef int rest(self) except -1
-    cdef int keep(self, int stage, unsigned int config, unsigned int length, unsigned long long source,
+    cpdef int set_running(self, int running) except -1
+    cpdef int become_idle(self) except -1
+    cdef int save_progress(self, int stage, unsigned int config, unsigned int length, unsigned long long source,
                   unsigned long long dest, unsigned int moved, unsigned int portion, unsigned int reads,
                   unsigned int writes) except -1
     @cython.locals(block=ChannelBlock)
@@ -160,13 +160,13 @@ cdef class Channel:
     cpdef int drop_transfers(self) except -1
     cpdef int drop_event(self) except -1
     cpdef int cause(self, unsigned int causes) except -1
-    cdef int tell_causes(self, unsigned int causes) except -1
+    cdef int trace_causes(self, unsigned int causes) except -1
     @cython.locals(level=int)
     cpdef int drive(self) except -1
-    cdef int withheld(self) except -1
-    cdef int tell_line(self) except -1
+    cdef int line_fault(self) except -1
+    cdef int trace_line(self) except -1
     cpdef int spurious(self) except -1
-    cpdef int inject(self, object rule) except -1
-    cpdef int heal(self, object rule) except -1
-    cpdef object struck(self, int place)
+    cpdef int add_rule(self, object rule) except -1
+    cpdef int remove_rule(self, object rule) except -1
+    cpdef object fault_at(self, int place)
     cpdef int remember(self, long long sequence, long long count, object outcome) except -1

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A channel: its blocks of registers (TRCA and EVCA), commands and states, interrupt, and what became of its TREs.
+"""A channel: its blocks of registers (TRCA and EVCA), commands and states, interrupt, and the outcome of its TREs.
 
-Registers only say what software wants and see what comes of it: data is moved by the engine (`engine.py`) when the
-arbiter (`arbiter.py`) gives the channel its turn, in an event of the clock, never inside a register access. A channel
-tells its :class:`Server` when it has something to do and when it has not.
+A register access moves no data: the engine (`engine.py`) does, when the arbiter (`arbiter.py`) gives the channel its
+turn, in an event of the clock. A channel notifies its :class:`Server` when it has work and when it has none any more.
 
-Whoever watches register pages in shared memory instead of serving accesses calls the same methods that the register
-writes call: :meth:`ChannelBlock.take`, :meth:`Channel.ring_doorbell`, :meth:`Channel.event_doorbell`,
+The watcher of register pages in shared memory (`watch.py`), which serves no accesses, calls the same methods that the
+register writes call: :meth:`ChannelBlock.execute`, :meth:`Channel.ring_doorbell`, :meth:`Channel.event_doorbell`,
 :meth:`Channel.clear`, :meth:`Channel.drive`, and :meth:`Channel.restore` for the words that software cannot write;
 ``watched`` of a block makes a command vanish from CTRLSTS once it was taken.
 """
@@ -89,16 +88,16 @@ if not cython.compiled:
 
 
 class Outcome(NamedTuple):
-    """What the hardware did with one TRE.
+    """The outcome of one TRE.
 
     ``end`` is one of
 
     - ``"completed"``: its data was moved and its event written (with ``code`` and ``info``, which an injected fault may
-      have changed: then ``cause`` says so)
+      have changed: then ``cause`` names it)
     - ``"waiting"``: accepted by a doorbell, not fetched yet
     - ``"moving"``: fetched, its event not yet written
-    - ``"failed"``: a fault; the channel went to ERROR, there is no event; ``cause`` says why
-    - ``"dropped"``: a RESET took it before its event was written; ``cause`` says how far it had come
+    - ``"failed"``: a fault; the channel went to ERROR, there is no event; ``cause`` is the reason
+    - ``"dropped"``: a RESET took it before its event was written; ``cause`` is how far it had come
     - ``"unknown"``: no doorbell accepted a TRE of this number yet, or it is too long ago that it did not end well
     """
 
@@ -109,15 +108,13 @@ class Outcome(NamedTuple):
 
 
 class Server(Event):
-    """Whoever gives channels their turns."""
+    """The arbiter, as channels see it: it gives them their turns."""
 
-    def ready(self, channel: Channel) -> int:
+    def ready(self, channel: Channel) -> None:
         """``channel`` has something to do."""
-        return 0
 
-    def leave(self, channel: Channel) -> int:
-        """``channel`` has nothing to do any more; what the bus does for it right now is called off."""
-        return 0
+    def leave(self, channel: Channel) -> None:
+        """``channel`` has nothing to do any more; the step that is on the bus for it is cancelled."""
 
 
 class ResetDone(Event):
@@ -128,7 +125,8 @@ class ResetDone(Event):
         self.block = block
 
     def fire(self) -> int:
-        return self.block.reset_done()
+        self.block.reset_done()
+        return 0
 
 
 class LateLine(Event):
@@ -139,11 +137,12 @@ class LateLine(Event):
         self.channel = channel
 
     def fire(self) -> int:
-        return self.channel.line.set(self.channel.level)
+        self.channel.line.set(self.channel.level)
+        return 0
 
 
 class ChannelBlock(RegisterBlock):
-    """What TRCA and EVCA have in common: commands and states.
+    """A TRCA or an EVCA: commands and states.
 
     :param channel: whose block it is
     :param is_event: 1 for the EVCA
@@ -175,44 +174,43 @@ class ChannelBlock(RegisterBlock):
         self.resets = 0
         self.done = ResetDone(self)
 
-    def wrote(self, code: int, offset: int, value: int) -> int:
+    def wrote(self, code: int, offset: int, value: int) -> None:
         if code == HOOK_DOORBELL:
             if self.is_event:
-                return self.channel.event_doorbell(value)
-            return self.channel.ring_doorbell(value)
-        if code == HOOK_CLEAR:
-            return self.channel.clear(value)
-        if code == HOOK_COMMAND:
-            return self.take((value >> COMMAND_SHIFT) & COMMAND_MASK)
-        return self.channel.drive()
+                self.channel.event_doorbell(value)
+            else:
+                self.channel.ring_doorbell(value)
+        elif code == HOOK_CLEAR:
+            self.channel.clear(value)
+        elif code == HOOK_COMMAND:
+            self.execute((value >> COMMAND_SHIFT) & COMMAND_MASK)
+        else:
+            self.channel.drive()
 
-    def show(self, state: int) -> int:
+    def set_state(self, state: int) -> None:
         """The state field becomes ``state``."""
         if state != self.state:
             if self.trace.on:
-                self.tell_state(state)
+                self.trace_state(state)
             self.state = state
-        return self.publish()
+        self.publish()
 
-    def tell_state(self, state: int) -> int:
+    def trace_state(self, state: int) -> None:
         """Trace that the state field becomes ``state``."""
         self.trace.emit(("state", self.name, self.state, state))
-        return 0
 
-    def tell_doorbell(self, value: int, taken: int) -> int:
+    def trace_doorbell(self, value: int, taken: int) -> None:
         """Trace a doorbell and whether it was taken."""
         self.trace.emit(("doorbell", self.name, value, taken))
-        return 0
 
-    def publish(self) -> int:
+    def publish(self) -> None:
         """Put CTRLSTS where software reads it."""
         word = self.state << STATE_SHIFT
         if not self.watched:
             word |= self.command << COMMAND_SHIFT
         self.w[CTRLSTS >> 2] = word
-        return 0
 
-    def take(self, command: int) -> int:
+    def execute(self, command: int) -> int:
         """Do what software asks with ``command`` (CTRLSTS[23:16]); 1 if it made sense, 0 if it was ignored."""
         channel = self.channel
         state = self.state
@@ -229,7 +227,7 @@ class ChannelBlock(RegisterBlock):
         elif command == ENABLE:
             if state == STOPPED and not channel.runs:
                 taken = 0
-            elif not (channel.armed and channel.struck(ENABLE_STUCK_TRCA + self.is_event) is not None):
+            elif not (channel.armed and channel.fault_at(ENABLE_STUCK_TRCA + self.is_event) is not None):
                 self.pending = NO_STATE
                 self.stuck = 0
                 if state != RUNNING:
@@ -241,45 +239,46 @@ class ChannelBlock(RegisterBlock):
             elif state != target:
                 place = SUSPEND_STUCK_TRCA if command == SUSPEND else DISABLE_STUCK_TRCA
                 self.pending = target
-                self.stuck = 1 if channel.armed and channel.struck(place + self.is_event) is not None else 0
+                self.stuck = 1 if channel.armed and channel.fault_at(place + self.is_event) is not None else 0
         else:
             taken = 0
         if not taken:
             self.commands_ignored += 1
         if self.trace.on:
             self.trace.emit(("command", self.name, command, taken))
-        self.show(state)
+        self.set_state(state)
         channel.update()
         return taken
 
-    def reset(self) -> int:
+    def reset(self) -> None:
         """From now on nothing leaves the block; it is DISABLED and clean when the time of a reset is over."""
         channel = self.channel
         self.resets += 1
         self.pending = NO_STATE
         self.stuck = 0
-        self.show(IN_RESET)
+        self.set_state(IN_RESET)
         if self.is_event:
             channel.drop_event()
         else:
             channel.drop_transfers()
         limit = channel.reset_limit
-        if (channel.armed and channel.struck(RESET_STUCK_TRCA + self.is_event) is not None) or 0 < limit < RESET_CYCLES:
+        if (
+            channel.armed and channel.fault_at(RESET_STUCK_TRCA + self.is_event) is not None
+        ) or 0 < limit < RESET_CYCLES:
             self.clock.cancel(self.done)
         else:
             self.clock.schedule(self.done, self.clock.now + RESET_CYCLES * CYCLE_NS)
-        return 0
 
-    def reset_done(self) -> int:
+    def reset_done(self) -> None:
         """The reset is over."""
         channel = self.channel
         self.clear_registers()
         self.dead = 0
-        self.show(DISABLED)
+        self.set_state(DISABLED)
         if self.is_event:
             channel.event_next = 0
             channel.event_read = 0
-            channel.event_bell = 0
+            channel.event_doorbell_taken = 0
             channel.wrong_at = -1
             channel.status = 0
             channel.drive()
@@ -287,40 +286,38 @@ class ChannelBlock(RegisterBlock):
         else:
             channel.tre_next = 0
             channel.tre_end = 0
-            channel.bell_taken = 0
+            channel.doorbell_taken = 0
         channel.update()
-        return 0
 
-    def settle(self) -> int:
+    def settle(self) -> None:
         """No TRE is being moved: the state that was asked for is reached."""
         if self.pending != NO_STATE and not self.stuck:
             state = self.pending
             self.pending = NO_STATE
-            self.show(state)
-        return 0
+            self.set_state(state)
 
 
 class Channel:
     """One channel pair.
 
-    :param name: what a person calls it
+    :param name: its name in messages and traces
     :param index: which channel of the core, 0..63; CHIDX
     :param bus: RAM, clock, trace
-    :param server: who gives it its turns
+    :param server: the arbiter that gives it its turns
     :param line: its interrupt line
-    :param stream: what its bus addresses mean
+    :param stream: translates its bus addresses
     :param trca_base: physical address of the transfer channel's registers, u64
     :param evca_base: the same of the event channel's
 
-    What a client may want to know (all since power-on): ``tre_fetched``; ``tre_done``, TREs whose event was written;
+    Counters, all since power-on: ``tre_fetched``; ``tre_done``, TREs whose event was written;
     ``bytes_moved``; ``read_bursts`` and ``write_bursts``; ``evres``; ``irqs``, rises of the line; ``errors``;
-    ``doorbells_dropped``; ``stalls``, waits for room in the event ring; and of each block ``resets``,
+    ``doorbells_dropped``; ``stalls``, waits for a free slot in the event ring; and of each block ``resets``,
     ``commands_ignored``, ``reads``, ``writes``.
 
     TREs are numbered in the order in which doorbells accept them, from 0, for ever: ``accepted`` is the number of the
     next one. Note it before a doorbell, and the TREs of that doorbell are those from there to ``accepted`` after it
-    (none, when the doorbell was dropped); or take :meth:`sequence_at` for the slot of the ring. :meth:`outcome` tells
-    what the hardware did with a number. ``epochs`` has, for each RESET of the TRCA, the number of the first TRE after
+    (none, when the doorbell was dropped); or take :meth:`sequence_at` for the slot of the ring. :meth:`outcome` gives
+    the outcome of a number. ``epochs`` has, for each RESET of the TRCA, the number of the first TRE after
     it.
     """
 
@@ -356,14 +353,14 @@ class Channel:
         self.weight = 1
         self.priority = 0
         self.reset_limit = 0
-        # the server's own notes
+        # used by the arbiter
         self.queued = 0
         self.credits = 0
         self.before: Channel | None = None
         self.after: Channel | None = None
         # may TREs be begun; may a begun one go on
-        self.open = 0
-        self.able = 0
+        self.may_begin = 0
+        self.may_continue = 0
         # the rings
         self.tre_base = 0
         self.tre_len = 0
@@ -373,14 +370,14 @@ class Channel:
         self.event_len = 0
         self.event_next = 0
         self.event_read = 0
-        self.bell = 0
-        self.rung = 0
-        # what read-only registers say and nothing else does
-        self.bell_taken = 0
-        self.event_bell = 0
+        self.doorbell = 0
+        self.doorbell_waits = 0
+        # values that read-only registers show and the model itself does not use
+        self.doorbell_taken = 0
+        self.event_doorbell_taken = 0
         self.wrong_pointer = 0
         self.wrong_at = -1
-        self.bad = 0
+        self.doorbell_bad = 0
         # the TRE that was fetched last
         self.stage = IDLE
         self.flight = 0
@@ -404,7 +401,7 @@ class Channel:
         # faults
         self.armed = 0
         self.rules: list[FaultRule] = []
-        # truth
+        # counters and outcomes
         self.sequence = 0
         self.first_since_reset = 0
         self.forgotten = 0
@@ -422,12 +419,12 @@ class Channel:
 
     # --- what software asks -----------------------------------------------------------------------------------
 
-    def latch(self) -> int:
-        """Take over what the ring registers say, and judge a doorbell that waits for it."""
+    def latch(self) -> None:
+        """Take over the ring registers, and check a doorbell that was remembered until now."""
         high = self.tw[RING_HIGH >> 2]
         low = self.tw[RING_LOW >> 2] & -TRE_SIZE
         if high == ALL_ONES:
-            low = 0  # nothing is there; an offset must not lead around the end of the address space
+            low = 0  # there is no memory; base + offset must not wrap around the end of the address space
         self.tre_base = (high << 32) | low
         self.tre_len = self.tw[RING_LEN >> 2] & -TRE_SIZE
         high = self.ew[RING_HIGH >> 2]
@@ -436,18 +433,17 @@ class Channel:
             low = 0
         self.event_base = (high << 32) | low
         self.event_len = self.ew[RING_LEN >> 2] & -EVRE_SIZE
-        self.bad = 0
-        if self.rung:
-            if self.bell & (TRE_SIZE - 1) == 0 and self.bell <= self.tre_len:
-                self.rung = 0
-                self.tre_end = self.bell
-                self.bell_taken = self.bell
-                self.tw[WRITE_PTR >> 2] = self.bell
+        self.doorbell_bad = 0
+        if self.doorbell_waits:
+            if self.doorbell & (TRE_SIZE - 1) == 0 and self.doorbell <= self.tre_len:
+                self.doorbell_waits = 0
+                self.tre_end = self.doorbell
+                self.doorbell_taken = self.doorbell
+                self.tw[WRITE_PTR >> 2] = self.doorbell
             else:
-                self.bad = 1
+                self.doorbell_bad = 1
         if self.tre_next != self.tre_end and (self.tre_next >= self.tre_len or self.tre_end > self.tre_len):
-            self.bad = 1
-        return 0
+            self.doorbell_bad = 1
 
     def ring_doorbell(self, value: int) -> int:
         """Software has put TREs into the ring, up to byte offset ``value``; 1 accepted, 0 dropped, 2 remembered."""
@@ -456,14 +452,14 @@ class Channel:
             self.doorbells_dropped += 1
             taken = 0
         else:
-            self.bell = value
-            self.rung = 1
+            self.doorbell = value
+            self.doorbell_waits = 1
             self.latch()
-            if self.rung:
+            if self.doorbell_waits:
                 taken = 2
         if self.trace.on:
-            self.trca.tell_doorbell(value, taken)
-        if self.open:
+            self.trca.trace_doorbell(value, taken)
+        if self.may_begin:
             self.look_for_work()
         elif taken:
             self.update()
@@ -477,47 +473,46 @@ class Channel:
             if value & (EVRE_SIZE - 1) == 0 and value <= length:
                 taken = 1
                 self.event_read = 0 if value == length else value
-                self.event_bell = value
+                self.event_doorbell_taken = value
                 self.ew[READ_PTR >> 2] = value
         if not taken:
             self.doorbells_dropped += 1
         if self.trace.on:
-            self.evca.tell_doorbell(value, taken)
+            self.evca.trace_doorbell(value, taken)
         if self.stage == EVENT:
             self.update()
         return taken
 
-    def clear(self, causes: int) -> int:
+    def clear(self, causes: int) -> None:
         """Software clears ``causes`` in IRQ_STAT."""
         self.status &= ~causes
         self.ew[IRQ_STAT >> 2] = self.status
-        return self.drive()
+        self.drive()
 
-    def stop(self) -> int:
+    def stop(self) -> None:
         """The manager takes the channel away: what is enabled becomes STOPPED when the TRE being moved is done."""
         for block in (self.trca, self.evca):
             if block.state == ENABLED or block.state == RUNNING:
                 block.pending = STOPPED
                 block.stuck = 0
-        return self.update()
+        self.update()
 
-    def restore(self) -> int:
-        """Put back what the read-only registers say, from the channel's own copies (for a watched page)."""
+    def restore(self) -> None:
+        """Restore the read-only registers of a watched page from the channel's own copies."""
         self.trca.publish()
         self.tw[READ_PTR >> 2] = self.tre_next
-        self.tw[WRITE_PTR >> 2] = self.bell_taken
+        self.tw[WRITE_PTR >> 2] = self.doorbell_taken
         self.tw[CHIDX >> 2] = self.index
         self.evca.publish()
-        self.ew[READ_PTR >> 2] = self.event_bell
+        self.ew[READ_PTR >> 2] = self.event_doorbell_taken
         self.ew[WRITE_PTR >> 2] = self.wrong_pointer if self.wrong_at == self.evres else self.event_next
         self.ew[IRQ_STAT >> 2] = self.status
         self.ew[IRQ_CLR >> 2] = 0
-        return 0
 
     # --- what follows from it ---------------------------------------------------------------------------------
 
-    def update(self) -> int:
-        """Something has changed that may decide whether there is work to do, and whether a command can be completed."""
+    def update(self) -> None:
+        """A state, a ring or a pointer has changed: see what the channel may do, and whether there is work."""
         able = 0
         if (
             (self.trca.state == ENABLED or self.trca.state == RUNNING)
@@ -526,59 +521,56 @@ class Channel:
             and not self.evca.dead
         ):
             able = 1
-        self.able = able
+        self.may_continue = able
         may_begin = able and self.trca.pending == NO_STATE and self.evca.pending == NO_STATE and self.runs
-        if may_begin and not self.open:
+        if may_begin and not self.may_begin:
             self.latch()
-        self.open = may_begin
-        return self.look_for_work()
+        self.may_begin = may_begin
+        self.look_for_work()
 
-    def look_for_work(self) -> int:
-        """What there is to do has changed; what the channel may do has not."""
+    def look_for_work(self) -> None:
+        """There may be other work than before; whether the channel may do it has not changed."""
         if self.stage == IDLE:
-            wants = self.open and (self.bad or self.tre_next != self.tre_end)
+            wants = self.may_begin and (self.doorbell_bad or self.tre_next != self.tre_end)
         elif self.stage == DATA:
-            wants = self.able
+            wants = self.may_continue
         else:
-            wants = self.able and not self.full()
+            wants = self.may_continue and not self.full()
         if wants:
             if not self.queued:
-                self.work(1)
+                self.set_running(1)
                 self.server.ready(self)
         else:
             if self.queued:
                 self.server.leave(self)
             if self.stage == IDLE:
-                self.rest()
-        return 0
+                self.become_idle()
 
     def full(self) -> int:
-        """Whether the event ring has no room: the slot before the one that software reads next stays free."""
+        """Whether the event ring is full: the slot before the one that software reads next stays free."""
         if self.event_len < 2 * EVRE_SIZE or self.event_next >= self.event_len:
-            return 0  # not full but unusable: writing the event will fail
+            return 0  # unusable rather than full: writing the event will fail
         following = self.event_next + EVRE_SIZE
         if following >= self.event_len:
             following = 0
         return 1 if following == self.event_read else 0
 
-    def work(self, running: int) -> int:
-        """The state field says RUNNING while TREs are being worked on, ENABLED otherwise."""
+    def set_running(self, running: int) -> None:
+        """Set the state to RUNNING while TREs are being worked on, to ENABLED otherwise."""
         before = ENABLED if running else RUNNING
         after = RUNNING if running else ENABLED
         if self.trca.state == before:
-            self.trca.show(after)
+            self.trca.set_state(after)
         if self.evca.state == before:
-            self.evca.show(after)
-        return 0
+            self.evca.set_state(after)
 
-    def rest(self) -> int:
-        """No TRE is being moved."""
-        self.work(0)
+    def become_idle(self) -> None:
+        """No TRE is being moved: the states settle."""
+        self.set_running(0)
         self.trca.settle()
         self.evca.settle()
-        return 0
 
-    def keep(
+    def save_progress(
         self,
         stage: int,
         config: int,
@@ -589,7 +581,7 @@ class Channel:
         portion: int,
         reads: int,
         writes: int,
-    ) -> int:
+    ) -> None:
         """Note how far the TRE that was fetched last has come."""
         self.stage = stage
         self.config = config
@@ -600,17 +592,16 @@ class Channel:
         self.portion = portion
         self.portion_reads = reads
         self.portion_writes = writes
-        return 0
 
-    def fail(self, sequence: int, cause: int, text: str) -> int:
+    def fail(self, sequence: int, cause: int, text: str) -> None:
         """A fault: the pair goes to ERROR until both blocks are reset; TRE ``sequence`` (-1: none) gets no event."""
         self.errors += 1
         self.stage = IDLE
         self.flight = 0
-        self.open = 0
-        self.able = 0
-        self.bad = 0
-        self.rung = 0
+        self.may_begin = 0
+        self.may_continue = 0
+        self.doorbell_bad = 0
+        self.doorbell_waits = 0
         if sequence >= 0:
             self.remember(sequence, 1, Outcome("failed", text))
         if self.trace.on:
@@ -619,10 +610,10 @@ class Channel:
             block.dead = 1
             block.pending = NO_STATE
             block.stuck = 0
-            block.show(ERROR)
-        return self.cause(cause)
+            block.set_state(ERROR)
+        self.cause(cause)
 
-    def drop_transfers(self) -> int:
+    def drop_transfers(self) -> None:
         """RESET of TRCA: the TRE being moved and those that wait are forgotten."""
         if self.queued:
             self.server.leave(self)
@@ -642,13 +633,12 @@ class Channel:
         self.epochs.append(self.sequence)
         self.stage = IDLE
         self.flight = 0
-        self.bad = 0
-        self.rung = 0
+        self.doorbell_bad = 0
+        self.doorbell_waits = 0
         self.tre_next = 0
         self.tre_end = 0
-        return 0
 
-    def drop_event(self) -> int:
+    def drop_event(self) -> None:
         """RESET of EVCA: an event not written yet is dropped; a TRE in the middle of its data waits for ENABLE."""
         if self.stage == EVENT:
             if self.queued:
@@ -658,25 +648,23 @@ class Channel:
             )
             self.stage = IDLE
             self.flight = 0
-        return 0
 
     # --- interrupt --------------------------------------------------------------------------------------------
 
-    def cause(self, causes: int) -> int:
+    def cause(self, causes: int) -> None:
         """Raise ``causes`` in IRQ_STAT."""
         self.status |= causes
         self.ew[IRQ_STAT >> 2] = self.status
         if self.trace.on:
-            self.tell_causes(causes)
+            self.trace_causes(causes)
         if self.swallowed:
             self.swallowed = 0
             self.level = 0
-        return self.drive()
+        self.drive()
 
-    def tell_causes(self, causes: int) -> int:
+    def trace_causes(self, causes: int) -> None:
         """Trace that ``causes`` were raised."""
         self.trace.emit(("irq", self.name, causes, self.status))
-        return 0
 
     def drive(self) -> int:
         """The line follows IRQ_STAT, IRQ_EN and INTCTRL."""
@@ -687,7 +675,7 @@ class Channel:
             return 0
         self.level = level
         if level:
-            if self.armed and self.withheld():
+            if self.armed and self.line_fault():
                 return 0
             self.irqs += 1
         else:
@@ -696,68 +684,67 @@ class Channel:
             self.swallowed = 0
         if level != self.line.level:
             if self.trace.on:
-                self.tell_line()
+                self.trace_line()
             self.line.set(level)
             if not level and self.again:
                 self.again = 0
                 self.spurious()
         return 0
 
-    def withheld(self) -> int:
+    def line_fault(self) -> int:
         """The interrupt goes up: 1 if an injected fault keeps the line from following now."""
-        if self.struck(IRQ_LOST) is not None:
+        if self.fault_at(IRQ_LOST) is not None:
             self.swallowed = 1
             return 1
-        if self.struck(IRQ_DUP) is not None:
+        if self.fault_at(IRQ_DUP) is not None:
             self.again = 1
-        rule = self.struck(IRQ_LATE)
+        rule = self.fault_at(IRQ_LATE)
         if rule is not None:
             self.irqs += 1
             self.clock.schedule(self.late, self.clock.now + rule.value)
             return 1
         return 0
 
-    def tell_line(self) -> int:
+    def trace_line(self) -> None:
         """Trace that the line follows."""
         self.trace.emit(("line", self.line.name, self.level))
-        return 0
 
-    def spurious(self) -> int:
+    def spurious(self) -> None:
         """An interrupt with nothing behind it: a pulse on the line."""
         if self.trace.on:
             self.trace.emit(("pulse", self.line.name))
-        return self.line.pulse()
+        self.line.pulse()
 
     # --- injected faults --------------------------------------------------------------------------------------
 
-    def inject(self, rule: FaultRule) -> int:
-        """Let ``rule`` strike this channel from now on."""
+    def add_rule(self, rule: FaultRule) -> int:
+        """Apply ``rule`` to this channel from now on."""
         if rule not in self.rules:
             self.rules.append(rule)
         self.armed = 1
         return 0
 
-    def heal(self, rule: FaultRule) -> int:
-        """Forget ``rule``."""
+    def remove_rule(self, rule: FaultRule) -> int:
+        """Apply ``rule`` no more."""
         if rule in self.rules:
             self.rules.remove(rule)
         self.armed = 1 if self.rules else 0
         return 0
 
-    def struck(self, place: int) -> FaultRule | None:
-        """One more occurrence at ``place``: the rule that strikes it, if one does. Call it only if ``armed``."""
+    def fault_at(self, place: int) -> FaultRule | None:
+        """Count one occurrence at ``place``; the rule that makes it fail, if there is one. Call it only if ``armed``."""
         found = None
         for rule in list(self.rules):
             if rule.place == place:
-                if rule.strikes() and found is None:
+                if rule.matches() and found is None:
                     found = rule
                     if self.trace.on:
                         self.trace.emit(("inject", self.name, rule.text))
                 if rule.seen >= rule.last:
-                    self.heal(rule)
+                    self.remove_rule(rule)
         return found
 
-    # --- truth ------------------------------------------------------------------------------------------------
+    # --- counters and outcomes --------------------------------------------------------------------------------
 
     @property
     def tre_fetched(self) -> int:
@@ -773,7 +760,7 @@ class Channel:
     def waiting(self) -> int:
         """How many accepted TREs are not fetched yet."""
         if self.tre_next >= self.tre_len or self.tre_end > self.tre_len:
-            return 0  # the ring was made shorter than its pointers say
+            return 0  # the ring was made shorter than its pointers need
         if self.tre_end >= self.tre_next:
             return (self.tre_end - self.tre_next) // TRE_SIZE
         return (self.tre_len - self.tre_next + self.tre_end) // TRE_SIZE
@@ -794,13 +781,13 @@ class Channel:
             number -= length // TRE_SIZE
         return number if number >= self.first_since_reset else -1
 
-    def remember(self, sequence: int, count: int, outcome: Outcome) -> int:
+    def remember(self, sequence: int, count: int, outcome: Outcome) -> None:
         """``count`` TREs from ``sequence`` on did not end as TREs do."""
         history = self.history
         if history:
             last, length, _ = history[len(history) - 1]
             known = last + length
-            if sequence < known:  # what happened to a TRE first is what happened to it
+            if sequence < known:  # the first outcome of a TRE stays
                 count -= known - sequence
                 sequence = known
         if count > 0:
@@ -808,10 +795,9 @@ class Channel:
             if len(history) > HISTORY_KEPT:
                 del history[: HISTORY_KEPT // 2]
                 self.forgotten = history[0][0]
-        return 0
 
     def outcome(self, sequence: int) -> Outcome:
-        """What the hardware did with TRE ``sequence``."""
+        """The outcome of TRE ``sequence``."""
         history = self.history
         place = bisect_right(history, sequence, key=lambda entry: entry[0]) - 1
         if place >= 0 and sequence < history[place][0] + history[place][1]:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Virtual time: one clock per machine, an event queue, and the timelines (CPUs) that spend the time.
 
-Every timeline has a time of its own. The one furthest behind runs; it hands over when it has become the one ahead,
-which it notices at a tick (a register access, a delay) or when it goes idle. Hardware events run when the time of
-the running timeline reaches them. With one timeline at work nothing switches: a tick is an addition and a
-comparison with the *horizon*, the next moment at which anything else could happen.
+Every timeline has its own time. The timeline with the smallest time runs; it hands over when another one is behind it,
+which it checks at a tick (a register access, a delay) and when it becomes idle. Hardware events run when the time of
+the running timeline reaches them. With one busy timeline nothing switches: a tick is an addition and a comparison with
+the *horizon*, the earliest time at which anything else can happen.
 
-Nothing here looks at a wall clock. Equal times are resolved by rank, which the seed of the machine decides.
+The clock never reads real time. Timelines with equal times run in the order of their ranks, which come from the seed.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if not cython.compiled:
 
 
 class Event:
-    """Something that the hardware will do at a moment. Subclasses override :meth:`fire`.
+    """An action of the hardware at a time to come. Subclasses override :meth:`fire`.
 
-    ``armed`` is the sequence number of the pending appointment, 0 when there is none: an appointment that was
-    cancelled or moved stays in the queue and is passed over when its turn comes.
+    ``armed`` is the number of the pending entry in the queue, 0 when there is none. An entry whose event was cancelled
+    or moved stays in the queue and is skipped when its time comes.
     """
 
     def __init__(self) -> None:
@@ -37,13 +37,13 @@ class Event:
         self.time = 0
 
     def fire(self) -> int:
-        """Do it; ``clock.now`` is the event's own time meanwhile."""
+        """Do it; ``clock.now`` is the time of the event."""
         return 0
 
 
 class Timeline:
-    """Somebody who spends time: a CPU. ``greenlet`` is where it goes on when it is resumed, ``gone`` is set when it was
-    taken out of its clock.
+    """A CPU, which spends time. ``greenlet`` continues it when it is resumed; ``gone`` is set when it was removed from
+    its clock.
     """
 
     def __init__(self, clock: Clock, rank: int) -> None:
@@ -62,9 +62,9 @@ class Timeline:
 class Clock:
     """The machine's clock; times are virtual nanoseconds since power-on.
 
-    ``soon`` is an event that comes before all others; those are in the heap ``events``. Most appointments are made for the
-    present moment and kept there: they never see the heap. Of its first entry the time, the event and the number of its
-    appointment are ``later``, ``first`` and ``first_armed`` (FOREVER and None, when the heap is empty).
+    ``soon`` is the earliest event, the others are in the heap ``events``: most events are scheduled for the present time
+    and never enter the heap. ``later``, ``first`` and ``first_armed`` are time, event and number of the first entry of
+    the heap (FOREVER, None and 0 when it is empty).
     """
 
     def __init__(self) -> None:
@@ -85,8 +85,8 @@ class Clock:
 
     # --- events -----------------------------------------------------------------------------------------------
 
-    def schedule(self, event: Event, time: int) -> int:
-        """Let ``event`` fire at ``time`` ns (now, if that is past); an earlier appointment of it is dropped."""
+    def schedule(self, event: Event, time: int) -> None:
+        """Let ``event`` fire at ``time`` ns (now, if that is past) and not at the time it was scheduled for before."""
         if time < self.now:
             time = self.now
         if event.armed:
@@ -106,45 +106,41 @@ class Clock:
             self.push(event)
         if time < self.horizon:
             self.horizon = time
-        return 0
 
-    def cancel(self, event: Event) -> int:
-        """Drop the appointment of ``event``, if there is one."""
+    def cancel(self, event: Event) -> None:
+        """Let ``event`` not fire, if it is scheduled."""
         if event.armed:
             event.armed = 0
             if event is self.soon:
                 self.soon = None
             else:
                 self.stale += 1
-        return 0
 
-    def push(self, event: Event) -> int:
-        """``event`` goes to the heap."""
+    def push(self, event: Event) -> None:
+        """Put ``event`` into the heap."""
         heappush(self.events, (event.time, event.armed, event))
         if event.time <= self.later:
             self.note_first()
         if self.stale > STALE_KEPT and self.stale > len(self.events) >> 1:
             self.compact()
-        return 0
 
     def pop(self) -> Event:
-        """The first of the heap leaves it."""
+        """Take the first event out of the heap."""
         entry = heappop(self.events)
         self.note_first()
         return entry[2]
 
-    def note_first(self) -> int:
-        """Another entry is the first of the heap."""
+    def note_first(self) -> None:
+        """Note the first entry of the heap, which has changed."""
         if self.events:
             self.later, self.first_armed, self.first = self.events[0]
         else:
             self.later = FOREVER
             self.first_armed = 0
             self.first = None
-        return 0
 
-    def compact(self) -> int:
-        """Drop the appointments that were cancelled or moved: time-outs that never happen would fill the queue."""
+    def compact(self) -> None:
+        """Drop the entries of events that were cancelled or moved: time-outs that never expire would fill the queue."""
         live = []
         for entry in self.events:
             event = entry[2]
@@ -154,7 +150,6 @@ class Clock:
         self.events = live
         self.note_first()
         self.stale = 0
-        return 0
 
     def next_event(self) -> int:
         """Time of the next event in ns, FOREVER without one."""
@@ -165,8 +160,8 @@ class Clock:
             self.stale -= 1
         return self.later
 
-    def fire_next(self) -> int:
-        """Fire the next event, which :meth:`next_event` has told of; ``now`` is its time while it runs."""
+    def fire_next(self) -> None:
+        """Fire the event whose time :meth:`next_event` has returned; ``now`` is that time while it runs."""
         if self.soon is not None:
             event = self.soon
             self.soon = None
@@ -179,30 +174,28 @@ class Clock:
             event.fire()
         finally:
             self.firing -= 1
-        return 0
 
     # --- timelines --------------------------------------------------------------------------------------------
 
     @property
     def timelines(self) -> tuple[Timeline, ...]:
-        """The timelines that take part."""
+        """The timelines that were added and not removed."""
         return tuple(self._timelines)
 
-    def add(self, timeline: Timeline) -> int:
-        """Let ``timeline`` take part."""
+    def add(self, timeline: Timeline) -> None:
+        """Add ``timeline``."""
         timeline.gone = 0
         self._timelines.append(timeline)
-        return 0
 
     def remove(self, timeline: Timeline) -> int:
-        """Take ``timeline`` out: it runs no more, unless it is added again."""
+        """Remove ``timeline``: it does not run unless it is added again."""
         timeline.gone = 1
         timeline.runnable = 0
         if timeline in self._timelines:
             self._timelines.remove(timeline)
         return 0
 
-    def kick(self, timeline: Timeline) -> int:
+    def kick(self, timeline: Timeline) -> None:
         """Make an idle ``timeline`` runnable; its time is now, if it was behind."""
         if not timeline.runnable and not timeline.gone:
             timeline.runnable = 1
@@ -210,7 +203,6 @@ class Clock:
                 timeline.time = self.now
             if timeline is not self.current and timeline.time + 1 < self.horizon:
                 self.horizon = timeline.time + 1
-        return 0
 
     def behind(self, me: Timeline | None) -> Timeline | None:
         """The runnable timeline, other than ``me``, that is furthest behind."""
@@ -223,17 +215,16 @@ class Clock:
                     best = timeline
         return best
 
-    def tick(self, ns: int) -> int:
-        """The running timeline spends ``ns`` nanoseconds; whatever falls due happens."""
+    def tick(self, ns: int) -> None:
+        """The running timeline spends ``ns`` nanoseconds; events that fall due fire."""
         self.now += ns
         if self.now >= self.horizon:
             self.sync()
-        return 0
 
     def sync(self) -> int:
-        """Bring the world up to the running timeline's time; hand over to those who are behind it."""
+        """Fire the events up to the running timeline's time, and hand over to the timelines that are behind it."""
         if self.firing:
-            return 0  # the hardware itself moved the clock: nothing may run inside an event
+            return 0  # an event itself moved the clock: no other one runs inside it
         me = self.current
         if me is None:
             return self.advance(self.now)
@@ -256,10 +247,10 @@ class Clock:
         return 0
 
     def idle(self, me: Timeline) -> int:
-        """``me``, the running timeline, has nothing to do: let time pass until somebody kicks it.
+        """``me``, the running timeline, has nothing to do: let time pass until it is kicked.
 
-        Returns 0, or -1 when nothing is left that could ever wake anybody (only the main timeline is told). It does not
-        return while ``me`` is taken out.
+        Returns 0, or to the main timeline -1 when no event is left that could wake a timeline. It does not return while
+        ``me`` is removed.
         """
         me.time = self.now
         me.runnable = 0
@@ -274,7 +265,7 @@ class Clock:
                 self.stalled = 1
                 self.kick(self.main)
             elif me.gone:
-                raise RuntimeError("the last timeline was taken out of its clock while it ran")
+                raise RuntimeError("the last timeline was removed from its clock while it ran")
             else:
                 self.stalled = 1
                 me.runnable = 1
@@ -288,7 +279,7 @@ class Clock:
             return -1
         return 0
 
-    def switch(self, other: Timeline) -> int:
+    def switch(self, other: Timeline) -> None:
         """Run ``other`` instead of the current timeline; returns when this one is resumed, be it by an exception."""
         me = self.current
         self.current = other
@@ -304,7 +295,6 @@ class Clock:
                     me.time = self.now
                 self.now = me.time
                 me.resumed()
-        return 0
 
     def advance(self, time: int) -> int:
         """Without a timeline (hardware alone): let everything up to ``time`` ns happen."""

@@ -8,7 +8,7 @@ cdef extern from *:
 
     typedef unsigned long long hidma_piece __attribute__((vector_size(16)));
 
-    // memmove(); what two pieces from either end cover (they may overlap), is in registers before the first is stored
+    // memmove() of 32 to 64 bytes: two pieces from either end, which may overlap, are loaded before the first is stored
     static inline __attribute__((always_inline, unused)) void hidma_move(unsigned char *dest, const unsigned char *src,
                                                                          size_t count)
     {
@@ -74,7 +74,7 @@ cdef inline int set_pair(unsigned int *words, size_t index, unsigned long long v
     hidma_set_pair(words + index, value)
     return 0
 
-# word by word: who has just written single words would make a wide read wait for all of them
+# Word by word: a wide load right after single words were stored would stall until all of the stores have retired.
 cdef inline int move_words(unsigned int *memory, size_t index, volatile unsigned int *words, size_t count) noexcept:
     cdef size_t i
     for i in range(count):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Views of raw memory: a C pointer in compiled modules (cmem.pxd), a memoryview in interpreted ones.
 
-Both are indexed alike, so the hot modules read the same in either mode. It does not check bounds: the callers do.
+Both are indexed alike, so the hot modules have one source for both modes. The callers check the bounds.
 """
 
 from __future__ import annotations
@@ -51,6 +51,6 @@ def move_words(memory: memoryview, index: int, words: Sequence[int], count: int)
 
 
 def carry(dest: memoryview, dest_at: int, src: memoryview, src_at: int, count: int) -> int:
-    """Copy ``count`` bytes from one memory to another, which do not overlap."""
+    """Copy ``count`` bytes from one memory to another one; they do not overlap."""
     dest[dest_at : dest_at + count] = src[src_at : src_at + count]
     return 0

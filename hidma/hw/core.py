@@ -4,7 +4,7 @@
     core = HidmaCore(bus, smmu, channels=6, management=(0xF9984000, 0x15000))
     channel = core.add_channel(0, 0xF9984000 + 0x50000, 0xF9984000 + 0xB0000, Line(389, "chan0"), smmu.stream(0))
 
-Then the clock is the only thing that makes it work: registers are read and written through ``bus.find(address)``.
+From then on the clock drives it; a CPU reads and writes registers through ``bus.find(address)``.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import mmap
 from collections.abc import Iterable
 
 from hidma.hw.arbiter import Arbiter
+from hidma.hw.block import ACCESS_NS
 from hidma.hw.bus import Bus
 from hidma.hw.channel import Channel
 from hidma.hw.engine import Engine, Timing
 from hidma.hw.faults import FaultPlan, parse
 from hidma.hw.line import Line
 from hidma.hw.management import ManagementBlock
-from hidma.hw.registers import MAX_CHANNELS, PAGE
+from hidma.hw.registers import MAX_CHANNELS, PAGE, VERSION_1_0
 from hidma.hw.smmu import Smmu, Stream
 
 Buffer = memoryview | bytearray | mmap.mmap
@@ -29,10 +30,10 @@ class HidmaCore:
     """One core.
 
     :param bus: RAM, clock, trace; its blocks are placed there
-    :param smmu: whose streams the channels are
-    :param name: what a person calls it; blocks and channels are named after it (``hidma.chan0.trca``)
+    :param smmu: it has the streams of the channels
+    :param name: its name in messages and traces; blocks and channels are named after it (``hidma.chan0.trca``)
     :param channels: how many channels it has, 1..64
-    :param management: physical address and bytes of the management block, None when the board shows none: then the core
+    :param management: physical address and bytes of the management block, None when the board has none: then the core
         is set up already
     :param timing: what its work costs
     :param instant: let the work cost nothing (register accesses and resets take their time all the same)
@@ -51,8 +52,8 @@ class HidmaCore:
         management: tuple[int, int] | None = None,
         timing: Timing | None = None,
         instant: bool = False,
-        access_ns: int = 100,
-        version: int = 0x10000000,
+        access_ns: int = ACCESS_NS,
+        version: int = VERSION_1_0,
         management_buffer: Buffer | None = None,
     ) -> None:
         if not 1 <= channels <= MAX_CHANNELS:
@@ -95,8 +96,8 @@ class HidmaCore:
 
         :param trca_base: physical address of the transfer channel's page, u64
         :param evca_base: the same of the event channel's
-        :param line: its interrupt line; whoever listens sets ``line.sink``
-        :param stream: what its bus addresses mean
+        :param line: its interrupt line; the receiver sets ``line.sink``
+        :param stream: translates its bus addresses
         :param trca_size: bytes of the page; at least 4096
         :param trca_buffer: memory for the registers, in place of fresh one
         :raises ValueError: when the index is taken or out of range, or a page overlaps another block

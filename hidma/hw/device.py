@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A small device, described rather than programmed: rows of registers, a place in RAM that its DMA writes to, one interrupt
-line. It is what the devices beside HIDMA are made of, and what a reset plugin brings to show that it stops its device.
+"""A small device: rows of registers, an address that its DMA writes to, one interrupt line. The devices beside HIDMA are
+subclasses, and so is the model that a reset plugin brings to prove that it stops its device.
 
     class Ticker(DeviceModel):
         sizes = (0x1000,)
@@ -9,8 +9,8 @@ line. It is what the devices beside HIDMA are made of, and what a reset plugin b
         def running(self):
             return self.registers_of[0][0x00] & 1
 
-While ``running()`` is true the device writes 64 bytes to ``target()`` every 10 microseconds, through its stream, and raises
-its line when ``interrupts()`` says so.
+While ``running()`` is true the device writes 64 bytes to ``target()`` every 10 microseconds, through its stream, and drives
+its line to the level of ``interrupts()``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from hidma.hw.block import ACCESS_NS
 from hidma.hw.bus import Block, Bus
 from hidma.hw.clock import Event
 from hidma.hw.line import Line
+from hidma.hw.registers import ALL_ONES
 from hidma.hw.smmu import WRITE, Stream
 
 BEAT_NS = 10_000
@@ -33,7 +34,7 @@ class Row:
     """One 32-bit register.
 
     :ivar offset: bytes from the start of its region
-    :ivar name: what a person calls it
+    :ivar name: its name in messages and traces
     :ivar reset: value at power-on and after a reset
     :ivar read_only: bits that a write leaves alone
     :ivar clear: bits that are cleared by writing 1
@@ -60,9 +61,9 @@ class Region(Block):
         self.accesses += 1
         if offset & 3 or offset >= self.size:
             device.bus.refuse("cpu", "read", self.base + offset, 4, self.name)
-            value = 0xFFFFFFFF
+            value = ALL_ONES
         else:
-            value = device.read(self.number, offset) & 0xFFFFFFFF
+            value = device.read(self.number, offset) & ALL_ONES
         if device.bus.trace.on:
             device.bus.trace.emit(("read", self.name, offset, value))
         device.bus.clock.tick(ACCESS_NS)
@@ -106,10 +107,10 @@ class Beat(Event):
 
 
 class DeviceModel:
-    """One device; subclasses say what it has and when it runs.
+    """One device; subclasses define its registers and when it runs.
 
     :param stuck: whether it shall never end a reset
-    :cvar name: what a person calls it
+    :cvar name: its name in messages and traces
     :cvar sizes: bytes of each region
     :cvar registers: rows of each region
     """
@@ -138,8 +139,10 @@ class DeviceModel:
         self.bus = bus
         self.line = line
         self.stream = stream
-        self.regions: list[Block] = [bus.add(Region(self, number, base, size))
-                                     for number, (base, size) in enumerate(zip(bases, self.sizes, strict=True))]
+        self.regions: list[Block] = [
+            bus.add(Region(self, number, base, size))
+            for number, (base, size) in enumerate(zip(bases, self.sizes, strict=True))
+        ]
         return self.regions
 
     # --- registers ----------------------------------------------------------------------------------------------
@@ -151,46 +154,46 @@ class DeviceModel:
                 self.registers_of[number] = {row.offset: row.reset for row in rows}
 
     def read(self, region: int, offset: int) -> int:
-        """What a CPU reads."""
+        """The value that a CPU reads."""
         return self.registers_of[region].get(offset, 0)
 
     def write(self, region: int, offset: int, value: int) -> None:
-        """A CPU writes ``value``: stored as its row says, then :meth:`written` is called."""
+        """A CPU writes ``value``: it is stored by the rules of its row, then :meth:`written` is called."""
         store = self.registers_of[region]
         row = self.rows[region].get(offset)
         old = store.get(offset, 0)
         if row is not None:
             value = (old & (row.read_only | row.clear) & ~(value & row.clear)) | value & ~(row.read_only | row.clear)
-        store[offset] = value & 0xFFFFFFFF
+        store[offset] = value & ALL_ONES
         self.written(region, offset, value)
         self.update()
 
     def written(self, region: int, offset: int, value: int) -> None:
-        """After a write: what else it does."""
+        """Called after a write, for its other effects."""
 
     # --- DMA and interrupt --------------------------------------------------------------------------------------
 
     def running(self) -> bool:
-        """Whether its DMA moves data, as its registers stand."""
+        """Whether its DMA moves data, by its registers."""
         return False
 
     def target(self) -> int:
-        """Bus address that its DMA writes to, as its registers stand."""
+        """Bus address that its DMA writes to, by its registers."""
         return 0
 
     def interrupts(self) -> bool:
-        """The level of its line, as its registers stand."""
+        """The level of its line, by its registers."""
         return False
 
     def happened(self) -> None:
-        """A burst was moved: set whatever status tells of it."""
+        """A burst was moved: set the status bits for it."""
 
     def start_traffic(self, address: int) -> None:
-        """Do to the registers what a driver does to let data flow to bus ``address``, with interrupts."""
-        raise NotImplementedError(f"the model of {self.name} does not say how its traffic is started (start_traffic())")
+        """Write the registers as a driver does to start receiving to bus ``address``, with interrupts."""
+        raise NotImplementedError(f"the model of {self.name} has no start_traffic(), which starts its traffic")
 
     def update(self) -> None:
-        """The registers have changed: let DMA and line follow."""
+        """The registers have changed: update DMA and line."""
         self.line.set(1 if self.interrupts() else 0)
         if self.running() and not self.next_beat.armed:
             self.bus.clock.schedule(self.next_beat, self.bus.clock.now + BEAT_NS)

@@ -7,15 +7,15 @@ addresses unless said otherwise. A sequence is the number of a TRE on its channe
 takes it).
 
 ``("read", block, offset, value)``
-    Somebody outside read a register.
+    A CPU read a register.
 ``("write", block, offset, value)``
-    Somebody outside wrote a register; the value as it was written.
+    A CPU wrote a register; the value as it was written.
 ``("command", block, command, taken)``
-    A command reached CTRLSTS: ``taken`` is 1, or 0 if it made no sense in that state and was ignored.
+    A command reached CTRLSTS: ``taken`` is 1, or 0 if it is not valid in that state and was ignored.
 ``("state", block, old, new)``
     The state field changed.
 ``("doorbell", block, value, taken)``
-    A doorbell was rung: 1 accepted, 0 dropped, 2 remembered until it can be judged.
+    A doorbell was written: 1 accepted, 0 dropped, 2 remembered until the ring registers are set.
 ``("tre", channel, sequence, offset, words)``
     A TRE was fetched: its 8 words.
 ``("burst", channel, sequence, direction, address, bytes, count, start, end)``
@@ -29,7 +29,7 @@ takes it).
 ``("line", line, level)``
     The channel drives its interrupt line to 0 or 1.
 ``("pulse", line)``
-    An interrupt that nothing holds.
+    The line rose and fell at once: a spurious interrupt.
 ``("error", channel, sequence, cause, text)``
     The channel went to ERROR with this cause bit.
 ``("fault", initiator, what, address, width, where)``

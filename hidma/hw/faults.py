@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Faults made on purpose: a text says which, a plan holds them, a channel asks wherever one may strike.
+"""Fault injection: the text of a plan is parsed into rules, and a channel asks its rules wherever a fault may occur.
 
 A plan is deterministic: it counts occurrences (bursts, fetches, events, commands, rises of the line) and nothing else.
-A channel without a plan pays one test of an integer. What a fault does to the channel stands with the place where it
-strikes (`channel.py`, `engine.py`); here is only the language and the counting.
+A channel without rules pays one test of an integer. This module has the language and the counting; the effect of a fault
+is in `channel.py` and `engine.py`, where it occurs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-# The places where a fault may strike.
+# The places where a fault may occur.
 BURST = 1
 READ_BURST = 2
 WRITE_BURST = 3
@@ -40,15 +40,15 @@ WHEN_HELP = "write 3 (the third), 3+ (from the third on), 3-5 (the third to the 
 
 
 class Injectable(Protocol):
-    """What a plan can be attached to: a channel."""
+    """An object that a plan can be attached to: a channel."""
 
     index: int
 
-    def inject(self, rule: FaultRule) -> int:
-        """Take ``rule`` into account from now on."""
+    def add_rule(self, rule: FaultRule) -> int:
+        """Apply ``rule`` from now on."""
 
-    def heal(self, rule: FaultRule) -> int:
-        """Forget ``rule``."""
+    def remove_rule(self, rule: FaultRule) -> int:
+        """Apply ``rule`` no more."""
 
 
 @dataclass(frozen=True)
@@ -140,13 +140,13 @@ class FaultRule:
     """One fault of a plan.
 
     :param text: as it was written
-    :param place: where it strikes, one of the constants of this module
-    :param first: number of the first occurrence that it strikes, from 1
+    :param place: where it occurs, one of the constants of this module
+    :param first: number of the first occurrence that fails, from 1
     :param last: number of the last one
     :param channel: index of the only channel that it is for, -1 for all
     :param value: ns for irq-late, the u32 for write-ptr, ``code << 4 | info`` for evre
 
-    ``seen`` counts the occurrences since it was made, over all channels that it is attached to; ``struck`` the strikes.
+    ``seen`` counts the occurrences since it was made, over all channels that it is attached to; ``hits`` those that failed.
     """
 
     def __init__(self, text: str, place: int, first: int, last: int, channel: int = -1, value: int = 0) -> None:
@@ -157,13 +157,13 @@ class FaultRule:
         self.channel = channel
         self.value = value
         self.seen = 0
-        self.struck = 0
+        self.hits = 0
 
-    def strikes(self) -> bool:
-        """Count one more occurrence; whether this is one that it strikes."""
+    def matches(self) -> bool:
+        """Count one more occurrence; whether this one fails."""
         self.seen += 1
         if self.first <= self.seen <= self.last:
-            self.struck += 1
+            self.hits += 1
             return True
         return False
 
@@ -181,7 +181,7 @@ class FaultPlan:
         return ";".join(rule.text for rule in self.rules)
 
     def attach(self, channels: Iterable[Injectable]) -> None:
-        """Let the faults strike ``channels`` from now on; a rule with ``@chanN`` only that one.
+        """Apply the rules to ``channels`` from now on; a rule with ``@chanN`` to that one only.
 
         :raises ValueError: when a rule names a channel that is not among them
         """
@@ -196,13 +196,13 @@ class FaultPlan:
         for rule in self.rules:
             for channel in targets:
                 if rule.channel in (-1, channel.index):
-                    channel.inject(rule)
+                    channel.add_rule(rule)
 
     def detach(self, channels: Iterable[Injectable]) -> None:
         """Undo :meth:`attach`."""
         for channel in channels:
             for rule in self.rules:
-                channel.heal(rule)
+                channel.remove_rule(rule)
 
 
 def _block(text: str, kind: Kind, word: str) -> tuple[str, int]:
@@ -303,7 +303,7 @@ def parse(text: str) -> FaultPlan:
     """Read faults: ``KIND[:ARGUMENT][:WHEN][@chanN]``, several of them separated by ``;``.
 
     WHEN counts what the kind counts, from the moment the plan is made: ``3`` is the third, ``3+`` the third and all
-    after it, ``3-5`` the third to the fifth, ``*`` every one. Without it a fault strikes the first, a stuck block every
+    after it, ``3-5`` the third to the fifth, ``*`` every one. Without it the first one fails, and a stuck block every
     time. Without ``@chanN`` the occurrences on all channels are counted together.
 
     :raises ValueError: one sentence: which part is wrong and what would be right

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The management block: shares of the channels, burst limits, the run bit, the reset limit and the version.
 
-Every core has one; on a board that gives a core no management node it is not on the bus, and is set up as a hypervisor
-would leave it.
+Every core has one. On a board without a management node it is not on the bus, and is set up as a hypervisor would leave
+it.
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ if not cython.compiled:
         PAGE,
         QOS_N,
         QOS_N_ALIAS,
+        VERSION_1_0,
     )
 
 
 class ManagementBlock(RegisterBlock):
     """The management block of a core.
 
-    :param arbiter: whose channels it manages
+    :param arbiter: gives the channels that it manages their turns
     :param base: physical address, u64
     :param size: bytes, at least 4096
     :param version: HW_VERSION, u32
@@ -51,7 +52,7 @@ class ManagementBlock(RegisterBlock):
         arbiter: Arbiter,
         base: int = 0,
         size: int = PAGE,
-        version: int = 0x10000000,
+        version: int = VERSION_1_0,
         buffer: memoryview | bytearray | mmap.mmap | None = None,
     ) -> None:
         RegisterBlock.__init__(self, name, bus, base, size, MANAGEMENT, buffer)
@@ -73,14 +74,14 @@ class ManagementBlock(RegisterBlock):
         w[CFG >> 2] = 1
         return self.refresh()
 
-    def adopt(self, channel: Channel) -> int:
-        """A channel of the core: what its registers here say holds for it from now on."""
+    def adopt(self, channel: Channel) -> None:
+        """Manage ``channel``, a channel of this core, from now on."""
         self.channels.append(channel)
         channel.runs = self.runs
         self.limit(channel)
-        return self.share(channel)
+        self.share(channel)
 
-    def wrote(self, code: int, offset: int, value: int) -> int:
+    def wrote(self, code: int, offset: int, value: int) -> None:
         if code == HOOK_QOS:
             self.wrote_qos(offset, value)
         elif code == HOOK_BUS:
@@ -90,20 +91,18 @@ class ManagementBlock(RegisterBlock):
                 self.limit(channel)
         elif code == HOOK_CORE:
             self.run()
-        return 0
 
-    def wrote_qos(self, offset: int, value: int) -> int:
-        """A QOS_N was written, under either of its offsets: it says so under both, and its channel follows."""
+    def wrote_qos(self, offset: int, value: int) -> None:
+        """A QOS_N was written at one of its offsets: store it at both, and apply it to its channel."""
         number = (offset - QOS_N) >> 2 if offset < CFG else (offset - QOS_N_ALIAS) >> 2
         self.w[(QOS_N >> 2) + number] = value
         self.w[(QOS_N_ALIAS >> 2) + number] = value
         for channel in self.channels:
             if channel.index == number:
                 self.share(channel)
-        return 0
 
     def refresh(self) -> int:
-        """Take over everything that the words say: for whoever watches a shared page where somebody wrote."""
+        """Apply all registers: a shared page may have been written since."""
         self.w[HW_VERSION >> 2] = self.version
         self.bus_limits()
         for channel in self.channels:
@@ -111,24 +110,23 @@ class ManagementBlock(RegisterBlock):
             self.share(channel)
         return self.run()
 
-    def share(self, channel: Channel) -> int:
-        """Priority and weight of ``channel``."""
+    def share(self, channel: Channel) -> None:
+        """Apply priority and weight to ``channel``."""
         word = self.w[(QOS_N >> 2) + channel.index]
-        return self.arbiter.set_share(channel, (word >> 15) & 1, (word >> 8) & 0x7F)
+        self.arbiter.set_share(channel, (word >> 15) & 1, (word >> 8) & 0x7F)
 
-    def limit(self, channel: Channel) -> int:
-        """How many cycles a reset of ``channel`` may take."""
+    def limit(self, channel: Channel) -> None:
+        """Apply to ``channel`` the number of cycles that a reset may take."""
         channel.reset_limit = self.w[CHRESET_TIMEOUT >> 2] & 0xFFFFF
-        return 0
 
-    def bus_limits(self) -> int:
-        """Length and number of bursts."""
+    def bus_limits(self) -> None:
+        """Apply length and number of bursts."""
         lengths = self.w[MAX_BUS_REQ_LEN >> 2]
         counts = self.w[MAX_XACTIONS >> 2]
-        return self.arbiter.engine.set_bus(lengths & 0xFFFF, lengths >> 16, counts & 0x1F, (counts >> 16) & 0x1F)
+        self.arbiter.engine.set_bus(lengths & 0xFFFF, lengths >> 16, counts & 0x1F, (counts >> 16) & 0x1F)
 
     def run(self) -> int:
-        """The run bit: when it goes, what is enabled becomes STOPPED."""
+        """Apply the run bit: when it is cleared, enabled channels become STOPPED."""
         runs = self.w[CFG >> 2] & 1
         was = self.runs
         self.runs = runs

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """RAM: one flat region of physical addresses, anonymous or shared with another process.
 
-It only stores. Whether an address may be reached, and by whom, is decided by the bus and the SMMU.
+It only stores; bus and SMMU decide which initiator reaches which address.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Memory:
         return move(self.b, dest - self.base, src - self.base, count)
 
     def close(self) -> None:
-        """Give back nothing but the views; the buffer goes when nobody uses it."""
+        """Do nothing: the buffer is freed with its last reference."""
 
     def slice(self, address: int, count: int) -> memoryview:
         """A writable view of ``count`` bytes at ``address``.

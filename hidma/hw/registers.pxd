@@ -3,6 +3,7 @@
 cdef enum:
     PAGE = 4096
     MAX_CHANNELS = 64
+    VERSION_1_0 = 0x10000000
     CTRLSTS = 0x000
     INTCTRL = 0x004
     RING_LOW = 0x008

@@ -2,8 +2,8 @@
 """The registers, descriptors, commands, states and interrupt causes of the HIDMA core, declared once, as rows of data.
 
 The blocks (`block.py`, `channel.py`, `management.py`) build their behaviour from these rows, and :func:`reference`
-builds the register reference of the documentation from the same ones. Nothing is decided here: what a hook does stands
-with the block that has it.
+builds the register reference of the documentation from them. The effect of a hook is in the block that has it.
+registers.pxd has the constants for compiled modules.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from enum import IntEnum, IntFlag
 ALL_ONES = 0xFFFFFFFF
 PAGE = 4096
 MAX_CHANNELS = 64
+#: HW_VERSION of the hardware of the series.
+VERSION_1_0 = 0x10000000
 
 # Transfer channel (TRCA) and event channel (EVCA): byte offsets. The two share the first half.
 CTRLSTS = 0x000
@@ -84,7 +86,7 @@ EVRE_CODE_SHIFT = 28
 CODE_COMPLETE = 1
 CODE_ERROR = 4
 
-# What a write to a word does beyond storing (the codes of the per-offset tables). Plain storage is 0.
+# The effect of a write to a word beyond storing it (the codes of the per-offset tables).
 PLAIN = 0
 KEEPS = 1
 HOOK_COMMAND = 2
@@ -109,7 +111,7 @@ HOOKS = {
 
 
 class Command(IntEnum):
-    """CTRLSTS[23:16]: what software asks of a block."""
+    """CTRLSTS[23:16]: the command of software to a block."""
 
     DISABLE = DISABLE
     ENABLE = ENABLE
@@ -118,7 +120,7 @@ class Command(IntEnum):
 
 
 class State(IntEnum):
-    """CTRLSTS[15:8]: what a block is doing."""
+    """CTRLSTS[15:8]: the state of a block."""
 
     DISABLED = DISABLED
     ENABLED = ENABLED
@@ -161,7 +163,7 @@ class Field:
         return f"[{self.high}]" if self.high == self.low else f"[{self.high}:{self.low}]"
 
     def of(self, value: int) -> int:
-        """What the field says in ``value``."""
+        """The value of the field in ``value``."""
         return (value & self.mask) >> self.low
 
 
@@ -176,7 +178,7 @@ class Register:
     :param reset: value at power-on, u32
     :param read_only: the bits that a write leaves as they are, u32
     :param clears: the register in which a written 1 clears the bit (and of which nothing is stored here)
-    :param hook: what follows a write: a key of :data:`HOOKS`
+    :param hook: the effect of a write: a key of :data:`HOOKS`
     :param cleared: whether a RESET of the block brings it back to ``reset``
     :param count: how many of them lie 4 bytes apart
     :param alias: a second offset that is the same register, -1 when there is none
@@ -342,7 +344,7 @@ MANAGEMENT: tuple[Register, ...] = (
         HW_VERSION,
         "Version of the hardware.",
         (Field("major", 31, 28, "1"), Field("minor", 19, 16, "0")),
-        reset=0x10000000,
+        reset=VERSION_1_0,
         read_only=ALL_ONES,
     ),
 )
@@ -434,7 +436,7 @@ def find(rows: tuple[Register, ...], offset: int) -> tuple[Register, int] | None
 
 
 def name_of(rows: tuple[Register, ...], offset: int) -> str:
-    """What to call the word at ``offset``: ``RING_LEN``, ``QOS_3``, or the offset itself."""
+    """The name of the word at ``offset``: ``RING_LEN``, ``QOS_3``, or the offset itself."""
     found = find(rows, offset)
     if found is None:
         return f"0x{offset:03x}"

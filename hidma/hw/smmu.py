@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The SMMU: what a stream's bus addresses mean. A stream is in bypass, translated by a domain, or blocked.
+"""The SMMU translates the bus addresses of streams. A stream is in bypass, translated by a domain, or blocked.
 
-A domain is a page table with granules of 4 KiB and 48-bit addresses. What a stream may reach is RAM; there is nothing
-else behind it. Two streams share nothing but a domain that both are attached to. Faults are recorded here and in the
-bus's log; what a fault means to the channel that made it is the engine's business.
+A domain is a page table with granules of 4 KiB and 48-bit addresses. Streams reach RAM and nothing else. Two streams
+share nothing but a domain that both are attached to. Faults are recorded here and in the log of the bus; the engine
+decides what they do to the channel.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class StreamFault:
 class Domain:
     """An address space: 4 KiB pages of IOVA, each with a physical page and permissions.
 
-    :param bus: whose RAM the physical addresses mean
-    :param name: what a person calls it
+    :param bus: its RAM is the physical address space
+    :param name: its name in messages and traces
 
     ``changes`` counts the calls that changed something.
     """
@@ -67,8 +67,8 @@ class Domain:
         self.name = name
         self.pages: dict[int, int] = {}
         self.changes = 0
-        # what was looked up last: for each slot a word with the upper part of the page number + 1, and one with the
-        # page of RAM << 2 and the permissions
+        # a direct-mapped cache: for each slot a word with the upper part of the page number + 1, and one with the page
+        # of RAM << 2 and the permissions
         self.cache = bytearray(8 * TLB_ENTRIES)
         self.tlb = words_of(memoryview(self.cache))
 
@@ -116,14 +116,14 @@ class Domain:
         return done
 
     def iova_to_phys(self, iova: int) -> int:
-        """The physical address behind ``iova``, 0 when nothing is mapped there."""
+        """The physical address that ``iova`` maps, 0 when it is not mapped."""
         entry = self.pages.get(iova >> GRANULE_SHIFT)
         if entry is None:
             return 0
         return (entry & ~(GRANULE - 1)) | (iova & (GRANULE - 1))
 
     def look(self, page: int) -> int:
-        """The page of RAM behind IOVA ``page``, << 2, with its permissions; 0 when there is none."""
+        """The page of RAM that IOVA ``page`` maps, << 2, with its permissions; 0 when there is none."""
         slot = (page & TLB_MASK) << 1
         if self.tlb[slot] == (page >> TLB_SHIFT) + 1:
             return self.tlb[slot + 1]
@@ -147,7 +147,7 @@ class Domain:
 
 
 class Stream:
-    """One initiator of DMA: ``number`` is what firmware calls it. Made by :meth:`Smmu.stream`; in bypass at first."""
+    """One initiator of DMA; ``number`` is its number in the firmware. Made by :meth:`Smmu.stream`; in bypass at first."""
 
     def __init__(self, smmu: Smmu, number: int, name: str) -> None:
         self.smmu = smmu
@@ -161,30 +161,27 @@ class Stream:
         self.faults = 0
         self.bypass()
 
-    def bypass(self) -> int:
+    def bypass(self) -> None:
         """From now on a bus address is a physical address."""
         self.mode = BYPASS
         self.domain = None
         self.base = self.memory.base
         self.size = self.memory.size
-        return 0
 
-    def block(self) -> int:
+    def block(self) -> None:
         """From now on the stream reaches nothing."""
         self.mode = BLOCKED
         self.domain = None
         self.size = 0
-        return 0
 
-    def attach(self, domain: Domain) -> int:
-        """From now on ``domain`` says what the stream reaches."""
+    def attach(self, domain: Domain) -> None:
+        """From now on the stream reaches what ``domain`` maps."""
         self.mode = TRANSLATED
         self.domain = domain
         self.size = 0
-        return 0
 
     def reach(self, address: int, count: int, need: int) -> int:
-        """Where in RAM the ``count`` bytes at bus ``address`` are, if they are in one piece and ``need`` is allowed.
+        """The place in RAM of the ``count`` bytes at bus ``address``, if they are in one piece and ``need`` is allowed.
 
         :param need: READ or WRITE
         :returns: byte offset into RAM, or -1
@@ -224,7 +221,7 @@ class Stream:
             done += piece
         return count
 
-    def refuse(self, address: int, need: int) -> int:
+    def refuse(self, address: int, need: int) -> None:
         """Record that ``address`` may not be reached."""
         direction = "write" if need == WRITE else "read"
         if self.mode == BLOCKED:
@@ -245,13 +242,12 @@ class Stream:
         self.faults += 1
         self.smmu.record(StreamFault(self.smmu.bus.clock.now, self.number, address, direction, why))
         self.smmu.bus.refuse(self.name, direction, address, 1, why)
-        return 0
 
 
 class Smmu:
-    """All streams of a machine, and the faults that they made: the last 256 of them and their count.
+    """All streams of a machine, the last 256 of their faults, and how many faults there were.
 
-    :param bus: whose RAM they reach
+    :param bus: has the RAM that they reach
     """
 
     def __init__(self, bus: Bus) -> None:
@@ -261,7 +257,7 @@ class Smmu:
         self.count = 0
 
     def stream(self, number: int, name: str = "") -> Stream:
-        """The stream ``number``; it is made, in bypass, when it is asked for first."""
+        """The stream ``number``; it is made, in bypass, at the first call."""
         if number not in self.streams:
             self.streams[number] = Stream(self, number, name or f"stream {number}")
         return self.streams[number]
@@ -271,7 +267,7 @@ class Smmu:
         return Domain(self.bus, name)
 
     def record(self, fault: StreamFault) -> None:
-        """Keep ``fault``; the oldest one goes when there are too many."""
+        """Keep ``fault``; the oldest one is dropped when there are too many."""
         self.count += 1
         self.faults.append(fault)
         if len(self.faults) > FAULTS_KEPT:

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One place where everything that happens can be seen: a flag that costs one C test when off, and those who listen.
+"""The trace of a machine: a flag, which costs one C test when it is off, and the functions that receive the events.
 
-An event is a tuple whose first item names it. What the names are and mean is the business of those who emit and
-those who read (docs: the vocabulary); this module only carries them.
+An event is a tuple whose first item is its name; `events.py` has the vocabulary of the hardware.
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ from typing import Any
 
 Sink = Callable[[tuple[Any, ...]], None]
 
-#: Called with each new trace: how somebody gets hold of machines that others boot.
+#: Called with each new trace, so that a recorder can follow machines that other code boots.
 listener: Callable[[Trace], None] | None = None
 
 
 class Trace:
-    """A trace point shared by one machine.
+    """The trace point of one machine.
 
-    ``on`` is 0 while nobody listens: emitters test it before they build an event. ``clock`` is the machine's.
+    ``on`` is 0 while there is no receiver: emitters test it before they build an event. ``clock`` is the machine's.
     """
 
     def __init__(self, clock: Any = None) -> None:
@@ -41,7 +40,7 @@ class Trace:
         self.on = 1 if self.taps else 0
 
     def tap(self, sink: Sink) -> None:
-        """Send every event to ``sink`` too, before the one sink of :meth:`open`, which comes and goes."""
+        """Send every event to ``sink`` too, before the sink of :meth:`open`."""
         self.taps = (*self.taps, sink)
         self.on = 1
 
@@ -52,7 +51,7 @@ class Trace:
             self.on = 0
 
     def emit(self, event: tuple[Any, ...]) -> None:
-        """Hand ``event`` to whoever listens."""
+        """Send ``event`` to every receiver."""
         for tap in self.taps:
             tap(event)
         if self.sink is not None:

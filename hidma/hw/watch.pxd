@@ -29,8 +29,8 @@ cdef class WatchedChannel:
     cdef public ChannelBlock evca
     cdef unsigned int *tw
     cdef unsigned int *ew
-    cdef unsigned int bell
-    cdef unsigned int event_bell
+    cdef unsigned int doorbell_seen
+    cdef unsigned int event_doorbell_seen
     cdef unsigned int enabled
     cdef unsigned int delivery
     cdef long long trca_resets
@@ -53,10 +53,10 @@ cdef class WatchedChannel:
     @cython.locals(channel=Channel)
     cdef int clear(self, unsigned int causes, long long now) except -1
     @cython.locals(channel=Channel, waiting="unsigned int")
-    cdef int remind(self) except -1
+    cdef int raise_eob_again(self) except -1
     @cython.locals(block=ChannelBlock, number=int, offset="unsigned int", word="unsigned int")
-    cdef int quietly(self) except -1
-    cdef int tell(self, ChannelBlock block, unsigned int offset, unsigned int word) except -1
+    cdef int trace_ring_registers(self) except -1
+    cdef int trace_write(self, ChannelBlock block, unsigned int offset, unsigned int word) except -1
 
 @cython.final
 cdef class WatchedManagement:

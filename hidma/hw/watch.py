@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Real-time mode: the CPU is outside (an emulator, a guest in another process) and shares the pages of registers and the RAM.
-Nothing traps: the watcher looks at the pages, does what was asked there, and lets the clock of the model follow real time.
+Accesses do not trap: the watcher polls the pages, acts on the changes, and lets the clock of the model follow real time.
 
-It sees what a page says when it looks: last values, commands, doorbells, causes to be cleared; what was written and overwritten
-between two looks it cannot know, nor who read what. Whatever software cannot write it puts back from the model's own copies.
-It looks without a pause while there is something to see, then ever less often, so that an idle guest costs next to nothing.
+It sees the values at the time of a poll: commands, doorbells, causes to be cleared. It misses a value that is overwritten between
+two polls, and all reads. It restores the words that software cannot write from the model's own copies. It polls without a pause
+while there are changes, then less and less often, so that an idle guest costs next to nothing.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ if not cython.compiled:
         WRITE_PTR,
     )
 
-    # How long after the last thing seen it looks without a pause, how long with a short one and with a longer one; then the pause
-    # is IDLE_NS. Where a look is dear the pauses are longer: looking takes no more than one part in SHARE of the time.
+    # After the last change it polls without a pause for SPIN_NS, then with pauses of PAUSE_NS until NEAR_NS, of WAIT_NS until
+    # FAR_NS, and of IDLE_NS. Where a poll is slow the pauses are longer: polls take no more than 1 / SHARE of the time.
     SPIN_NS = 40000
     NEAR_NS = 3000000
     FAR_NS = 50000000
@@ -69,22 +69,22 @@ if not cython.compiled:
     WAIT_NS = 100000
     IDLE_NS = 500000
     SHARE = 30
-    # The longest piece of hardware time between two looks, when the model is behind real time.
+    # The longest time that the hardware advances between two polls while the model is behind real time.
     PIECE_NS = 200000
-    # An event that came while a clearing of EOB was on its way is announced again when it still waits after this time.
+    # EOB is raised again for an event that still waits this long after EOB was cleared.
     GRACE_NS = 500000
     ERRORS = CAUSE_EVENT_WRITE | CAUSE_TRE_READ | CAUSE_DATA_READ | CAUSE_DATA_WRITE | CAUSE_INVALID_TRE
 
-# Registers of a channel that software writes and that nothing follows from at once: seen for the trace.
+# Registers of a channel without an effect of their own: their changes are traced.
 QUIET_TRCA = (RING_LOW, RING_HIGH, RING_LEN)
 QUIET_EVCA = (RING_LOW, RING_HIGH, RING_LEN)
 
 
 class WatchedChannel:
-    """A channel whose pages are watched: what they said at the last look, and what was seen in all.
+    """A channel whose pages are watched: the values of the last poll, and counters.
 
     ``commands`` counts those of TRCA and EVCA by command, ``doorbells`` and ``event_doorbells`` the changes of the doorbells,
-    ``clears`` the writes of IRQ_CLR, ``reminders`` how often EOB was raised again, ``repaired`` the looks that found
+    ``clears`` the writes of IRQ_CLR, ``reminders`` how often EOB was raised again, ``repaired`` the polls that found
     a read-only word overwritten, ``idle_resets`` the RESETs of a block that was DISABLED already.
     """
 
@@ -96,8 +96,8 @@ class WatchedChannel:
         self.evca.watched = 1
         self.tw = words_of(self.trca.view)
         self.ew = words_of(self.evca.view)
-        self.bell = 0
-        self.event_bell = 0
+        self.doorbell_seen = 0
+        self.event_doorbell_seen = 0
         self.enabled = 0
         self.delivery = 0
         self.trca_resets = 0
@@ -115,7 +115,7 @@ class WatchedChannel:
         channel.restore()
 
     def look(self, now: int) -> int:
-        """Do what the pages ask for; how many things there were. ``now`` is real time, ns."""
+        """Poll the pages and act on the changes; returns their number. ``now`` is real time, ns."""
         channel = self.channel
         trca = self.trca
         evca = self.evca
@@ -123,57 +123,57 @@ class WatchedChannel:
         ew = self.ew
         seen = 0
         if channel.trace.on and trca.state != IN_RESET and evca.state != IN_RESET:
-            self.quietly()
+            self.trace_ring_registers()
         if tw[CTRLSTS >> 2] != trca.state << STATE_SHIFT:
             seen += self.command(trca)
         if ew[CTRLSTS >> 2] != evca.state << STATE_SHIFT:
             seen += self.command(evca)
         if trca.resets != self.trca_resets and trca.state != IN_RESET:
             self.trca_resets = trca.resets
-            self.bell = 0
+            self.doorbell_seen = 0
         if evca.resets != self.evca_resets and evca.state != IN_RESET:
             self.evca_resets = evca.resets
-            self.event_bell = 0
+            self.event_doorbell_seen = 0
             self.enabled = 0
             self.delivery = 0
         if ew[IRQ_CLR >> 2]:
             seen += 1
             self.clear(exchange(ew, IRQ_CLR >> 2, 0), now)
         word = ew[DOORBELL >> 2]
-        if word != self.event_bell:
+        if word != self.event_doorbell_seen:
             seen += 1
-            self.event_bell = word
+            self.event_doorbell_seen = word
             self.event_doorbells += 1
-            self.tell(evca, DOORBELL, word)
+            self.trace_write(evca, DOORBELL, word)
             channel.event_doorbell(word)
         word = ew[IRQ_EN >> 2]
         if word != self.enabled:
             seen += 1
             self.enabled = word
-            self.tell(evca, IRQ_EN, word)
+            self.trace_write(evca, IRQ_EN, word)
             channel.drive()
         word = ew[INTCTRL >> 2]
         if word != self.delivery:
             seen += 1
             self.delivery = word
-            self.tell(evca, INTCTRL, word)
+            self.trace_write(evca, INTCTRL, word)
             channel.drive()
         word = tw[DOORBELL >> 2]
-        if word != self.bell:
+        if word != self.doorbell_seen:
             seen += 1
-            self.bell = word
+            self.doorbell_seen = word
             self.doorbells += 1
-            self.tell(trca, DOORBELL, word)
+            self.trace_write(trca, DOORBELL, word)
             channel.ring_doorbell(word)
         if self.remind_at and now >= self.remind_at:
             self.remind_at = 0
-            self.remind()
+            self.raise_eob_again()
         pointer = channel.wrong_pointer if channel.wrong_at == channel.evres else channel.event_next
         if (
             tw[READ_PTR >> 2] != channel.tre_next
-            or tw[WRITE_PTR >> 2] != channel.bell_taken
+            or tw[WRITE_PTR >> 2] != channel.doorbell_taken
             or tw[CHIDX >> 2] != channel.index
-            or ew[READ_PTR >> 2] != channel.event_bell
+            or ew[READ_PTR >> 2] != channel.event_doorbell_taken
             or ew[WRITE_PTR >> 2] != pointer
             or ew[IRQ_STAT >> 2] != channel.status
         ):
@@ -182,7 +182,7 @@ class WatchedChannel:
         return seen
 
     def command(self, block: ChannelBlock) -> int:
-        """CTRLSTS is not what it should be: a command, or software wrote back an old state with it."""
+        """CTRLSTS was written: a command, or an old state alone. Returns the number of commands."""
         w = self.ew if block.is_event else self.tw
         word = exchange(w, CTRLSTS >> 2, block.state << STATE_SHIFT)
         command = (word >> COMMAND_SHIFT) & COMMAND_MASK
@@ -190,26 +190,26 @@ class WatchedChannel:
             return 0
         key = ("evca" if block.is_event else "trca", command)
         self.commands[key] = self.commands.get(key, 0) + 1
-        self.tell(block, CTRLSTS, word)
+        self.trace_write(block, CTRLSTS, word)
         if command == RESET and block.state == DISABLED and not block.dead and block.pending == NO_STATE:
-            # The driver's first poll has passed by now and it is writing ring registers: there is nothing to reset anyway.
+            # The driver's first poll has passed by now and it is writing ring registers: a reset would clear them.
             self.idle_resets += 1
-            if self.channel.armed and self.channel.struck(RESET_STUCK_TRCA + block.is_event) is not None:
-                block.show(IN_RESET)
+            if self.channel.armed and self.channel.fault_at(RESET_STUCK_TRCA + block.is_event) is not None:
+                block.set_state(IN_RESET)
             elif block.trace.on:
                 block.trace.emit(("command", block.name, command, 0))
             return 1
-        block.take(command)
+        block.execute(command)
         return 1
 
-    def clear(self, causes: int, now: int) -> int:
-        """Software clears ``causes``: the line goes down before the page says so, or the interrupt would be taken again.
+    def clear(self, causes: int, now: int) -> None:
+        """Software clears ``causes``. The line goes down before IRQ_STAT changes, or the interrupt would be taken again.
 
-        Not so for an error: a handler that reports it for as long as it sees it must not see it for longer than it takes.
+        For an error IRQ_STAT changes first: the handler reports it each time that it finds it there.
         """
         channel = self.channel
         self.clears += 1
-        self.tell(self.evca, IRQ_CLR, causes)
+        self.trace_write(self.evca, IRQ_CLR, causes)
         channel.status &= ~causes
         if causes & ERRORS:
             self.ew[IRQ_STAT >> 2] = channel.status
@@ -219,12 +219,11 @@ class WatchedChannel:
         self.ew[IRQ_STAT >> 2] = channel.status
         if causes & CAUSE_EOB:
             self.remind_at = now + GRACE_NS
-        return 0
 
-    def remind(self) -> int:
-        """Raise EOB again if events wait: one may have come between the guest's write of IRQ_CLR and the look at it.
+    def raise_eob_again(self) -> int:
+        """Raise EOB again if events wait: one may have come between the guest's write of IRQ_CLR and the poll.
 
-        Once for each last event: a driver that leaves events where they are is not told for ever.
+        Once for each last event: a driver that leaves events in the ring is not interrupted for ever.
         """
         channel = self.channel
         waiting = channel.event_next
@@ -236,8 +235,8 @@ class WatchedChannel:
             channel.cause(CAUSE_EOB)
         return 0
 
-    def quietly(self) -> int:
-        """Tell the trace of ring registers that say something else than at the last look."""
+    def trace_ring_registers(self) -> None:
+        """Trace the ring registers that have changed since the last poll."""
         for number in range(len(QUIET_TRCA) + len(QUIET_EVCA)):
             if number < len(QUIET_TRCA):
                 block = self.trca
@@ -249,14 +248,12 @@ class WatchedChannel:
                 word = self.ew[offset >> 2]
             if word != self.quiet[number]:
                 self.quiet[number] = word
-                self.tell(block, offset, word)
-        return 0
+                self.trace_write(block, offset, word)
 
-    def tell(self, block: ChannelBlock, offset: int, word: int) -> int:
-        """The trace hears of a write that was seen."""
+    def trace_write(self, block: ChannelBlock, offset: int, word: int) -> None:
+        """Trace a write that a poll has found."""
         if block.trace.on:
             block.trace.emit(("write", block.name, offset, word))
-        return 0
 
 
 class WatchedManagement:
@@ -272,7 +269,7 @@ class WatchedManagement:
         self.writes = 0
 
     def look(self) -> int:
-        """Do what the page asks for; how many registers have changed."""
+        """Poll the page and act on the changes; returns the number of registers that have changed."""
         w = self.w
         s = self.s
         seen = 0
@@ -296,7 +293,7 @@ class WatchedManagement:
         return seen
 
     def changed(self, hook: int, offset: int) -> int:
-        """The register at ``offset`` says something new."""
+        """The register at ``offset`` has changed."""
         block = self.block
         value = self.w[offset >> 2]
         self.writes += 1
@@ -312,9 +309,9 @@ class WatchedManagement:
 class Watcher:
     """Watches the pages of ``core``, whose clock follows real time from now on.
 
-    :param core: a core of which every block lies in memory that is shared; nothing else makes its clock move
+    :param core: a core of which every block lies in shared memory; only the watcher advances its clock
 
-    ``looks`` counts the looks, ``slept_ns`` the time slept, ``active_at`` is the real time of the last thing that was seen.
+    ``looks`` counts the polls, ``slept_ns`` the time slept, ``active_at`` is the real time of the last change.
     """
 
     def __init__(self, core: HidmaCore) -> None:
@@ -331,7 +328,7 @@ class Watcher:
         self.start = self.active_at - self.clock.now
 
     def look(self, now: int) -> int:
-        """Look at every page once, then let the hardware do what has fallen due; how many things were seen.
+        """Poll every page once, then fire the events that are due; returns the number of changes.
 
         :param now: real time, ns; ``start`` is the real time at which the hardware's clock stood at 0
         """
@@ -346,7 +343,7 @@ class Watcher:
         return seen
 
     def advance(self, time: int) -> int:
-        """Let the hardware go on to ``time``, or a piece of the way; 1 if it did anything, or is behind."""
+        """Advance the hardware to ``time``, by PIECE_NS at most; 1 if an event was due."""
         clock = self.clock
         due = clock.next_event()
         if due > time:
@@ -359,7 +356,7 @@ class Watcher:
         return 1
 
     def run(self, ns: int) -> int:
-        """Watch for ``ns`` nanoseconds of real time; how many things were seen."""
+        """Watch for ``ns`` nanoseconds of real time; returns the number of changes."""
         seen = 0
         now = monotonic_ns()
         end = now + ns
@@ -379,7 +376,7 @@ class Watcher:
             now = after
         return seen
 
-    def sleep(self, now: int, end: int, pause: int) -> int:
+    def sleep(self, now: int, end: int, pause: int) -> None:
         """Sleep for ``pause`` ns, but not beyond ``end`` nor the next event of the hardware."""
         if pause > end - now:
             pause = end - now
@@ -392,4 +389,3 @@ class Watcher:
         if pause > 0:
             self.slept_ns += pause
             sleep_ns(pause)
-        return 0

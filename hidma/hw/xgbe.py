@@ -7,6 +7,7 @@ its interrupt. Names and offsets are those of the Linux driver.
 from __future__ import annotations
 
 from hidma.hw.device import DeviceModel, Row
+from hidma.hw.registers import ALL_ONES
 
 # MAC and DMA, first region
 MAC_ISR = 0x00B0
@@ -49,14 +50,14 @@ class Xgbe(DeviceModel):
     registers = (
         (
             Row(MAC_ISR, "MAC_ISR"),
-            Row(MAC_VR, "MAC_VR", reset=0x1042, read_only=0xFFFFFFFF),
+            Row(MAC_VR, "MAC_VR", reset=0x1042, read_only=ALL_ONES),
             Row(DMA_MR, "DMA_MR"),
-            Row(DMA_ISR, "DMA_ISR", read_only=0xFFFFFFFF),
+            Row(DMA_ISR, "DMA_ISR", read_only=ALL_ONES),
             Row(DMA_CH_RCR, "DMA_CH_RCR"),
             Row(DMA_CH_RDLR_HI, "DMA_CH_RDLR_HI"),
             Row(DMA_CH_RDLR_LO, "DMA_CH_RDLR_LO"),
             Row(DMA_CH_IER, "DMA_CH_IER"),
-            Row(DMA_CH_SR, "DMA_CH_SR", clear=0xFFFFFFFF),
+            Row(DMA_CH_SR, "DMA_CH_SR", clear=ALL_ONES),
         ),
         (Row(PCS_MMD_SELECT, "PCS_MMD_SELECT"),),
     )
@@ -134,6 +135,6 @@ class Xgbe(DeviceModel):
         self.mdio[MDIO_MMD_AN, MDIO_AN_INTMASK] = 0x7
         self.mdio[MDIO_MMD_AN, MDIO_AN_INT] = 0x1
         self.write(0, DMA_CH_RDLR_HI, address >> 32)
-        self.write(0, DMA_CH_RDLR_LO, address & 0xFFFFFFFF)
+        self.write(0, DMA_CH_RDLR_LO, address & ALL_ONES)
         self.write(0, DMA_CH_IER, DMA_CH_SR_RI)
         self.write(0, DMA_CH_RCR, DMA_CH_RCR_SR)

@@ -26,7 +26,7 @@ DMA_STATUS_RI = 0x40
 class Xgmac(DeviceModel):
     """One controller: one region of 4 KiB.
 
-    Its stuck variant goes on receiving whatever is written to the enables of its DMA.
+    Its stuck variant ignores the enables of its DMA and keeps receiving.
     """
 
     name = "xgmac"

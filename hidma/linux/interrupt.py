@@ -197,7 +197,8 @@ def irq_unlink(waiting: Waiting, desc: IrqDesc) -> int:
 
 def wake(cpu: Cpu) -> int:
     """``cpu`` has something to do."""
-    return cpu.clock.kick(cpu)
+    cpu.clock.kick(cpu)
+    return 0
 
 
 class Waiting:

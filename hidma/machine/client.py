@@ -20,7 +20,7 @@ from greenlet import GreenletExit  # type: ignore[import-untyped,unused-ignore]
 from hidma.channel import lldev_of
 from hidma.hw.channel import Channel as HwChannel
 from hidma.hw.channel import Outcome
-from hidma.hw.registers import ERROR, IN_RESET, STOPPED, SUSPENDED
+from hidma.hw.registers import ERROR, IN_RESET, STATES, STOPPED, SUSPENDED, TRE_SIZE
 from hidma.linux import sched
 from hidma.linux.dmaengine import (
     DMA_COMPLETE,
@@ -64,7 +64,6 @@ from hidma.machine.ledger import (
 if TYPE_CHECKING:
     from hidma.machine.ledger import Verdict
 
-TRE_BYTES = 32
 MAX_SECONDS = 1e9
 ECANCELED = 125
 
@@ -73,7 +72,7 @@ NAP_NS = 1000
 LONGEST_NAP_NS = 1000000
 MAX_NAP_NS = 1000000000
 
-STATES = {0: "DISABLED", 1: "ENABLED", 2: "RUNNING", 3: "SUSPENDED", 4: "STOPPED", 5: "ERROR", 9: "IN_RESET"}
+STATE_NAMES = {value: name for value, name, _ in STATES}
 
 
 class TransferError(OSError):
@@ -524,9 +523,9 @@ class Channel:
     def _states(self) -> str:
         said = []
         for what, block in (("transfer", self._hw.trca), ("event", self._hw.evca)):
-            text = STATES.get(block.state, str(block.state))
+            text = STATE_NAMES.get(block.state, str(block.state))
             if block.pending >= 0:
-                text += f" and hangs on its way to {STATES.get(block.pending, str(block.pending))}"
+                text += f" and hangs on its way to {STATE_NAMES.get(block.pending, str(block.pending))}"
             elif block.dead and block.state not in (ERROR, IN_RESET):
                 text += ", but an error stopped it"
             said.append(f"its {what} channel is {text}")
@@ -544,7 +543,7 @@ class Channel:
         return not self._hw.runs or STOPPED in (self._hw.trca.state, self._hw.evca.state)
 
     def _paused(self) -> bool:
-        return bool(self._chan.container.paused) and not self._hw.able
+        return bool(self._chan.container.paused) and not self._hw.may_continue
 
     def _why_not(self) -> str:
         if self._stopped():
@@ -599,10 +598,10 @@ class Channel:
         """The number that the hardware gives, or gave, to the TRE that V14 has put into ``slot`` of the ring."""
         hw = self._hw
         length = self._lldev.tre_ring_size
-        offset = slot * TRE_BYTES
+        offset = slot * TRE_SIZE
         ahead = (offset - hw.tre_end) % length
         if ahead < (self._lldev.tre_write_offset - hw.tre_end) % length:
-            return hw.accepted + ahead // TRE_BYTES
+            return hw.accepted + ahead // TRE_SIZE
         return hw.sequence_at(offset)
 
     def _numbers(self, tx: DmaAsyncTxDescriptor, count: int, before: int) -> list[tuple[int, int, int]]:
