@@ -5,15 +5,22 @@ from hidma.linux cimport sched
 from hidma.linux.dmaengine cimport (
     DMA_COMPLETE, DMA_IN_PROGRESS, DMA_MEMCPY, DMA_PAUSED, NO_TX, DmaAsyncTxDescriptor, DmaChan, DmaDevice, dma_async_tx_descriptor,
     dma_chan, dma_cookie_init, dma_descriptor_unmap, dma_device, dma_tx_state)
-from hidma.linux.inline cimport (
-    INIT_LIST_HEAD, LIST_HEAD, call, dma_async_tx_descriptor_init, dma_cookie_assign, dma_cookie_complete, dma_cookie_status,
-    dma_run_dependencies, face, given, list_add_tail, list_del, list_empty, list_head_gone, list_move, list_move_tail,
-    list_splice_init, list_splice_tail_init, pm_runtime_get, pm_runtime_get_sync, pm_runtime_mark_last_busy,
-    pm_runtime_put_autosuspend, readl, spin_lock_irqsave, spin_unlock_irqrestore, tasklet_schedule)
+from hidma.linux.dmaengine_inline cimport (
+    dma_async_tx_descriptor_init, dma_cookie_assign, dma_cookie_complete, dma_cookie_status, dma_run_dependencies)
+from hidma.linux.inline cimport face, given
 from hidma.linux.interrupt cimport irq_handler, tasklet_init
+from hidma.linux.interrupt_inline cimport tasklet_schedule
+from hidma.linux.io_inline cimport readl
 from hidma.linux.list cimport ListHead, list_head
+from hidma.linux.list_inline cimport (
+    INIT_LIST_HEAD, LIST_HEAD, list_add_tail, list_del, list_empty, list_head_gone, list_move, list_move_tail,
+    list_splice_init, list_splice_tail_init)
+from hidma.linux.pm_runtime_inline cimport (
+    pm_runtime_get, pm_runtime_get_sync, pm_runtime_mark_last_busy, pm_runtime_put_autosuspend)
 from hidma.linux.spinlock cimport spin_lock_init
+from hidma.linux.spinlock_inline cimport spin_lock_irqsave, spin_unlock_irqrestore
 from hidma.linux.types cimport function
+from hidma.linux.types_inline cimport call
 from hidma.ll cimport hidma_ll_free, hidma_ll_inthandler, hidma_ll_request, hidma_ll_resume
 from hidma.ll_inline cimport (
     hidma_ll_isenabled, hidma_ll_queue_request, hidma_ll_set_transfer_params, hidma_ll_start, hidma_ll_status)

@@ -1,5 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # cython: nonecheck=True
+#
+# drivers/dma/qcom/hidma.c: Qualcomm Technologies HIDMA DMA engine interface
+# Copyright (c) 2015, The Linux Foundation. All rights reserved.
+#
+# Copyright (C) Freescale Semicondutor, Inc. 2007, 2008.
+# Copyright (C) Semihalf 2009
+# Copyright (C) Ilya Yanok, Emcraft Systems 2010
+# Copyright (C) Alexander Popov, Promcontroller 2014
+#
+# Written by Piotr Ziecik <kosmo@semihalf.com>. Hardware description (defines, structures and comments) was taken from
+# MPC5121 DMA driver written by Hongjun Chen <hong-jun.chen@freescale.com>.
+#
+# Approved as OSADL project by a majority of OSADL members and funded by OSADL membership fees in 2009; for details see
+# www.osadl.org.
+#
+# Linux Foundation elects GPLv2 license only.
+#
+# Ported to Python and changed for hidma.
 """Stands for ``drivers/dma/qcom/hidma.c``: the dmaengine driver of one channel. Function by function and in the order
 of the C file; V14's oddities are kept and marked with their row in docs/quirks. Rings and interrupts are ``ll``'s.
 """
@@ -130,17 +148,16 @@ def to_hidma_desc(t: DmaAsyncTxDescriptor) -> HidmaDesc:
     return desc_of(t.container)
 
 
-def hidma_free(dmadev: HidmaDev) -> int:
+def hidma_free(dmadev: HidmaDev) -> None:
     INIT_LIST_HEAD(dmadev.ddev.channels)
-    return 0
 
 
 # module_param(nr_desc_prm, uint, 0644): kept by the running kernel
 nr_desc_prm = ModuleParam("nr_desc_prm", "uint", 0o644, 0, "number of descriptors (default: 0)")
 
 
-def hidma_process_completed(mchan: HidmaChan) -> int:
-    """process completed descriptors"""
+def hidma_process_completed(mchan: HidmaChan) -> None:
+    """Process completed descriptors."""
     ddev = mchan.chan.device
     mdma = to_hidma_dev(ddev)
     list_ = LIST_HEAD()
@@ -174,10 +191,9 @@ def hidma_process_completed(mchan: HidmaChan) -> int:
     list_splice_tail_init(list_, mchan.free)
     spin_unlock_irqrestore(mchan.lock, irqflags)
     list_head_gone(list_)
-    return 0
 
 
-def hidma_callback(data: Any) -> int:
+def hidma_callback(data: Any) -> None:
     """Called once for each submitted descriptor; PM is held once for each descriptor that is in execution."""
     mdesc = desc_of(data)
     mchan = to_hidma_chan(mdesc.desc.chan)
@@ -201,7 +217,6 @@ def hidma_callback(data: Any) -> int:
     if queued:
         pm_runtime_mark_last_busy(dmadev.ddev.dev)
         pm_runtime_put_autosuspend(dmadev.ddev.dev)
-    return 0
 
 
 def hidma_chan_init(dmadev: HidmaDev, dma_sig: int) -> int:
@@ -226,16 +241,15 @@ def hidma_chan_init(dmadev: HidmaDev, dma_sig: int) -> int:
     return 0
 
 
-def hidma_issue_task(arg: Any) -> int:
+def hidma_issue_task(arg: Any) -> None:
     dmadev = dev_of(arg)
 
-    # V14: one more reference that nobody drops, and a sleeping call in a tasklet (row 44)
+    # V14: one more reference that is never dropped, and a sleeping call in a tasklet (row 44)
     pm_runtime_get_sync(dmadev.ddev.dev)
     hidma_ll_start(dmadev.lldev)
-    return 0
 
 
-def hidma_issue_pending(dmach: DmaChan) -> int:
+def hidma_issue_pending(dmach: DmaChan) -> None:
     mchan = to_hidma_chan(dmach)
     dmadev = mchan.dmadev
 
@@ -250,7 +264,6 @@ def hidma_issue_pending(dmach: DmaChan) -> int:
         tasklet_schedule(dmadev.task)
     else:
         hidma_ll_start(dmadev.lldev)
-    return 0
 
 
 def hidma_tx_status(dmach: DmaChan, cookie: int, txstate: DmaTxState | None) -> int:
@@ -439,7 +452,7 @@ def hidma_terminate_all(chan: DmaChan) -> int:
     return rc
 
 
-def hidma_free_chan_resources(dmach: DmaChan) -> int:
+def hidma_free_chan_resources(dmach: DmaChan) -> None:
     mchan = to_hidma_chan(dmach)
     mdma = mchan.dmadev
     descs = ListHead()
@@ -462,7 +475,6 @@ def hidma_free_chan_resources(dmach: DmaChan) -> int:
 
     mchan.allocated = 0
     spin_unlock_irqrestore(mchan.lock, irqflags)
-    return 0
 
 
 def hidma_pause(chan: DmaChan) -> int:

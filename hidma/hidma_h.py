@@ -1,4 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
+#
+# drivers/dma/qcom/hidma.h: Qualcomm Technologies HIDMA data structures
+# Copyright (c) 2014, The Linux Foundation. All rights reserved.
+#
+# Ported to Python and changed for hidma.
 """Stands for ``drivers/dma/qcom/hidma.h``: the descriptor layout and the structs that the channel driver, the low
 level and debugfs share. A field that is a kernel virtual address, a bus address or ``void __iomem *`` is a u64.
 """
@@ -40,6 +45,10 @@ class HidmaTxStatus:
 class HidmaTre:
     """``struct hidma_tre``."""
 
+    def __cinit__(self) -> None:
+        """Compiled only: what was never initialised has its parts all the same."""
+        self.allocated = Atomic()
+
     def __init__(self) -> None:
         self.allocated = Atomic()
         self.queued = 0
@@ -54,7 +63,7 @@ class HidmaTre:
         self.tre_index = 0
         self.int_flags = 0
 
-    def clear(self) -> int:
+    def clear(self) -> None:
         """``memset(tre, 0, sizeof(*tre))``."""
         self.allocated.counter = 0
         self.queued = 0
@@ -68,11 +77,16 @@ class HidmaTre:
         self.tre_local = [0, 0, 0, 0, 0, 0, 0, 0, 0]
         self.tre_index = 0
         self.int_flags = 0
-        return 0
 
 
 class HidmaLldev:
     """``struct hidma_lldev``."""
+
+    def __cinit__(self) -> None:
+        """Compiled only: what was never initialised has its parts all the same."""
+        self.lock = Spinlock("hidma_lldev.lock")
+        self.task = TaskletStruct()
+        self.handoff_fifo = Kfifo()
 
     def __init__(self) -> None:
         self.initialized = 0
@@ -104,6 +118,11 @@ class HidmaLldev:
 class HidmaDesc:
     """``struct hidma_desc``."""
 
+    def __cinit__(self) -> None:
+        """Compiled only: what was never initialised has its parts all the same."""
+        self.desc = DmaAsyncTxDescriptor(self)
+        self.node = ListHead(self)
+
     def __init__(self) -> None:
         self.desc = DmaAsyncTxDescriptor(self)
         self.node = ListHead(self)
@@ -112,6 +131,15 @@ class HidmaDesc:
 
 class HidmaChan:
     """``struct hidma_chan``."""
+
+    def __cinit__(self) -> None:
+        """Compiled only: what was never initialised has its parts all the same."""
+        self.chan = DmaChan(self)
+        self.free = ListHead()
+        self.prepared = ListHead()
+        self.active = ListHead()
+        self.completed = ListHead()
+        self.lock = Spinlock("hidma_chan.lock")
 
     def __init__(self) -> None:
         self.paused = 0
@@ -136,6 +164,12 @@ class HidmaChan:
 
 class HidmaDev:
     """``struct hidma_dev``."""
+
+    def __cinit__(self) -> None:
+        """Compiled only: what was never initialised has its parts all the same."""
+        self.lock = Spinlock("hidma_dev.lock")
+        self.ddev = DmaDevice()
+        self.task = TaskletStruct()
 
     def __init__(self) -> None:
         self.irq = 0

@@ -3,16 +3,21 @@ cimport cython
 from hidma.hidma_h cimport (
     TRE_CFG_IDX, TRE_DEST_HI_IDX, TRE_DEST_LOW_IDX, TRE_LEN_IDX, TRE_SIZE, TRE_SRC_HI_IDX, TRE_SRC_LOW_IDX, HidmaLldev,
     HidmaTre, HidmaTxStatus, hidma_tre, hidma_tx_status)
+from hidma.linux.atomic_inline cimport atomic_add_unless, atomic_read, atomic_set
 from hidma.linux.device cimport Device
 from hidma.linux.dmaengine cimport DMA_COMPLETE, DMA_ERROR, DMA_IN_PROGRESS
-from hidma.linux.inline cimport (
-    BIT, atomic_add_unless, atomic_read, atomic_set, call, face, given, kfifo_put, load_u32, memcpy_words, readl,
-    readl_relaxed, spin_lock_irqsave, spin_unlock_irqrestore, tasklet_schedule, writel, writel_relaxed)
+from hidma.linux.inline cimport BIT, face, given
 from hidma.linux.interrupt cimport IRQ_HANDLED, TaskletStruct, tasklet_init, tasklet_kill
+from hidma.linux.interrupt_inline cimport tasklet_schedule
+from hidma.linux.io_inline cimport readl, readl_relaxed, writel, writel_relaxed
 from hidma.linux.jiffies cimport jiffies, msecs_to_jiffies, time_is_before_jiffies
 from hidma.linux.kfifo cimport Kfifo
+from hidma.linux.kfifo_inline cimport kfifo_put
+from hidma.linux.mm_inline cimport load_u32, memcpy_words
 from hidma.linux.spinlock cimport Spinlock, spin_lock_init
+from hidma.linux.spinlock_inline cimport spin_lock_irqsave, spin_unlock_irqrestore
 from hidma.linux.types cimport function, u32
+from hidma.linux.types_inline cimport call
 from hidma.structs cimport clear_pending, to_lldev, next_tre, pending_at, set_pending, status_at, tre_at
 
 cpdef enum:

@@ -40,15 +40,15 @@ if not cython.compiled:
         TRE_SRC_HI_IDX,
         TRE_SRC_LOW_IDX,
         clear_pending,
-        to_lldev,
         next_tre,
         pending_at,
         set_pending,
         status_at,
+        to_lldev,
         tre_at,
     )
-    from hidma.linux.bitops import BIT
     from hidma.linux.atomic import atomic_add_unless, atomic_read, atomic_set
+    from hidma.linux.bitops import BIT
     from hidma.linux.dmaengine import DMA_COMPLETE, DMA_ERROR, DMA_IN_PROGRESS
     from hidma.linux.interrupt import IRQ_HANDLED, tasklet_init, tasklet_kill, tasklet_schedule
     from hidma.linux.io import readl, readl_relaxed, writel, writel_relaxed

@@ -4,11 +4,11 @@
 from hidma.hidma_h cimport (
     HidmaChan, HidmaDesc, HidmaDev, HidmaLldev, HidmaTre, HidmaTxStatus, hidma_chan, hidma_desc, hidma_dev, hidma_tre,
     hidma_tx_status, past_array)
-from hidma.linux cimport inline
-from hidma.linux.inline cimport PyList_GET_ITEM, PyList_GET_SIZE, Py_DECREF, Py_INCREF, Py_TYPE
+from hidma.linux cimport kfifo_inline, list_inline
+from hidma.linux.inline cimport PyList_GET_ITEM, PyList_GET_SIZE, Py_DECREF, Py_INCREF, Py_TYPE, set_item, there
 from hidma.linux.kfifo cimport Kfifo
 from hidma.linux.list cimport list_head
-from hidma.linux.mm cimport no_structure
+from hidma.linux.sched cimport no_structure
 
 # NULL by its type
 cdef extern from *:
@@ -16,7 +16,7 @@ cdef extern from *:
 
 # item of an array of structures; beyond its end is an Oops
 cdef inline void *item_at(void *items, size_t index) except NULL:
-    inline.there(items)
+    there(items)
     if index >= <size_t>PyList_GET_SIZE(items):
         past_array()
     return PyList_GET_ITEM(items, index)
@@ -44,7 +44,7 @@ cdef inline hidma_tre *pending_at(HidmaLldev lldev, size_t index) except? NULL:
 
 cdef inline int set_pending(HidmaLldev lldev, size_t index, hidma_tre *tre) except -1:
     item_at(<void *>lldev.pending_tre_list, index)
-    inline.set_item(<void *>lldev.pending_tre_list, index, <void *>None if tre == NULL else <void *>tre)
+    set_item(<void *>lldev.pending_tre_list, index, <void *>None if tre == NULL else <void *>tre)
     return 0
 
 cdef inline int clear_pending(HidmaLldev lldev, size_t index) except -1:
@@ -52,7 +52,7 @@ cdef inline int clear_pending(HidmaLldev lldev, size_t index) except -1:
 
 # the TRE that is the oldest in the FIFO; NULL when it is empty
 cdef inline hidma_tre *next_tre(Kfifo fifo) except? NULL:
-    cdef void *tre = inline.kfifo_out(fifo)
+    cdef void *tre = kfifo_inline.kfifo_out(fifo)
     if tre != NULL and Py_TYPE(tre) != <void *>HidmaTre:
         no_structure()
     return <hidma_tre *>tre
@@ -71,6 +71,8 @@ cdef inline hidma_dev *dev_of(void *container) except NULL:
 cdef inline hidma_chan *chan_of(void *container) except NULL:
     if Py_TYPE(container) != <void *>HidmaChan:
         no_structure()
+    there((<hidma_chan *>container).dmadev)
+    there((<hidma_chan *>container).chan.device)
     return <hidma_chan *>container
 
 cdef inline hidma_desc *desc_of(void *container) except NULL:
@@ -79,10 +81,10 @@ cdef inline hidma_desc *desc_of(void *container) except NULL:
     return <hidma_desc *>container
 
 cdef inline hidma_desc *list_entry(list_head *node) except NULL:
-    return desc_of(inline.list_entry(node))
+    return desc_of(list_inline.list_entry(node))
 
 cdef inline hidma_desc *list_first_entry(list_head *head) except NULL:
-    return desc_of(inline.list_first_entry(head))
+    return desc_of(list_inline.list_first_entry(head))
 
 # the channel holds the descriptor that runs; NULL for none
 cdef inline int set_running(hidma_chan *mchan, hidma_desc *mdesc) noexcept:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Each primitive on the way of a descriptor has a C body (hidma/linux/inline.pxd) and a twin in Python: they do the same.
+"""Each primitive on the way of a descriptor has a C body (hidma/linux/*_inline.pxd) and a twin in Python: they do the same.
 
 A program is a list of numbers that says what is called with what. It runs here, compiled, and in an interpreted process;
 results, exceptions and the state afterwards are compared.

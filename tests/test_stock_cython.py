@@ -74,7 +74,8 @@ def test_a_constant_has_one_value(pxd: Path) -> None:
 
 @pytest.mark.parametrize("name", ["PAGE_OFFSET", "IO_OFFSET"])
 def test_a_constant_above_63_bits_has_one_value(name: str) -> None:
-    text = (ROOT / "hidma" / "linux" / "inline.pxd").read_text()
+    header = "mm_inline.pxd" if name == "PAGE_OFFSET" else "io_inline.pxd"
+    text = (ROOT / "hidma" / "linux" / header).read_text()
     found = re.search(rf"#define HIDMA_{name} (0x[0-9A-F]+)ULL", text)
     assert found is not None
     there = importlib.import_module("hidma.linux.mm" if name == "PAGE_OFFSET" else "hidma.linux.io")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import cython
 
 if cython.compiled:
-    from cython.cimports.hidma.linux import inline
+    from cython.cimports.hidma.linux import atomic_inline as inline
 
 
 class Atomic:

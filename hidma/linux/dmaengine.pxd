@@ -3,6 +3,7 @@ cimport cython
 from hidma.linux cimport sched
 from hidma.linux.device cimport Device, device_t
 from hidma.linux.list cimport ListHead, list_head
+from hidma.linux.sched cimport no_structure
 
 cdef extern from *:
     struct dma_tx_state:
@@ -150,6 +151,7 @@ cpdef int dma_descriptor_unmap(DmaAsyncTxDescriptor tx) except -1
 cpdef int dma_chan_get(DmaChan chan) except? -1
 @cython.locals(device=DmaDevice)
 cpdef int dma_chan_put(DmaChan chan) except? -1
+cdef DmaDevice device_of(DmaChan chan)
 @cython.locals(device=DmaDevice)
 cpdef DmaAsyncTxDescriptor dmaengine_prep_dma_memcpy(DmaChan chan, unsigned long long dest, unsigned long long src, unsigned long long len, unsigned long flags)
 cpdef int dmaengine_submit(DmaAsyncTxDescriptor tx) except? -1

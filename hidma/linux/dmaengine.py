@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     SubmitOp = Callable[["DmaAsyncTxDescriptor"], int]
 
 if cython.compiled:
-    from cython.cimports.hidma.linux import inline
+    from cython.cimports.hidma.linux import dmaengine_inline as inline
 if not cython.compiled:
+    from hidma.linux.sched import no_structure
+
     # enum dma_transaction_type, as far as it is used
     DMA_MEMCPY = 0
     DMA_MEMSET = 5
@@ -109,6 +111,18 @@ def unset_submit_op(tx: DmaAsyncTxDescriptor) -> int:
 class DmaDevice:
     """``struct dma_device``: ``cap_mask`` is a bit mask, ``copy_align`` a power of two as an exponent."""
 
+    def __cinit__(self) -> None:
+        """Compiled only: what was never initialised has its parts all the same."""
+        self.channels = ListHead()
+        self.device_alloc_chan_resources = unset_chan_op
+        self.device_free_chan_resources = unset_chan_op
+        self.device_prep_dma_memcpy = unset_memcpy_op
+        self.device_tx_status = unset_status_op
+        self.device_issue_pending = unset_chan_op
+        self.device_pause = unset_chan_op
+        self.device_resume = unset_chan_op
+        self.device_terminate_all = unset_chan_op
+
     def __init__(self) -> None:
         self.dev: Any = None
         self.dev_id = -1
@@ -131,6 +145,10 @@ class DmaDevice:
 class DmaChan:
     """``struct dma_chan``."""
 
+    def __cinit__(self, container: Any = None) -> None:
+        """Compiled only: what was never initialised has its parts all the same."""
+        self.device_node = ListHead(self)
+
     def __init__(self, container: Any = None) -> None:
         self.device: Any = None
         self.cookie = 0
@@ -148,6 +166,10 @@ class DmaChan:
 
 class DmaAsyncTxDescriptor:
     """``struct dma_async_tx_descriptor``."""
+
+    def __cinit__(self, container: Any = None) -> None:
+        """Compiled only: what was never initialised has its parts all the same."""
+        self.tx_submit = unset_submit_op
 
     def __init__(self, container: Any = None) -> None:
         self.cookie = 0
@@ -408,7 +430,7 @@ def dma_chan_get(chan: DmaChan) -> int:
     if chan.client_count:
         chan.client_count += 1
         return 0
-    device = chan.device
+    device = device_of(chan)
     if device.device_alloc_chan_resources != unset_chan_op:
         rc = device.device_alloc_chan_resources(data_of(chan))
         if rc < 0:
@@ -523,27 +545,36 @@ def dma_issue_pending_all() -> None:
                     dma_async_issue_pending(chan)
 
 
+def device_of(chan: DmaChan) -> DmaDevice:
+    """The device of ``chan``; without one it was never registered, and C follows NULL here."""
+    if chan is None or chan.device is None:
+        no_structure()
+    return chan.device
+
+
 def dmaengine_prep_dma_memcpy(chan: DmaChan, dest: int, src: int, len: int, flags: int) -> DmaAsyncTxDescriptor | None:
     """A descriptor that copies ``len`` bytes between two bus addresses; None when the driver has none left."""
-    device = chan.device
+    device = device_of(chan)
     return face(device.device_prep_dma_memcpy(data_of(chan), dest, src, len, flags))
 
 
 def dmaengine_submit(tx: DmaAsyncTxDescriptor) -> int:
     """Hand ``tx`` to the driver: its cookie, or a negative errno."""
+    if tx is None:
+        no_structure()
     return tx.tx_submit(tx_data_of(tx))
 
 
 def dma_async_issue_pending(chan: DmaChan) -> int:
     """Start what was submitted."""
-    device = chan.device
+    device = device_of(chan)
     device.device_issue_pending(data_of(chan))
     return 0
 
 
 def dmaengine_tx_status(chan: DmaChan, cookie: int, state: DmaTxState | None) -> int:
     """The driver's status of ``cookie``."""
-    device = chan.device
+    device = device_of(chan)
     return device.device_tx_status(data_of(chan), cookie, state_data_of(state))
 
 
@@ -554,31 +585,31 @@ def dma_async_is_tx_complete(chan: DmaChan, cookie: int) -> int:
 
 def dmaengine_pause(chan: DmaChan) -> int:
     """Pause the channel."""
-    device = chan.device
+    device = device_of(chan)
     return device.device_pause(data_of(chan))
 
 
 def dmaengine_resume(chan: DmaChan) -> int:
     """Resume the channel."""
-    device = chan.device
+    device = device_of(chan)
     return device.device_resume(data_of(chan))
 
 
 def dmaengine_terminate_all(chan: DmaChan) -> int:
     """Give up everything that the channel was given."""
-    device = chan.device
+    device = device_of(chan)
     return device.device_terminate_all(data_of(chan))
 
 
 def alloc_chan_resources(chan: DmaChan) -> int:
     """The driver's ``device_alloc_chan_resources``."""
-    device = chan.device
+    device = device_of(chan)
     return device.device_alloc_chan_resources(data_of(chan))
 
 
 def free_chan_resources(chan: DmaChan) -> int:
     """The driver's ``device_free_chan_resources``."""
-    device = chan.device
+    device = device_of(chan)
     return device.device_free_chan_resources(data_of(chan))
 
 

@@ -21,10 +21,11 @@ from hidma.linux.errno import EBUSY, EINVAL
 from hidma.linux.sched import Cpu, IrqController, KernelOops, as_oops
 
 if cython.compiled:
-    from cython.cimports.hidma.linux import inline
+    from cython.cimports.hidma.linux import interrupt_inline as inline
+    from cython.cimports.hidma.linux.types_inline import call
 else:
-    from hidma.linux import types as inline
     from hidma.linux.sched import LOCKUP_NS, LOCKUP_ROUNDS, NEVER
+    from hidma.linux.types import call
 
     IRQ_NONE = 0
     IRQ_HANDLED = 1
@@ -324,7 +325,7 @@ def run_tasklets(waiting: Waiting, cpu: Cpu) -> int:
                 if cpu.trace.on:
                     tasklet_event("tasklet_enter", cpu)
                 try:
-                    inline.call(tasklet.func, tasklet.data)
+                    call(tasklet.func, tasklet.data)
                 finally:
                     tasklet.running = 0
                 if cpu.trace.on:

@@ -18,7 +18,7 @@ from hidma.linux import sched
 from hidma.linux.sched import Cpu, KernelOops, look
 
 if cython.compiled:
-    from cython.cimports.hidma.linux import inline
+    from cython.cimports.hidma.linux import io_inline as inline
 else:
     from hidma.hw.cmem import words_from, words_of
     from hidma.linux.sched import stuck
@@ -26,7 +26,7 @@ else:
     WINDOW_SHIFT = 20
     WINDOW_MASK = 0xFFFFF
 
-IO_OFFSET = 0xFFFF000000000000  # in C: inline.pxd
+IO_OFFSET = 0xFFFF000000000000  # in C: io_inline.pxd
 
 
 class Window:

@@ -13,7 +13,7 @@ from hidma.linux.errno import EINVAL, ENOMEM
 from hidma.linux.sched import KernelOops
 
 if cython.compiled:
-    from cython.cimports.hidma.linux import inline
+    from cython.cimports.hidma.linux import kfifo_inline as inline
 if not cython.compiled:
     from hidma.linux.types import u32
 

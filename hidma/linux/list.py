@@ -16,7 +16,7 @@ import cython
 from hidma.linux.sched import KernelOops
 
 if cython.compiled:
-    from cython.cimports.hidma.linux import inline
+    from cython.cimports.hidma.linux import list_inline as inline
 
 
 class ListHead:

@@ -4,6 +4,5 @@ from hidma.hw.memory cimport Memory
 from hidma.linux cimport sched
 
 cpdef int bad_address(unsigned long long address) except -1
-cdef int no_structure() except -1
 @cython.locals(memory=Memory, at="unsigned long long", offset="unsigned long long")
 cpdef long long load_u32(unsigned long long ptr, unsigned long long index) except -1

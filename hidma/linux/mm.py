@@ -15,9 +15,9 @@ from hidma.linux import sched
 from hidma.linux.sched import KernelOops
 
 if cython.compiled:
-    from cython.cimports.hidma.linux import inline
+    from cython.cimports.hidma.linux import mm_inline as inline
 
-PAGE_OFFSET = 0xFFFF800000000000  # in C: inline.pxd
+PAGE_OFFSET = 0xFFFF800000000000  # in C: mm_inline.pxd
 PAGE_SIZE = 4096
 PAGE_SHIFT = 12
 
@@ -25,11 +25,6 @@ PAGE_SHIFT = 12
 def bad_address(address: int) -> int:
     """Nothing is mapped at ``address``."""
     raise KernelOops(f"Unable to handle kernel paging request at virtual address {address:016x}")
-
-
-def no_structure() -> int:
-    """A pointer to a structure of C is NULL, or leads to something else."""
-    raise KernelOops("Unable to handle kernel NULL pointer dereference at virtual address 00000000")
 
 
 def phys_to_virt(phys: int) -> int:

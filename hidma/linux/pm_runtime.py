@@ -20,7 +20,7 @@ from hidma.linux.jiffies import round_jiffies
 from hidma.linux.sched import Timer
 
 if cython.compiled:
-    from cython.cimports.hidma.linux import inline
+    from cython.cimports.hidma.linux import pm_runtime_inline as inline
 if not cython.compiled:
     from hidma.linux.jiffies import HZ, NSEC_PER_JIFFY
 

@@ -127,5 +127,6 @@ cpdef long long schedule_timeout(long long ns) except -1
 cpdef int cond_resched() except -1
 @cython.locals(cpu=Cpu, ns="long long")
 cpdef int cpu_relax() except -1
+cdef int no_structure() except -1
 cdef int sleeping_call(Cpu cpu, str name) except -1
 cpdef int wait_here(Cpu cpu, long long since, str what) except -1

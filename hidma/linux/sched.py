@@ -287,6 +287,11 @@ def look(cpu: Cpu) -> int:
     return 0
 
 
+def no_structure() -> int:
+    """A pointer to a structure of C is NULL, or leads to something else."""
+    raise KernelOops("Unable to handle kernel NULL pointer dereference at virtual address 00000000")
+
+
 def sleeping_call(cpu: Cpu, name: str) -> int:
     """Function ``name``, which may sleep, is called in atomic context."""
     cpu.kernel.sleeping_call(name)

@@ -16,7 +16,7 @@ from hidma.linux import sched
 from hidma.linux.sched import Cpu, KernelOops, look
 
 if cython.compiled:
-    from cython.cimports.hidma.linux import inline
+    from cython.cimports.hidma.linux import spinlock_inline as inline
 if not cython.compiled:
     from hidma.linux.sched import LOCKUP_NS, NEVER
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, FileFinder, ModuleSpec, SourceFileLoader
@@ -16,6 +17,8 @@ from types import ModuleType
 
 _HERE = Path(__file__).resolve().parent.parent
 _NAME = "hidma"
+#: What is in the .pxd of a module that is compiled, and not in one of inline functions and constants alone.
+_TO_COMPILE = re.compile(r"^cp?def (?!inline\b|extern\b|enum\b)", re.MULTILINE)
 
 #: True when HIDMA_INTERPRETED asked for the sources as this process imported hidma.
 asked = os.environ.get("HIDMA_INTERPRETED", "0") not in ("", "0")
@@ -57,7 +60,7 @@ def _modules() -> Iterator[tuple[str, bool]]:
     for pxd in sorted(_HERE.rglob("*.pxd")):
         if pxd.name == "__init__.pxd" or not pxd.with_suffix(".py").is_file():
             continue
-        if "\n# inline-only" not in pxd.read_text(encoding="utf-8"):
+        if _TO_COMPILE.search(pxd.read_text(encoding="utf-8")):
             name = ".".join([_NAME, *pxd.relative_to(_HERE).with_suffix("").parts])
             yield name, any(pxd.with_suffix(suffix).is_file() for suffix in EXTENSION_SUFFIXES)
 

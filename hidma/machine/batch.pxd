@@ -6,8 +6,9 @@ from hidma.hw.registers cimport ENABLED, RUNNING
 from hidma.linux cimport sched
 from hidma.linux.dmaengine cimport (
     DMA_COMPLETE, NO_TX, DmaAsyncTxDescriptor, DmaChan, data_of, dma_async_is_tx_complete, dma_async_tx_descriptor, dma_chan)
-from hidma.linux.inline cimport (
-    Py_TYPE, dma_async_issue_pending, dmaengine_prep_dma_memcpy, dmaengine_submit, face, set_callback)
+from hidma.linux.dmaengine_inline cimport (
+    dma_async_issue_pending, dmaengine_prep_dma_memcpy, dmaengine_submit, set_callback)
+from hidma.linux.inline cimport Py_TYPE, face
 from hidma.linux.types cimport CFunction, function
 from hidma.machine.running cimport Interrupts
 
@@ -72,7 +73,7 @@ cdef class Batch:
     cdef object __weakref__
 
     @cython.locals(i="long long", bits="unsigned long long")
-    cdef long long _wrong_length(self) except? -2
+    cdef long _wrong_length(self) except? -2
     @cython.locals(interrupts=Interrupts)
     cpdef int _submit(self) except -1
     @cython.locals(before="long long", taken="long long")
@@ -92,4 +93,4 @@ cdef class Batch:
 cdef int reaches(unsigned long long start, unsigned long long length, unsigned long long low, unsigned long long high) except -1
 @cython.locals(chan="dma_chan *", counter=BatchCounter, tx="dma_async_tx_descriptor *",
                last="dma_async_tx_descriptor *", first="long long", end="long long", i="long long", cookie=int, before=int)
-cdef long long queue_batch(Batch batch) except? -1
+cdef long queue_batch(Batch batch) except? -1

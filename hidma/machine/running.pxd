@@ -10,8 +10,8 @@ cdef class Interrupts:
     cdef public object before
     cpdef int wanted(self) except -1
     cdef int hold(self) except -1
-    @cython.locals(count="long long")
-    cdef long long release(self) except -1
+    @cython.locals(count=int)
+    cdef int release(self) except -1
 
 @cython.final
 cdef class Running:
@@ -20,7 +20,7 @@ cdef class Running:
     cdef bint hold
     cdef bint counted
     cdef int _begin(self, object kernel) except -1
-    cdef long long _end(self) except -1
+    cdef int _end(self) except -1
 
 @cython.locals(cpu=Cpu)
 cpdef int settle() except -1

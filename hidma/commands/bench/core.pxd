@@ -2,7 +2,7 @@
 cimport cython
 from hidma.hidma_h cimport HidmaLldev
 from hidma.linux.inline cimport Py_TYPE
-from hidma.linux.mm cimport no_structure
+from hidma.linux.sched cimport no_structure
 from hidma.linux.types cimport function
 from hidma.ll cimport hidma_ll_queue_request, hidma_ll_request, hidma_ll_set_transfer_params, hidma_ll_start
 
