@@ -194,6 +194,8 @@ def past_array() -> int:
 
 
 if not cython.compiled:
+    from hidma.linux.sched import no_structure
+
     # what structs.pxd has for C
 
     NO_DESC = None
@@ -222,6 +224,8 @@ if not cython.compiled:
 
     def to_lldev(arg: Any) -> HidmaLldev:
         """The ``void *`` as a ``struct hidma_lldev *``."""
+        if not isinstance(arg, HidmaLldev):
+            no_structure()
         return arg
 
     def next_tre(fifo: Kfifo) -> HidmaTre | None:
@@ -230,14 +234,20 @@ if not cython.compiled:
 
     def dev_of(container: HidmaDev) -> HidmaDev:
         """``container_of()`` of what knows what it is part of."""
+        if not isinstance(container, HidmaDev):
+            no_structure()
         return container
 
     def chan_of(container: HidmaChan) -> HidmaChan:
         """``container_of()`` of what knows what it is part of."""
+        if not isinstance(container, HidmaChan) or container.dmadev is None or container.chan.device is None:
+            no_structure()
         return container
 
     def desc_of(container: HidmaDesc) -> HidmaDesc:
         """``container_of()`` of what knows what it is part of."""
+        if not isinstance(container, HidmaDesc):
+            no_structure()
         return container
 
     def set_running(mchan: HidmaChan, mdesc: HidmaDesc | None) -> int:

@@ -22,7 +22,7 @@ from hidma.linux.list import INIT_LIST_HEAD, ListHead, list_for_each_entry
 from hidma.linux.printk import dev_err
 
 if TYPE_CHECKING:
-    ChanOp = Callable[["DmaChan"], int]
+    ChanOp = Callable[["DmaChan"], Any]
     MemcpyOp = Callable[["DmaChan", int, int, int, int], "DmaAsyncTxDescriptor | None"]
     StatusOp = Callable[["DmaChan", int, "DmaTxState | None"], int]
     SubmitOp = Callable[["DmaAsyncTxDescriptor"], int]
@@ -114,14 +114,14 @@ class DmaDevice:
     def __cinit__(self) -> None:
         """Compiled only: what was never initialised has its parts all the same."""
         self.channels = ListHead()
-        self.device_alloc_chan_resources = unset_chan_op
-        self.device_free_chan_resources = unset_chan_op
-        self.device_prep_dma_memcpy = unset_memcpy_op
-        self.device_tx_status = unset_status_op
-        self.device_issue_pending = unset_chan_op
-        self.device_pause = unset_chan_op
-        self.device_resume = unset_chan_op
-        self.device_terminate_all = unset_chan_op
+        self.device_alloc_chan_resources: ChanOp = unset_chan_op
+        self.device_free_chan_resources: ChanOp = unset_chan_op
+        self.device_prep_dma_memcpy: MemcpyOp = unset_memcpy_op
+        self.device_tx_status: StatusOp = unset_status_op
+        self.device_issue_pending: ChanOp = unset_chan_op
+        self.device_pause: ChanOp = unset_chan_op
+        self.device_resume: ChanOp = unset_chan_op
+        self.device_terminate_all: ChanOp = unset_chan_op
 
     def __init__(self) -> None:
         self.dev: Any = None
@@ -132,14 +132,14 @@ class DmaDevice:
         self.cap_mask = 0
         self.copy_align = 0
         self.container: Any = None
-        self.device_alloc_chan_resources: ChanOp = unset_chan_op
-        self.device_free_chan_resources: ChanOp = unset_chan_op
-        self.device_prep_dma_memcpy: MemcpyOp = unset_memcpy_op
-        self.device_tx_status: StatusOp = unset_status_op
-        self.device_issue_pending: ChanOp = unset_chan_op
-        self.device_pause: ChanOp = unset_chan_op
-        self.device_resume: ChanOp = unset_chan_op
-        self.device_terminate_all: ChanOp = unset_chan_op
+        self.device_alloc_chan_resources = unset_chan_op
+        self.device_free_chan_resources = unset_chan_op
+        self.device_prep_dma_memcpy = unset_memcpy_op
+        self.device_tx_status = unset_status_op
+        self.device_issue_pending = unset_chan_op
+        self.device_pause = unset_chan_op
+        self.device_resume = unset_chan_op
+        self.device_terminate_all = unset_chan_op
 
 
 class DmaChan:
@@ -169,7 +169,7 @@ class DmaAsyncTxDescriptor:
 
     def __cinit__(self, container: Any = None) -> None:
         """Compiled only: what was never initialised has its parts all the same."""
-        self.tx_submit = unset_submit_op
+        self.tx_submit: SubmitOp = unset_submit_op
 
     def __init__(self, container: Any = None) -> None:
         self.cookie = 0
@@ -181,7 +181,7 @@ class DmaAsyncTxDescriptor:
         self.unmap: Any = None
         self.next: Any = None
         self.container = container
-        self.tx_submit: SubmitOp = unset_submit_op
+        self.tx_submit = unset_submit_op
 
 
 def dma_cap_set(cap: int, device: DmaDevice) -> int:
@@ -558,7 +558,7 @@ def dmaengine_prep_dma_memcpy(chan: DmaChan, dest: int, src: int, len: int, flag
     return face(device.device_prep_dma_memcpy(data_of(chan), dest, src, len, flags))
 
 
-def dmaengine_submit(tx: DmaAsyncTxDescriptor) -> int:
+def dmaengine_submit(tx: DmaAsyncTxDescriptor | None) -> int:
     """Hand ``tx`` to the driver: its cookie, or a negative errno."""
     if tx is None:
         no_structure()

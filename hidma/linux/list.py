@@ -9,7 +9,7 @@ into whatever surrounds the head.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import cython
 
@@ -323,7 +323,7 @@ def list_splice_tail_init(list_: ListHead, head: ListHead) -> int:
         return 0
 
 
-def no_list_entry() -> int:
+def no_list_entry() -> NoReturn:
     """A wrong turn in a list, where C would go on in whatever is there."""
     raise KernelOops("Unable to handle kernel paging request: a list leads to what is no entry of it")
 

@@ -12,7 +12,7 @@ nothing any more.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import cython
 from greenlet import GreenletExit, getcurrent, greenlet  # type: ignore[import-untyped,unused-ignore]
@@ -287,7 +287,7 @@ def look(cpu: Cpu) -> int:
     return 0
 
 
-def no_structure() -> int:
+def no_structure() -> NoReturn:
     """A pointer to a structure of C is NULL, or leads to something else."""
     raise KernelOops("Unable to handle kernel NULL pointer dereference at virtual address 00000000")
 

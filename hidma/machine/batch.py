@@ -71,7 +71,7 @@ def no_counter(data: Any) -> int:
 
 if not cython.compiled:
 
-    def count_one(counter: BatchCounter) -> int:
+    def count_one(counter: Any) -> int:
         """One callback more."""
         if not isinstance(counter, BatchCounter):
             return no_counter(counter)
