@@ -24,6 +24,7 @@ from hidma.commands.trace.functions import Entries, wanted
 from hidma.commands.trace.recorder import FilterError, squeeze
 from hidma.hw import trace as hw_trace
 from hidma.hw.events import EVENTS
+from hidma.machine import _mode
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "data" / "golden"
@@ -69,9 +70,13 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     return status, out, err
 
 
+#: Only functions that run as Python report that they are entered; tests/test_modes.py runs these tests interpreted.
+interpreted = pytest.mark.skipif(_mode.compiled(), reason="functions report when they run as Python")
+
 # --- what is seen -----------------------------------------------------------------------------------------------------
 
 
+@interpreted
 def test_one_descriptor_from_the_client_to_its_callback() -> None:
     events = Filter(after="hidma_prep_dma_memcpy", until="hidma_free_chan_resources").apply(copies())
     way = [(e.kind, e.data.get("function") or e.data.get("register") or e.data.get("block")) for e in events]

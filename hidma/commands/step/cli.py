@@ -9,6 +9,7 @@ from typing import TextIO
 
 import click
 
+from hidma.commands.options import interpret
 from hidma.commands.step.engine import Break, BreakError, Session
 from hidma.commands.step.lines import Locator
 from hidma.commands.trace.run import runner
@@ -62,6 +63,7 @@ def step(ctx: click.Context, plain: bool, breaks: tuple[str, ...], words: tuple[
             session.breaks.append(Break.parse(text.split()))
         except BreakError as error:
             raise click.ClickException(str(error)) from None
+    interpret(ctx)  # entries of functions and lines are of functions that run as Python
     full = not plain and sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
     try:
         if full:
