@@ -117,6 +117,25 @@ def test_a_turn_is_weight_grants_of_max_xactions_bursts() -> None:
     assert [tuple(run) for run in runs[1:7]] == [("hidma.chan1", 8), ("hidma.chan0", 12)] * 3
 
 
+@pytest.mark.parametrize("counts", [(2, 7), (7, 2), (2, 2)])
+def test_a_grant_of_short_copies_ends_with_its_reads_or_writes_whichever_are_fewer(counts: tuple[int, int]) -> None:
+    rig = Rig(channels=2, entries=64, managed=True)
+    rig.mw(MAX_BUS, 1024 << 16 | 1024)
+    rig.mw(MAX_XACTIONS, counts[1] << 16 | counts[0])
+    log = rig.pairs[0].data
+    for p in rig.pairs:
+        p.up()
+        for number in range(20):
+            rig.store(p.data + 0x8000 + 8 * number, p.index, number)
+            # two copies are one entry of the log: all others move up, the new one is the first
+            p.copy(log + 8, log, 504, ieob=0)
+            p.copy(log, p.data + 0x8000 + 8 * number, 8, ieob=0)
+        p.ring()
+    rig.mw(CFG, 1)
+    entries = [rig.load(log + 8 * number, 2) for number in range(40)]
+    assert entries[::-1] == [(index, number) for number in range(20) for index in (0, 1)]
+
+
 def test_a_burst_of_higher_priority_waits_for_the_grant_only() -> None:
     rig = saturated(2, [(0, 15), (1, 1)])
     low, high = rig.pairs

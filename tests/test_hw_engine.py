@@ -212,6 +212,38 @@ def test_copy_through_a_domain_whose_pages_are_scattered() -> None:
     assert rig.smmu.count == 0
 
 
+@pytest.mark.parametrize("shift", [0, 0x7C0])
+@pytest.mark.parametrize("ieob", [0, 1])
+def test_rings_whose_pages_are_scattered(shift: int, ieob: int) -> None:
+    rig = Rig(entries=512)
+    p = rig.pairs[0]
+    domain = rig.smmu.domain("guest")
+    for page in range(256):
+        assert domain.map(0x10_0000 + page * 4096, RAM + (page ^ 0x55) * 4096, 4096, READ | WRITE) == 0
+    p.stream.attach(domain)
+
+    def physical(iova: int) -> int:
+        return RAM + (((iova - 0x10_0000) >> 12) ^ 0x55) * 4096 + iova % 4096
+
+    # rings of four and two pages, or of one more if they begin inside a page
+    p.tre_ring, p.evre_ring, source, dest = 0x10_0000 + shift, 0x10_8000 + shift, 0x11_0000, 0x12_0000
+    p.up()
+    sent = 0
+    for batch in (300, 300, 1, 511, 200, 500):
+        for number in range(sent, sent + batch):
+            rig.store(physical(source + 8 * number), number, ~number)
+            words = (3 | ieob << 16, 8, source + 8 * number, 0, dest + 8 * number, 0)
+            rig.store(physical(p.tre_ring + 32 * (number % 512)), *words)
+        p.tw(DOORBELL, 32 * ((sent + batch) % 512))
+        for number in range(sent, sent + batch):
+            assert rig.load(physical(dest + 8 * number), 2) == (number, ~number & 0xFFFFFFFF)
+            event = rig.load(physical(p.evre_ring + 16 * (number % 512)), 4)
+            assert event == (DONE, 8, dest + 8 * number, 0)
+        sent += batch
+        p.ew(DOORBELL, 16 * (sent % 512))
+    assert rig.smmu.count == 0
+
+
 # --- events and pointers -------------------------------------------------------------------------------------------
 
 
@@ -235,6 +267,17 @@ def test_interrupt_only_for_a_tre_that_asks_for_it() -> None:
     p.copy(p.data, p.data + 64, 8, ieob=1)
     p.ring()
     assert (p.e(IRQ_STAT), p.line.level) == (EOB, 1)
+
+
+@pytest.mark.parametrize("asking", [(0, 0, 0, 0), (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1), (0, 1, 1, 0)])
+def test_any_tre_of_a_batch_may_ask_for_the_interrupt(asking: tuple[int, ...]) -> None:
+    p = pair()
+    for ieob in asking:
+        p.copy(p.data + 64, p.data, 64, ieob=ieob)
+    p.ring()
+    assert p.e(IRQ_STAT) == (EOB if any(asking) else 0)
+    assert len(p.ear.heard) == any(asking)
+    assert p.events() == [(DONE, 64, (p.data + 64) & 0xFFFFFFFF, 0)] * 4
 
 
 def test_data_then_event_then_pointer_then_status_become_visible() -> None:
@@ -422,6 +465,47 @@ def test_read_fault_with_long_write_bursts_writes_what_was_read() -> None:
     broken(p, DATA_READ)
     assert rig.bytes(p.data, 1024) == data[:640] + bytes(384)
     assert (p.model.read_bursts, p.model.write_bursts) == (5, 1)
+
+
+@pytest.mark.parametrize("end", ["source", "dest"])
+@pytest.mark.parametrize(
+    ("offset", "length", "there"),
+    [
+        (-64, 64, True),
+        (-1024, 1024, True),
+        (-1, 1, True),
+        (-63, 64, False),
+        (-1023, 1024, False),
+        (0, 1, False),
+        (1 << 40, 64, False),
+        (-(1 << 20) - 64, 64, False),
+        (-(1 << 20), 64, True),
+    ],
+)
+def test_a_copy_in_a_batch_reaches_the_end_of_ram_and_no_further(end: str, offset: int, length: int, there: bool) -> None:
+    p = Rig(ram=1 << 20).pairs[0].up()
+    rig = p.rig
+    p.random_bytes(0x8000, 1024, 2)
+    place = RAM + rig.memory.size + offset
+    before = bytearray(rig.bytes(p.data, 0x10000))
+    p.copy(p.data, p.data + 0x8000, 8)
+    if end == "source":
+        p.copy(p.data + 0x1000, place, length)
+    else:
+        p.copy(place, p.data + 0x8000, length)
+    p.copy(p.data + 8, p.data + 0x8000, 8)
+    p.ring()
+    before[:8] = before[0x8000:0x8008]
+    if there:
+        before[8:16] = before[:8]
+        assert p.states == (ENABLED, ENABLED)
+        assert len(p.events()) == 3
+    else:
+        assert p.states == (ERROR, ERROR)
+        assert p.e(IRQ_STAT) == EOB | (DATA_READ if end == "source" else DATA_WRITE)
+        assert p.model.tre_done == 1
+    if end == "dest" or not there:
+        assert rig.bytes(p.data, 0x10000) == before
 
 
 def test_tre_ring_that_is_not_there() -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hw_rig import RAM, Rig
+from hw_rig import ERROR, RAM, Rig
 
 from hidma.hw.bus import Bus
 from hidma.hw.clock import Clock
@@ -61,6 +61,10 @@ def test_permissions_hold_per_page_and_direction() -> None:
     ]  # fmt: skip
     assert s.reach(0x11FF0, 32, WRITE) == 4096 + 0xFF0
     assert s.reach(0x11FF0, 32, READ) == -1
+    assert s.reach(0x10FF0, 32, READ) == s.reach(0x10FF0, 32, WRITE) == -1
+    # no bytes are nowhere, and a count may be anything
+    assert s.reach(0x10000, 0, READ) == -1
+    assert s.reach(0x10800, (1 << 64) - 0x800, READ) == -1
     for address, need, why in [
         (0x10008, WRITE, "read-only"),
         (0x11008, READ, "write-only"),
@@ -143,6 +147,7 @@ def test_unmap_tells_how_much_it_unmapped() -> None:
     assert d.unmap(0x1000, 0x5000) == 0x1000
     assert d.unmap(0x3000, 0x10000) == 0x1000
     assert sorted(d.pages) == [5]
+    assert d.changes == 5
     assert d.iova_to_phys(0x5123) == RAM + 0x123
     assert d.iova_to_phys(0x1000) == 0
 
@@ -187,6 +192,28 @@ def test_faults_are_kept_up_to_a_number() -> None:
         s.refuse(address, READ)
     assert m.count == 300
     assert [fault.address for fault in m.faults] == list(range(44, 300))
+
+
+@pytest.mark.parametrize("attached", [False, True])
+def test_a_stream_that_is_blocked_or_attached_to_an_empty_domain_moves_nothing(attached: bool) -> None:
+    p = Rig().pairs[0].up()
+    p.random_bytes(0, 64)
+    before = p.rig.bytes(RAM, p.rig.memory.size)
+    p.copy(p.data + 64, p.data, 64)
+    p.copy(p.data + 128, p.data, 64)
+    written = p.rig.bytes(p.tre_ring, 64)
+    if attached:
+        p.stream.attach(p.rig.smmu.domain("empty"))
+    else:
+        p.stream.block()
+    p.ring()
+    assert p.states == (ERROR, ERROR)
+    assert p.rig.bytes(RAM, p.rig.memory.size) == written + before[64:]
+    p.stream.bypass()
+    p.up()
+    p.copy(p.data + 64, p.data, 64)
+    p.ring()
+    assert p.rig.bytes(p.data + 64, 64) == p.rig.bytes(p.data, 64)
 
 
 def test_a_guest_whose_page_is_taken_away_gets_an_error_not_the_page() -> None:

@@ -116,7 +116,9 @@ class Guest:
             start = SIZE + 4096 * number
             return view[start : start + 4096]
 
-        self.core = HidmaCore(self.bus, smmu, channels=channels, management=(WINDOW, 4096), management_buffer=page(0), **options)
+        self.core = HidmaCore(
+            self.bus, smmu, channels=channels, management=(WINDOW, 4096), management_buffer=page(0), **options
+        )
         self.mgmt = Page(page(0).cast("I"))
         self.trca, self.evca, self.levels = [], [], []
         for index in range(channels):
@@ -126,8 +128,15 @@ class Guest:
             self.levels.append(Level(self.evca[index]))
             line.sink = self.levels[index]
             base = WINDOW + 4096 + 8192 * index
-            self.core.add_channel(index, base, base + 4096, line, smmu.stream(index), trca_buffer=page(1 + 2 * index),
-                                  evca_buffer=page(2 + 2 * index))
+            self.core.add_channel(
+                index,
+                base,
+                base + 4096,
+                line,
+                smmu.stream(index),
+                trca_buffer=page(1 + 2 * index),
+                evca_buffer=page(2 + 2 * index),
+            )
         if faults:
             self.core.inject(faults)
         self.watcher = Watcher(self.core)
@@ -406,7 +415,14 @@ def test_a_descriptor_cannot_reach_the_pages_of_registers(guest: Guest) -> None:
 
 @pytest.mark.parametrize(
     ("page", "offset"),
-    [("trca", READ_PTR), ("trca", WRITE_PTR), ("trca", CHIDX), ("evca", READ_PTR), ("evca", WRITE_PTR), ("evca", IRQ_STAT)],
+    [
+        ("trca", READ_PTR),
+        ("trca", WRITE_PTR),
+        ("trca", CHIDX),
+        ("evca", READ_PTR),
+        ("evca", WRITE_PTR),
+        ("evca", IRQ_STAT),
+    ],
 )
 def test_a_read_only_word_is_put_back(guest: Guest, page: str, offset: int) -> None:
     guest.up(1)
