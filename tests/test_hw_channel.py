@@ -197,6 +197,19 @@ def test_reset_takes_640_ns_and_clears_what_it_should() -> None:
         assert p.e(offset) == 0
     assert p.e(IRQ_STAT) == RESET_DONE
     assert (p.model.trca.resets, p.model.evca.resets) == (2, 2)
+    p.model.restore()  # nor do the model's own copies keep anything
+    for read in (p.t, p.e):
+        assert (read(READ_PTR), read(WRITE_PTR)) == (0, 0)
+
+
+def test_a_stuck_reset_in_a_reset_never_ends() -> None:
+    p = in_state(ENABLED, "trca")
+    p.tw(CTRLSTS, RESET << 16)
+    p.rig.run(200)
+    p.rig.core.inject("reset-stuck:trca")
+    p.tw(CTRLSTS, RESET << 16)
+    p.rig.run(10_000)
+    assert p.states[0] == IN_RESET
 
 
 def test_reset_in_reset_begins_anew() -> None:

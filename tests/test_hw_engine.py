@@ -78,7 +78,7 @@ def test_memset_repeats_its_eight_bytes_from_the_first_byte_of_the_destination(l
     assert p.model.write_bursts == -(-length // 1024)
 
 
-@pytest.mark.parametrize("distance", [1, 5, 128, 1000, 1024, 1500, 3000, -1, -700, -1024])
+@pytest.mark.parametrize("distance", [1, 5, 128, 1000, 1024, 1500, 3000, 4999, 5000, -1, -700, -1024])
 def test_overlapping_copy_behaves_as_bursts_copied_forward_one_by_one(distance: int) -> None:
     p = pair()
     length = 5000
@@ -177,6 +177,9 @@ def test_a_portion_is_what_fits_the_grant(
         way: [event[5:7] for _, event in rig.log if event[0] == "burst" and event[3] == way]
         for way in ("read", "write")
     }
+    times = [event[7:9] for _, event in rig.log if event[0] == "burst" and event[3] == "write"]
+    assert all(start < end for start, end in times)
+    assert [start for start, _ in times[1:]] == [end for _, end in times[:-1]]
     assert bursts["write"] == [(n, writes) for n, _, writes in portions]
     assert bursts["read"] == [(n, reads) for n, reads, _ in portions if reads]
     assert (p.model.read_bursts, p.model.write_bursts) == (
@@ -467,6 +470,46 @@ def test_read_fault_with_long_write_bursts_writes_what_was_read() -> None:
     assert (p.model.read_bursts, p.model.write_bursts) == (5, 1)
 
 
+def test_read_fault_after_a_single_byte_writes_that_byte() -> None:
+    rig = Rig(managed=True, share=1 << 20)
+    rig.mw(0x400, 1)
+    rig.mw(MAX_BUS, 4 << 16 | 1)
+    rig.mw(MAX_XACTIONS, 31 << 16 | 31)
+    p = rig.pairs[0].up()
+    rig.store(RAM + (1 << 20) - 4, 0xA5000000)
+    p.copy(p.data, RAM + (1 << 20) - 1, 4)
+    p.ring()
+    broken(p, DATA_READ)
+    assert rig.load(p.data, 1) == (0xA5,)
+    assert (p.model.read_bursts, p.model.write_bursts) == (1, 1)
+
+
+@pytest.mark.parametrize("ring", ["tre", "event"])
+def test_a_ring_does_not_wrap_around_the_end_of_the_address_space(ring: str) -> None:
+    p = pair()
+    domain = p.rig.smmu.domain("guest")
+    for page in range(256):
+        domain.map(page * 4096, RAM + page * 4096, 4096, READ | WRITE)
+    for _ in range(2):
+        p.copy(0x20000, 0x21000, 64)
+    p.stream.attach(domain)
+    registers = (p.tw, p.ew)
+    for write in registers:
+        write(RING_HIGH, 0)
+        write(RING_LOW, 0x10000)
+    p.rig.store(RAM + 0x10000, *p.rig.load(p.tre_ring, 16))
+    p.tw(DOORBELL, 32)
+    assert p.e(WRITE_PTR) == 16
+    p.command(DISABLE)
+    write = registers[ring == "event"]
+    write(RING_HIGH, 0xFFFFFFFF)
+    write(RING_LOW, 0xFFFFFFE0 if ring == "tre" else 0xFFFFFFF0)
+    p.command(ENABLE)
+    p.tw(DOORBELL, 64)
+    assert p.states == (ERROR, ERROR)
+    assert p.e(IRQ_STAT) & ~EOB == (TRE_READ if ring == "tre" else EVENT_WRITE)
+
+
 @pytest.mark.parametrize("end", ["source", "dest"])
 @pytest.mark.parametrize(
     ("offset", "length", "there"),
@@ -482,7 +525,9 @@ def test_read_fault_with_long_write_bursts_writes_what_was_read() -> None:
         (-(1 << 20), 64, True),
     ],
 )
-def test_a_copy_in_a_batch_reaches_the_end_of_ram_and_no_further(end: str, offset: int, length: int, there: bool) -> None:
+def test_a_copy_in_a_batch_reaches_the_end_of_ram_and_no_further(
+    end: str, offset: int, length: int, there: bool
+) -> None:
     p = Rig(ram=1 << 20).pairs[0].up()
     rig = p.rig
     p.random_bytes(0x8000, 1024, 2)

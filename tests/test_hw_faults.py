@@ -341,6 +341,20 @@ def test_a_spurious_interrupt_is_a_pulse_with_no_cause() -> None:
     assert [level for _, level in p.ear.heard] == [-1, -1]
 
 
+def test_an_injected_read_fault_is_named_although_what_was_read_cannot_be_written() -> None:
+    rig = Rig(managed=True)
+    rig.mw(0x400, 1)
+    rig.mw(0x41C, 1024 << 16 | 128)
+    rig.mw(0x420, 31 << 16 | 31)
+    p = rig.pairs[0].up()
+    rig.core.inject("read-burst:2")
+    p.copy(0x1000, p.data, 1024)
+    p.ring()
+    assert p.model.outcome(0).cause == (
+        f"burst at 0x{p.data + 128:x} could not be read (injected), after 0 of 1024 bytes"
+    )
+
+
 def test_a_wrong_write_pointer_is_shown_and_forgotten() -> None:
     p = pair("write-ptr:80:2")
     send(p)

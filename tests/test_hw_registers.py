@@ -73,6 +73,8 @@ def test_a_block_needs_a_sound_place() -> None:
         RegisterBlock("toy", bus, 0x1002, 64, ())
     with pytest.raises(ValueError, match="toy: 32 bytes of buffer do not hold 64 bytes of registers"):
         RegisterBlock("toy", bus, 0x1000, 64, (), bytearray(32))
+    with pytest.raises(ValueError, match="toy: 63 bytes of buffer do not hold 64 bytes of registers"):
+        RegisterBlock("toy", bus, 0x1000, 64, (), bytearray(63))
 
 
 def test_registers_may_lie_in_memory_that_somebody_else_sees() -> None:
@@ -98,6 +100,7 @@ def test_an_access_of_another_width_is_a_bus_error(width: int) -> None:
     target.write_odd(RING_LEN, width, 0)
     assert target.read32(RING_LEN) == 0
     assert rig.clock.now == before + 300
+    assert (target.reads, target.writes) == (2, 1)
     read, write = rig.bus.faults.records
     assert (read.initiator, read.what, read.address, read.width, read.where) == (
         "cpu",

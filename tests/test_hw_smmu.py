@@ -210,6 +210,7 @@ def test_a_stream_that_is_blocked_or_attached_to_an_empty_domain_moves_nothing(a
     assert p.states == (ERROR, ERROR)
     assert p.rig.bytes(RAM, p.rig.memory.size) == written + before[64:]
     p.stream.bypass()
+    assert p.stream.domain is None
     p.up()
     p.copy(p.data + 64, p.data, 64)
     p.ring()

@@ -253,6 +253,39 @@ def test_a_channel_works_again_after_a_reset(guest: Guest) -> None:
     assert guest.core.channels[0].tre_done == 3
 
 
+def test_values_that_are_written_again_right_after_a_reset_are_seen(guest: Guest) -> None:
+    guest.up()
+    guest.copy(0, 2, b"x" * 64)
+    guest.evca[0][DOORBELL] = 32
+    guest.look()
+    channel, watched = guest.core.channels[0], guest.watcher.channels[0]
+    counts = (watched.doorbells, watched.event_doorbells)
+    for page in (guest.trca[0], guest.evca[0]):
+        page.command(RESET)
+    guest.look()
+    guest.trca[0][RING_LEN], guest.evca[0][RING_LEN] = 32 * TRES, 16 * TRES
+    guest.trca[0][DOORBELL], guest.evca[0][DOORBELL] = 96, 32
+    guest.look()
+    assert (watched.doorbells, watched.event_doorbells) == (counts[0] + 1, counts[1] + 1)
+    assert (channel.doorbell, channel.event_read) == (96, 32)
+
+
+def test_a_reset_is_not_traced_as_writes_of_what_it_clears(guest: Guest) -> None:
+    guest.up()
+    guest.copy(0, 0, b"x" * 64)
+    guest.evca[0][DOORBELL] = 16
+    guest.look()
+    events: list[Any] = []
+    guest.trace.open(events.append)
+    guest.look()
+    events.clear()
+    for page in (guest.trca[0], guest.evca[0]):
+        page.command(RESET)
+    guest.look()
+    written = {event[2] for event in events if event[0] == "write"}
+    assert written.isdisjoint({DOORBELL, INTCTRL, IRQ_EN, IRQ_CLR})
+
+
 def test_suspend_is_confirmed_in_the_state_field(guest: Guest) -> None:
     guest.up()
     for page in (guest.trca[0], guest.evca[0]):
@@ -279,6 +312,17 @@ def test_a_stuck_reset_shows_even_where_a_reset_has_nothing_to_do() -> None:
 
 
 # --- transfers and interrupts -----------------------------------------------------------------------------------------
+
+
+def test_a_reset_of_a_disabled_block_that_hangs_in_a_suspend_is_a_reset() -> None:
+    guest = Guest(faults="suspend-stuck:trca")
+    guest.set_up()
+    guest.trca[0].command(SUSPEND)
+    guest.look()
+    assert guest.trca[0].state == DISABLED
+    guest.trca[0].command(RESET)
+    guest.look()
+    assert (guest.core.channels[0].trca.resets, guest.watcher.channels[0].idle_resets) == (1, 0)
 
 
 def test_a_doorbell_moves_data_and_raises_one_interrupt(guest: Guest) -> None:
@@ -433,6 +477,24 @@ def test_a_read_only_word_is_put_back(guest: Guest, page: str, offset: int) -> N
     assert words[offset] == before
     assert guest.watcher.channels[1].repaired == 1
     assert guest.levels[1].heard == []
+
+
+def test_a_wrong_write_pointer_stays_on_the_page() -> None:
+    guest = Guest(faults="write-ptr:80:2")
+    guest.set_up()
+    guest.up()
+    guest.copy(0, 0, b"x" * 64)
+    guest.look()
+    assert guest.evca[0][WRITE_PTR] == 16
+    guest.copy(0, 1, b"x" * 64)
+    guest.look()
+    assert guest.evca[0][WRITE_PTR] == 80
+    before = guest.watcher.channels[0].repaired
+    guest.look()
+    assert guest.watcher.channels[0].repaired == before
+    guest.copy(0, 2, b"x" * 64)
+    guest.look()
+    assert guest.evca[0][WRITE_PTR] == 48
 
 
 def test_an_old_state_that_is_written_back_is_corrected(guest: Guest) -> None:
