@@ -335,6 +335,26 @@ def test_event_ring_keeps_one_slot_free_and_loses_nothing() -> None:
     assert p.model.tre_done == 7
 
 
+def test_the_event_doorbell_may_say_the_ring_size_for_its_start() -> None:
+    p = pair(entries=4)
+    for _ in range(3):
+        p.copy(p.data, p.data + 64, 8)
+    p.ring()
+    p.ew(DOORBELL, 48)
+    p.copy(p.data, p.data + 64, 8)
+    p.ring()
+    assert p.e(WRITE_PTR) == 0
+    p.ew(DOORBELL, 64)
+    assert p.e(READ_PTR) == 64
+    for _ in range(3):
+        p.copy(p.data, p.data + 64, 8)
+    p.ring()
+    p.copy(p.data, p.data + 64, 8)
+    p.ring()
+    assert (p.model.evres, p.e(WRITE_PTR)) == (7, 48)
+    assert p.model.stalls == 1
+
+
 def rig_words(p: Pair, slot: int) -> tuple[int, ...]:
     words: tuple[int, ...] = p.rig.load(p.evre_ring + 16 * slot, 4)
     return words
@@ -641,6 +661,21 @@ def test_ring_that_shrinks_below_its_pointers_is_an_invalid_doorbell() -> None:
     p.tw(RING_LEN, 64)
     p.command(ENABLE)
     broken(p, INVALID)
+
+
+def test_ring_that_shrinks_below_its_read_pointer_is_an_invalid_doorbell() -> None:
+    p = pair(entries=8)
+    for _ in range(3):
+        p.copy(p.data, p.data + 64, 8)
+    p.ring()
+    assert p.t(READ_PTR) == 96
+    p.command(DISABLE)
+    p.tw(RING_LEN, 64)
+    p.command(ENABLE)
+    p.tw(DOORBELL, 32)
+    assert p.states == (ERROR, ERROR)
+    assert p.e(IRQ_STAT) & ~EOB == INVALID
+    assert p.model.tre_fetched == 3
 
 
 def test_event_doorbell_that_does_not_fit_is_dropped_and_counted() -> None:

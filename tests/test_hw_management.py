@@ -99,6 +99,17 @@ def test_a_core_without_a_management_node_is_set_up_already() -> None:
     assert p.model.tre_done == 1
 
 
+def test_a_core_that_does_not_run_is_not_stopped_again() -> None:
+    rig = Rig(managed=True)
+    p = rig.pairs[0].up()
+    for value in (0, 2):
+        rig.mw(CFG, value)
+        assert p.states == (1, 1)
+    rig.mw(CFG, 1)
+    rig.mw(CFG, 2)
+    assert p.states == (4, 4)
+
+
 def test_a_managed_core_does_nothing_before_it_runs() -> None:
     rig = Rig(managed=True)
     p = rig.pairs[0].up()

@@ -71,6 +71,9 @@ def test_a_block_needs_a_sound_place() -> None:
     bus = Bus(Clock(), Memory(RAM, 4096), Trace())
     with pytest.raises(ValueError, match="multiples of 4, not 0x1002 and 64"):
         RegisterBlock("toy", bus, 0x1002, 64, ())
+    for size in (0, (1 << 30) + 4):
+        with pytest.raises(ValueError, match=f"multiples of 4, not 0x1000 and {size}"):
+            RegisterBlock("toy", bus, 0x1000, size, ())
     with pytest.raises(ValueError, match="toy: 32 bytes of buffer do not hold 64 bytes of registers"):
         RegisterBlock("toy", bus, 0x1000, 64, (), bytearray(32))
     with pytest.raises(ValueError, match="toy: 63 bytes of buffer do not hold 64 bytes of registers"):

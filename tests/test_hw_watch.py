@@ -388,6 +388,19 @@ def test_a_driver_that_leaves_its_events_is_told_once_not_for_ever(guest: Guest)
     assert guest.evca[0][IRQ_STAT] == 0
 
 
+def test_events_consumed_to_the_ring_size_are_not_announced_again(guest: Guest) -> None:
+    guest.up()
+    for slot in range(TRES):
+        guest.copy(0, slot, b"w" * 64)
+        guest.look()
+        guest.evca[0][DOORBELL] = 16 * (slot + 1)
+        guest.evca[0][IRQ_CLR] = EOB
+        guest.look()
+    assert (guest.evca[0][WRITE_PTR], guest.evca[0][DOORBELL]) == (0, 16 * TRES)
+    guest.look(GRACE_NS, 4)
+    assert guest.watcher.channels[0].reminders == 0
+
+
 def test_an_event_that_came_while_its_cause_was_being_cleared_is_not_lost(guest: Guest) -> None:
     guest.up()
     guest.copy(0, 0, b"1" * 64)
@@ -426,6 +439,8 @@ def test_a_fault_is_shown_and_ended_by_resets_of_both() -> None:
     guest.evca[0][IRQ_CLR] = DATA_READ
     guest.look(GRACE_NS, 4)
     assert guest.evca[0][IRQ_STAT] == 0
+    # the handler reports an error for as long as it finds it: it was gone before the line fell
+    assert guest.levels[0].heard == [(1, DATA_READ), (0, 0)]
     for page in (guest.trca[0], guest.evca[0]):
         page.command(RESET)
     guest.look()
@@ -433,6 +448,20 @@ def test_a_fault_is_shown_and_ended_by_resets_of_both() -> None:
     dest = guest.copy(0, 0, b"fine" * 16)
     guest.look()
     assert guest.at(dest, 64) == b"fine" * 16
+
+
+def test_events_that_wait_in_a_channel_that_failed_raise_nothing() -> None:
+    guest = Guest(faults="read-burst:2")
+    guest.set_up()
+    guest.up()
+    for slot in range(2):
+        guest.copy(0, slot, b"z" * 64)
+        guest.look()
+    assert guest.evca[0][IRQ_STAT] == EOB | DATA_READ
+    guest.evca[0][IRQ_CLR] = EOB | DATA_READ
+    guest.look(GRACE_NS, 4)
+    assert guest.evca[0][IRQ_STAT] == 0
+    assert guest.watcher.channels[0].reminders == 0
 
 
 def test_channels_of_one_core_are_independent(guest: Guest) -> None:
