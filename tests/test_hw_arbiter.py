@@ -97,6 +97,31 @@ def test_a_smaller_weight_ends_the_turn_that_is_under_way() -> None:
     assert 3 <= before <= 4
 
 
+def test_a_new_priority_ends_the_turn_that_is_under_way() -> None:
+    rig = saturated(2, [(0, 10), (0, 10)], traced=True)
+    one = rig.pairs[0].model
+    while rig.core.arbiter.busy is not one or not 2 <= one.credits <= 3:
+        rig.run(100)
+    for n in range(2):
+        rig.mw(QOS + 4 * n, 1 << 15 | 10 << 8)
+    rig.log.clear()
+    rig.run(20_000)
+    order = [event[1] for _, event in rig.log if event[0] == "burst" and event[3] == "write"]
+    # the grant under way, then the turn of the other one
+    assert order[:11] == ["hidma.chan0"] + ["hidma.chan1"] * 10
+
+
+def test_work_that_takes_time_is_never_paused() -> None:
+    rig = Rig(entries=512, instant=False, timeline=True)
+    p = rig.pairs[0].up()
+    for _ in range(500):
+        p.copy(p.data + 64, p.data, 64, ieob=0)
+    p.ring()
+    start = rig.clock.now - 100  # the time of the doorbell, before the access
+    rig.clock.tick(start + 500 * 195 - rig.clock.now)
+    assert p.model.tre_done == 500
+
+
 def test_weight_0_counts_as_1() -> None:
     rig = saturated(2, [(0, 0), (0, 3)])
     rig.run(10_000)

@@ -625,8 +625,10 @@ def test_history_is_bounded_and_what_was_forgotten_is_unknown() -> None:
     p.model.remember(0, 1, Outcome("dropped", "first"))
     for i in range(1, 66_000):
         p.model.remember(2 * i, 1, Outcome("dropped", "more"))
+    p.model.sequence = 2 * 66_000
     assert len(p.model.history) <= 65_536
-    assert p.model.outcome(0).end == "unknown"
+    assert p.model.outcome(0).end == p.model.outcome(1).end == "unknown"
+    assert p.model.outcome(2 * 65_999 - 1).end == "completed"
     assert p.model.outcome(2 * 65_999).cause == "more"
 
 

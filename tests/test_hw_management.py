@@ -99,6 +99,16 @@ def test_a_core_without_a_management_node_is_set_up_already() -> None:
     assert p.model.tre_done == 1
 
 
+def test_a_channel_that_is_added_later_has_what_the_registers_say() -> None:
+    rig = Rig(managed=True)
+    core = HidmaCore(rig.bus, rig.smmu, name="late", channels=2, management=(MGMT + 0x20000, 4096))
+    core.management.write32(CHRESET_TIMEOUT, 12)
+    core.management.write32(QOS + 4, 0x8000 | 7 << 8)
+    core.management.write32(CFG, 1)
+    channel = core.add_channel(1, PAGES + 0x40000, PAGES + 0x41000, Line(7, "late"), rig.smmu.stream(9))
+    assert (channel.reset_limit, channel.priority, channel.weight, channel.runs) == (12, 1, 7, 1)
+
+
 def test_a_core_that_does_not_run_is_not_stopped_again() -> None:
     rig = Rig(managed=True)
     p = rig.pairs[0].up()

@@ -575,6 +575,10 @@ def test_a_share_is_one_register_at_two_offsets(guest: Guest, base: int) -> None
     guest.look()
     assert (guest.core.channels[1].weight, guest.core.channels[1].priority) == (5, 0)
     assert guest.core.channels[0].weight == 1
+    before = guest.watcher.management.writes
+    guest.mgmt[base + 4] = 0x0600
+    guest.look()
+    assert guest.watcher.management.writes == before + 1
 
 
 def test_shares_written_to_the_page_divide_the_bus() -> None:
