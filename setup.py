@@ -1,33 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Builds hidma: each `x.py` with an `x.pxd` beside it becomes a C extension by stock Cython, all others stay plain Python.
 
-`HIDMA_PURE=1`, or a machine without Cython or a working C compiler, gives a build without extensions: the same sources
-run interpreted. In place, C and object files are kept in `build/`, and only those extensions are made again of which
-the source, a .pxd that it cimports, the compiler or a flag changed. All metadata is in pyproject.toml.
+`HIDMA_PURE=1`, or a machine without Cython or a C compiler, gives a build without extensions, which runs interpreted. In
+place, an extension is made again when its source, a .pxd that it cimports, the compiler or a flag has changed.
 """
 
 import hashlib
 import json
 import os
-import shlex
 import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.command.build_py import build_py
 
 # A .pxd that holds inline functions only, for the modules that cimport it: its .py is for interpreted runs.
 HEADERS = {"hidma.hw.cmem", "hidma.hw.faults", "hidma.hw.realtime", "hidma.hw.registers"}
-DIRECTIVES = {"language_level": 3, "wraparound": False, "initializedcheck": False, "cdivision": True}
-DIRECTIVES |= {"boundscheck": True, "annotation_typing": False}
-CFLAGS = ["-O3", "-fno-tree-slp-vectorize", "-g0", "-w"]
-SHARED = "hidma._cyshared"  # holds what Cython would else repeat in every extension: half the time to compile
+DIRECTIVES = {"cdivision": True, "wraparound": False, "initializedcheck": False, "annotation_typing": False}
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
+CFLAGS = ["-fno-tree-slp-vectorize", "-g0", "-w"]
+# Off the path of a descriptor, compiled because others cimport their classes: gcc takes half the time for -O1.
+COLD = "_cyshared hidma_h hw.block hw.management hw.trace hw.watch linux.atomic linux.device linux.jiffies linux.types"
+SHARED = "hidma._cyshared"  # holds what Cython would else repeat in every extension: half the time to compile
 
 
 def look_around() -> dict[str, str]:
@@ -38,80 +35,65 @@ def look_around() -> dict[str, str]:
         from Cython import __version__ as cython
     except ImportError:
         return {"why_not": "Cython is missing: pip install 'Cython>=3.3,<4'"}
-    cc = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
-    with tempfile.TemporaryDirectory() as scratch:
-        trial = [*cc, "-shared", "-fPIC", "-I", sysconfig.get_path("include"), "-xc", "-", "-o", f"{scratch}/trial.so"]
-        try:
-            subprocess.run(trial, input="#include <Python.h>\n", capture_output=True, text=True, check=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            said = (getattr(error, "stderr", "") or str(error)).strip().splitlines()[0]
-            return {"why_not": f"no C compiler that works ({said}): apt-get install gcc libc6-dev python3-dev"}
+    cc = (os.environ.get("CC") or sysconfig.get_config_var("CC")).split()
+    trial = [*cc, "-shared", "-fPIC", "-I", sysconfig.get_path("include"), "-xc", "-", "-o", "build/trial.so"]
+    Path("build").mkdir(exist_ok=True)
+    try:
+        subprocess.run(trial, input="#include <Python.h>\n", capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = (getattr(error, "stderr", "") or str(error)).strip().splitlines()[0]
+        return {"why_not": f"no C compiler that works ({said}): apt-get install gcc libc6-dev python3-dev"}
     version = subprocess.run([*cc, "--version"], capture_output=True, text=True).stdout.partition("\n")[0]
     flags = filter(None, map(os.environ.get, ("CPPFLAGS", "CFLAGS", "LDFLAGS")))
-    return {"cython": cython, "cc": version, "cflags": " ".join([*flags, *CFLAGS])}
-
-
-class BuildPy(build_py):
-    def run(self):
-        if not self.editable_mode:  # a module that an earlier build left there must not come along
-            shutil.rmtree(Path(self.build_lib, "hidma"), ignore_errors=True)
-        super().run()
+    return {"cython": cython, "cc": version, "cflags": " ".join([*flags, "-O3", *CFLAGS])}
 
 
 class BuildExt(build_ext):
-    def finalize_options(self):
-        super().finalize_options()
-        self.parallel = self.parallel or len(os.sched_getaffinity(0))
-        if self.inplace:
-            self.build_temp = self.build_lib = os.path.join("build", sysconfig.get_config_var("SOABI"))
-
     def run(self):
+        if self.inplace:
+            self.build_temp = self.build_lib = os.path.join("build", SUFFIX.strip(".").removesuffix(".so"))
         super().run()
-        base = Path("." if self.inplace else self.build_lib)
-        for path in set(base.glob(f"hidma/**/*{SUFFIX}")) - {base / self.get_ext_filename(name) for name in NAMES}:
-            path.unlink()  # it would run in place of its source
-        (base / "hidma" / "_built.json").write_text(json.dumps(MADE_WITH, indent=1) + "\n")
+        base = Path("." if self.inplace else self.build_lib, "hidma")
+        for path in {*base.rglob("*" + SUFFIX)} - {base.parent / self.get_ext_filename(name) for name in SOURCES}:
+            path.unlink()  # of an earlier build: it would run in place of its source
+        (base / "_built.json").write_text(json.dumps(MADE_WITH | {"modules": [*SOURCES]}, indent=1) + "\n")
 
     def build_extensions(self):
-        from Cython.Build import cythonize
-        from Cython.Build.Dependencies import create_dependency_tree
+        from Cython.Build import Dependencies, cythonize
 
-        self.todo, self.force, tree = {}, True, create_dependency_tree(quiet=True)
-        for ext in self.extensions:
+        self.force, every, tree = True, self.extensions, Dependencies.create_dependency_tree(quiet=True)
+        for ext in every:
             files = ["setup.py", *(sorted(tree.all_dependencies(ext.sources[0])) if ext.name != SHARED else ())]
             key = hashlib.sha256(b"".join([repr(MADE_WITH).encode(), *(Path(file).read_bytes() for file in files)]))
-            stamp = Path(self.build_temp, f"{ext.name}.{key.hexdigest()}")
-            if not stamp.exists() or not os.path.exists(self.get_ext_fullpath(ext.name)):
-                self.todo[ext.name] = stamp
-        if changed := [ext for ext in self.extensions if ext.name in self.todo]:
-            print(f"hidma: compiling {len(changed)} modules", file=sys.stderr, flush=True)
+            ext.stamp = Path(self.build_temp, f"{ext.name}.{key.hexdigest()}")
+        self.extensions = [e for e in every if not (e.stamp.exists() and Path(self.get_ext_fullpath(e.name)).exists())]
+        if self.extensions:
+            print(f"hidma: compiling {len(self.extensions)} modules", file=sys.stderr, flush=True)
             options = {"compiler_directives": DIRECTIVES, "shared_utility_qualified_name": SHARED, "quiet": True}
-            made = cythonize(changed, nthreads=self.parallel, force=True, build_dir=self.build_temp, **options)
-            for ext in changed:
-                ext.sources = next(built.sources for built in made if built.name == ext.name)
-        super().build_extensions()
+            made = cythonize(self.extensions, nthreads=JOBS, force=True, build_dir=self.build_temp, **options)
+            for ext in self.extensions:
+                ext.sources = next(new.sources for new in made if new.name == ext.name)
+            super().build_extensions()
+        self.extensions = every
 
     def build_extension(self, ext):
-        if ext.name in self.todo:
-            for stamp in Path(self.build_temp).glob(f"{ext.name}.*"):
-                stamp.unlink()
-            super().build_extension(ext)
-            self.todo[ext.name].touch()
+        for stamp in Path(self.build_temp).glob(f"{ext.name}.*"):
+            stamp.unlink()
+        super().build_extension(ext)
+        ext.stamp.touch()
 
-    def copy_file(self, infile, outfile, **options):
-        shutil.copyfile(infile, f"{outfile}.part")
-        os.replace(f"{outfile}.part", outfile)  # in one step: running programs keep the one that they have loaded
+    def copy_file(self, infile, outfile, **options):  # in one step: running programs keep the one that they have loaded
+        os.replace(super().copy_file(infile, f"{outfile}.part")[0], outfile)
 
 
-os.chdir(Path(__file__).resolve().parent)
-MADE_WITH, NAMES = look_around(), []
+MADE_WITH, JOBS = look_around(), len(os.sched_getaffinity(0))
+PAIRS = {str(path)[:-4].replace("/", ".") for path in Path("hidma").rglob("[!_]*.pxd") if path.with_suffix(".py").exists()}
+SOURCES = {SHARED: "hidma/_cyshared.c"} | {name: name.replace(".", "/") + ".py" for name in sorted(PAIRS - HEADERS)}
 if "why_not" in MADE_WITH:
     print(f"hidma: no extensions, the sources run interpreted: {MADE_WITH['why_not']}", file=sys.stderr, flush=True)
-else:
-    pairs = [path.with_suffix("") for path in Path("hidma").rglob("*.pxd") if path.with_suffix(".py").is_file()]
-    NAMES = sorted({".".join(path.parts) for path in pairs if path.name != "__init__"} - HEADERS | {SHARED})
-sources = {name: name.replace(".", "/") + (".c" if name == SHARED else ".py") for name in NAMES}
-setup(
-    ext_modules=[Extension(name, [source], extra_compile_args=CFLAGS) for name, source in sources.items()],
-    cmdclass={"build_py": BuildPy, "build_ext": BuildExt},
-)
+    SOURCES = {}
+for path in Path("build").glob("lib*") if "bdist_wheel" in sys.argv else ():
+    shutil.rmtree(path)  # a module that an earlier build left there must not come along
+FLAGS = {name: ["-O1" if name.removeprefix("hidma.") in COLD.split() else "-O3", *CFLAGS] for name in SOURCES}
+extensions = [Extension(name, [path], extra_compile_args=FLAGS[name]) for name, path in SOURCES.items()]
+setup(ext_modules=extensions, cmdclass={"build_ext": BuildExt}, options={"build_ext": {"parallel": JOBS}})

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Compiled or interpreted: decides, before any other module of hidma is imported, whether the extension modules that
-lie beside the sources are used, and tells which it is. It stands for no C file and builds nothing.
+"""Compiled or interpreted: decides, before any other module of hidma is imported, whether the extension modules beside the
+sources are used, and says which mode it is. It stands for no C file and builds nothing.
 """
 
 from __future__ import annotations
@@ -8,17 +8,15 @@ from __future__ import annotations
 import functools
 import json
 import os
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, FileFinder, ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 _HERE = Path(__file__).resolve().parent.parent
 _NAME = "hidma"
-#: What is in the .pxd of a module that is compiled, and not in one of inline functions and constants alone.
-_TO_COMPILE = re.compile(r"^cp?def (?!inline\b|extern\b|enum\b)", re.MULTILINE)
 
 #: True when HIDMA_INTERPRETED asked for the sources as this process imported hidma.
 asked = os.environ.get("HIDMA_INTERPRETED", "0") not in ("", "0")
@@ -56,13 +54,10 @@ def install() -> None:
 
 
 def _modules() -> Iterator[tuple[str, bool]]:
-    """Each module meant to be compiled, and whether its extension module is there."""
-    for pxd in sorted(_HERE.rglob("*.pxd")):
-        if pxd.name == "__init__.pxd" or not pxd.with_suffix(".py").is_file():
-            continue
-        if _TO_COMPILE.search(pxd.read_text(encoding="utf-8")):
-            name = ".".join([_NAME, *pxd.relative_to(_HERE).with_suffix("").parts])
-            yield name, any(pxd.with_suffix(suffix).is_file() for suffix in EXTENSION_SUFFIXES)
+    """Each module that the build compiled, and whether its extension module is there."""
+    for name in _note().get("modules", ()):
+        base = _HERE.joinpath(*name.split(".")[1:])
+        yield name, any(base.with_suffix(suffix).is_file() for suffix in EXTENSION_SUFFIXES)
 
 
 @functools.cache
@@ -94,8 +89,8 @@ def why() -> str:
     return "compiled"
 
 
-def _note() -> dict[str, str]:
-    """What the build wrote down about itself; empty when it did not."""
+def _note() -> dict[str, Any]:
+    """What setup.py noted about the build; empty when there was none."""
     try:
         note = json.loads((_HERE / "_built.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
