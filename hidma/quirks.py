@@ -53,7 +53,8 @@ ROWS: tuple[Row, ...] = (
     Row(4, "Error recovery sleeps in interrupt context", ("hidma_ll_int_handler_internal",),
         "Recovery from an error runs in the interrupt handler: it acknowledges, completes every pending TRE with info 0xff "
         "and code 4, runs all of hidma_ll_setup() with its sleeping polls, and enables interrupts.",
-        "The handler suspends the channel, fails every pending TRE and leaves the channel stopped.",
+        "The handler calls hidma_ll_disable(), which gives no command to a channel in ERROR, fails every pending TRE and leaves "
+        "the channel as it is; later submits are refused.",
         "ll_error_*, channel_error_irq"),
     Row(5, "The clean-up of pending TREs relies on a counter", ("hidma_cleanup_pending_tre",),
         "The loop steps over empty slots and ends by the counter, so it never ends when the counter is above the number of "

@@ -74,7 +74,7 @@ def test_on_acpi_the_plugin_is_loaded_before_and_it_says_why(capsys: Capture) ->
 
 
 @pytest.mark.parametrize(("arguments", "status", "sentence"), [
-    (("hidma.9",), 2, "there is no channel 'hidma.9' on this board; there are hidma.0"),
+    (("hidma.9",), 2, "there is no device 'hidma.9' on this board; there are psci"),
     (("--board", "nosuch"), 2, "nosuch"),
 ])
 def test_what_is_not_there(capsys: Capture, arguments: tuple[str, ...], status: int, sentence: str) -> None:

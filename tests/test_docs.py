@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -269,7 +270,7 @@ def test_each_file_of_the_tree_is_on_the_abi_page_with_every_field(site: Site) -
         for row in re.findall(r"row (\d+)", doc.description):
             assert f"quirk-{row}" in quirks
             assert f"quirks.html#quirk-{row}" in page.links, (doc.what, row)
-    for path in ("chanops/chan0/weight", "hidma.0/chid", "hidma.0/power/control"):
+    for path in ("chanops/chan0/weight", "hidma.0/chid", "hidma.0/power/autosuspend_delay_ms"):
         assert f"# cat /sys/devices/platform/f9984000.hidma-mgmt/{path}" in page.text
     assert page.text.count("No kernel makes a device of the name") == sum(bool(warning(d)) for d in tree.declared())
 
@@ -288,6 +289,48 @@ def test_examples_were_run(site: Site) -> None:
     line = r"dmatest: dma\dchan0-copy0: summary 100 tests, 0 failures [\d.]+ iops \d+ KB/s \(0\)"
     assert len(re.findall(line, text)) == 6
     assert "b'all work and no play'" in text
+
+
+class Prose(HTMLParser):
+    """The running text of a page's article that is in no link, heading, program or picture."""
+
+    SILENT = ("pre", "svg", "h1", "h2", "h3", "h4", "a", "script", "style", "dt")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.silent = 0
+        self.open: list[tuple[str, bool]] = []
+        self.words: list[str] = []
+        self.feed(text[text.index("<article"):text.index("</article>")])
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        command = ("class", "trace-caption") in attrs
+        self.open.append((tag, tag in self.SILENT or command))
+        self.silent += self.open[-1][1]
+
+    def handle_endtag(self, tag: str) -> None:
+        while self.open:
+            name, silent = self.open.pop()
+            self.silent -= silent
+            if name == tag:
+                break
+
+    def handle_data(self, data: str) -> None:
+        if not self.silent:
+            self.words += re.findall(r"\w+", data)
+
+
+def test_every_name_of_the_series_in_the_prose_is_a_link(site: Site) -> None:
+    facts = json.loads((ROOT / "hidma" / "commands" / "portmap" / "inventory.json").read_text(encoding="utf-8"))["files"].values()
+    names = {function["name"] for file in facts for function in file.get("functions", [])}
+    names |= {name for file in facts for group in (file.get("defines", {}), *file.get("enums", {}).values()) for name in group}
+    names |= {f"{label.upper()}_{row.name}" for label, _, rows in registers.BLOCKS for row in rows}
+    names -= {"to_hidma_dev_from_lldev"}  # the port does without it
+    pages = [name for name in site.pages if name.startswith("tour/")] + ["quirks.html", "architecture.html", "registers.html"]
+    assert len(pages) > 12
+    for page in pages:
+        unlinked = {name for name in Prose(site.pages[page].html).words if name in names and "_" in name}
+        assert not unlinked, page
 
 
 # --- the pages as files -----------------------------------------------------------------------------------------------

@@ -224,9 +224,9 @@ def test_the_host_has_six_channels_each_with_a_stream() -> None:
     assert {(c.name, c.core, c.management, c.iommu, c.desc_count) for c in board.channels} == {
         ("hidma", 0, MGMT, "/iommu@5a000000", 64)}
     assert board.cores[0].size == 6 and len(board.cores) == 1
-    assert board.iommu is not None and board.iommu.compatible == ("arm,mmu-500",)
-    assert board.interrupt_controller is not None and board.interrupt_controller.compatible == ("arm,gic-v3",)
-    assert board.other == ()
+    assert board.iommu is not None and board.iommu.names == ("arm,mmu-500",)
+    assert board.interrupt_controller is not None and board.interrupt_controller.names == ("arm,gic-v3",)
+    assert [(d.path, d.regs, d.irqs) for d in board.other] == [("/psci", (), ()), ("/timer", (), ())]
     assert firmware.check(board.tree) == [] and firmware.explain_unbound(board) == []
 
 
@@ -241,7 +241,7 @@ def test_the_guest_has_one_channel_at_the_root_of_a_core_set_up_already() -> Non
     assert (channel.trca, channel.evca) == (Region(0xC000000, 0x1000), Region(0xC001000, 0x1000))
     assert (channel.stream, channel.iommu) == (0, None)
     assert board.interrupt_controller is not None
-    assert board.interrupt_controller.compatible == ("arm,cortex-a15-gic",)
+    assert board.interrupt_controller.names == ("arm,cortex-a15-gic",)
     assert firmware.check(board.tree) == [] and firmware.explain_unbound(board) == []
 
 
@@ -289,10 +289,11 @@ def test_an_unusual_board_is_described() -> None:
         ("hidma@8ff00000", 4, 62, 2, None)]
     assert {c.core for c in board.channels} == {0} and board.cores[0].size == 8
     assert board.managements[0].reg == Region(0x58000000, 0x15000)
-    assert [(d.path, d.compatible, d.irqs) for d in board.other] == [
-        ("/soc/xgmac@a000000", ("amd,xgbe-seattle-v1a",), (52, 53)),
-        ("/soc/ethernet@b000000", ("calxeda,hb-xgmac",), (54,))]
-    assert board.other[0].regs == (Region(0x5A000000, 0x80000), Region(0x5A080000, 0x80000), Region(0x5A100800, 0x400))
+    assert [(d.path, d.names, d.irqs, d.stream) for d in board.other if d.irqs] == [
+        ("/soc/xgmac@a000000", ("amd,xgbe-seattle-v1a",), (52, 53), None),
+        ("/soc/ethernet@b000000", ("calxeda,hb-xgmac",), (54,), None)]
+    assert next(d for d in board.other if d.irqs).regs == (
+        Region(0x5A000000, 0x80000), Region(0x5A080000, 0x80000), Region(0x5A100800, 0x400))
 
 
 def test_a_board_without_cpu_nodes_has_eight_as_a_host_and_one_as_a_guest() -> None:
@@ -490,27 +491,13 @@ BAD = {
         f"node {SECOND}, property iommus: stream 24 is the stream of {FIRST} already; each channel needs its own.")),
     "not an IOMMU": (lambda tree: put(FIRST, "iommus", u32(tree.refer(node(tree, "/psci")), 1))(tree), IOMMUS + (
         "it names /psci, which has no #iommu-cells.")),
-    "an unknown IOMMU": (put("/iommu", "compatible", text("acme,mmu")), IOMMUS + (
-        "/iommu@5a000000 is no IOMMU that is known here; known are arm,smmu-v1, arm,smmu-v2, arm,mmu-400, "
-        "arm,mmu-401, arm,mmu-500, arm,smmu-v3, qcom,smmu-v2.")),
     "a disabled IOMMU": (put("/iommu", "status", text("disabled")), IOMMUS + (
         "/iommu@5a000000 is disabled; enable it or leave iommus out.")),
-    "no memory": (drop_memory, (
-        "node /: no memory node is below it, so the machine has no RAM; add memory@80000000 with device_type = "
-        '"memory" and a reg of 256 MiB, say.')),
-    "memory without its type": (drop("/memory", "device_type"), (
-        "node /memory@80000000, property device_type: it is missing, so a kernel finds no RAM here; set it to "
-        '"memory".')),
-    "memory without reg": (drop("/memory", "reg"), (
-        "node /memory@80000000, property reg: it is missing; it says at which address the RAM stands.")),
-    "memory twice": (put("/memory", "reg", u64(0x80000000, 0x2000, 0x80001000, 0x1000)), (
-        "node /memory@80000000, property reg: 0x80001000 to 0x80001fff overlaps 0x80000000 to 0x80001fff of "
-        "/memory@80000000; RAM stands at an address once.")),
     "no usable memory": (lambda tree: tree.root.add("reserved-memory").add(
         "all", {"no-map": b"", "reg": u64(0, 1 << 40)}) and None, (
         "node /: its reserved-memory takes all RAM away with no-map; leave some.")),
     "hundreds of memories": (many_memories, (
-        "node /memory@1ff: it is one node too many; a board has at most 512 with a reg of its own.")),
+        "node /memory@1f8: it is one node too many; a board has at most 512 with a reg of its own.")),
 }
 
 
@@ -597,12 +584,137 @@ def test_a_board_without_hidma_is_built_and_it_is_said() -> None:
         "has no DMA channel; add one."]
 
 
-def test_the_two_ethernet_devices_overlap_with_nothing_either() -> None:
-    tree = firmware.load(DATA / "soc.dtb")
-    node(tree, "/soc/ethernet").properties["reg"] = u32(0x9001000, 0x1000)
-    assert sentence(lambda: firmware.describe(tree)).endswith(
-        "node /soc/ethernet@b000000, property reg: 0x59001000 to 0x59001fff overlaps 0x59001000 to 0x59001fff of "
-        "/soc/hidma-mgmt@8000000/hidma@9000000; give every register block addresses of its own.")
+# RAM, as a boot loader finds it
+
+
+def drop_registers(tree: Tree) -> None:
+    drop_memory(tree)
+    tree.root.add("far@80000000", {"compatible": text("a,b"), "reg": u64(0x8FFFF000, 0x1000)})
+
+
+@pytest.mark.parametrize(("change", "memory", "note"), [
+    (drop_memory, Region(0x80000000, 256 << 20), "node /: it names no RAM, which a boot loader fills in: hidma gives 0x80000000 to "
+     "0x8fffffff; --memory SIZE@ADDRESS gives another."),
+    (drop_registers, Region(0x90000000, 256 << 20), "node /: it names no RAM, which a boot loader fills in: hidma gives 0x90000000 "
+     "to 0x9fffffff; --memory SIZE@ADDRESS gives another."),
+    (drop("/memory", "reg"), Region(0x80000000, 256 << 20), "node /: it names no RAM, which a boot loader fills in: hidma gives "
+     "0x80000000 to 0x8fffffff; --memory SIZE@ADDRESS gives another."),
+    (put("/memory", "reg", u64(0, 0)), Region(0x80000000, 256 << 20), "node /: it names no RAM, which a boot loader fills in: "
+     "hidma gives 0x80000000 to 0x8fffffff; --memory SIZE@ADDRESS gives another."),
+    (drop("/memory", "device_type"), Region(0x80000000, 256 << 20), "node /memory@80000000, property device_type: it is missing, "
+     'so a kernel finds no RAM here; hidma, as the boot loader, sets it to "memory".'),
+    (put("/memory", "reg", u64(0x80000000, 0x2000, 0x80001000, 0x2000)), Region(0x80000000, 0x3000), ""),
+], ids=["none", "first free place", "no reg", "size 0", "no type", "twice"])
+def test_ram_is_what_a_boot_loader_makes_of_the_tree(change: Callable[[Tree], None], memory: Region, note: str) -> None:
+    tree = firmware.load("host")
+    change(tree)
+    assert firmware.describe(tree).memory == (memory,)
+    assert firmware.check(tree) == ([f"host.dtb: {note}"] if note else [])
+
+
+@pytest.mark.parametrize(("asked", "memory"), [
+    ("512M@0x100000000", Region(1 << 32, 512 << 20)), ("0x10000000", Region(0x80000000, 256 << 20)),
+    ("1g", Region(0x80000000, 1 << 30)), ("4096k@0", Region(0, 4 << 20)),
+])
+def test_ram_that_is_asked_for_takes_the_place_of_the_tree_s(asked: str, memory: Region) -> None:
+    tree = firmware.load("host")
+    assert firmware.describe(tree, firmware.ram_request(asked)).memory == (memory,)
+
+
+@pytest.mark.parametrize("asked", ["", "much", "-1", "4k", "1M@0x10", "1M@0xffffffffffff", "1T", "0x", "1M@", "1.5G"])
+def test_ram_that_is_none_is_a_sentence(asked: str) -> None:
+    assert sentence(lambda: firmware.ram_request(asked)).startswith(f"memory: {asked!r} is ")
+
+
+def test_ram_that_is_asked_for_may_not_lie_on_a_channel() -> None:
+    tree = firmware.load("host")
+    assert "overlaps the RAM at 0x5c000000" in sentence(lambda: firmware.describe(tree, firmware.ram_request("16M@0x5c000000")))
+
+
+def test_ram_gives_way_to_registers_that_lie_in_it() -> None:
+    tree = firmware.load("host")
+    tree.root.add("gpio@8f000000", {"compatible": text("a,b"), "reg": u64(0x8F000010, 0x20)})
+    tree.root.add("framebuffer@80000000", {"compatible": text("a,c"), "reg": u64(0x80000000, 0x10000000)})
+    board = firmware.describe(tree)
+    assert board.memory == (Region(0x80000000, 0xF000000), Region(0x8F001000, 0xFFF000))
+    assert board.notes == ("host.dtb: node /: the registers of /gpio@8f000000 and 1 more lie in its RAM, which gives way to them "
+                           "here, as a boot loader makes it.",)
+
+
+# Devices beside HIDMA: nothing of theirs refuses a board
+
+
+def other(tree: Tree, path: str) -> firmware.Device:
+    return next(device for device in firmware.describe(tree).other if device.path == path)
+
+
+def test_a_device_s_group_is_the_stream_that_it_names() -> None:
+    tree = firmware.load("host")
+    smmu = node(tree, "/iommu")
+    for number, stream in enumerate((70, 71, 70, 24)):
+        tree.root.add(f"net@{number}", {"compatible": text("a,b"), "iommus": u32(tree.refer(smmu), stream)})
+    devices = [device for device in firmware.describe(tree).other if device.names == ("a,b",)]
+    assert [device.iommu for device in devices] == ["/iommu@5a000000"] * 4
+    first, second, third, fourth = (device.stream for device in devices)
+    assert first == third != second and fourth == 24
+
+
+def test_any_node_with_iommu_cells_is_an_iommu() -> None:
+    tree = firmware.load("host")
+    mmu = tree.root.add("sysmmu@1000", {"compatible": text("samsung,exynos-sysmmu"), "#iommu-cells": u32(0),
+                                        "reg": u64(0x1000, 0x1000)})
+    tree.root.add("fimd@2000", {"compatible": text("a,b"), "iommus": u32(tree.refer(mmu))})
+    assert other(tree, "/fimd@2000").iommu == "/sysmmu@1000" and other(tree, "/fimd@2000").stream is not None
+    put("/iommu", "compatible", text("acme,mmu"))(tree)
+    assert firmware.describe(tree).channels[0].iommu == "/iommu@5a000000"
+
+
+@pytest.mark.parametrize(("value", "said"), [
+    (u32(0x77, 1), "no node has the phandle 0x77 that it names; no IOMMU translates for this device, and it cannot be given to "
+     "a guest."),
+    (b"abc", "3 bytes are no whole number of cells; a cell has 4 bytes; no IOMMU translates for this device, and it cannot be "
+     "given to a guest."),
+])
+def test_a_stream_of_no_iommu_is_a_note_and_no_group(value: bytes, said: str) -> None:
+    tree = firmware.load("host")
+    tree.root.add("net@1", {"compatible": text("a,b"), "iommus": value})
+    assert other(tree, "/net@1").stream is None
+    assert firmware.check(tree) == [f"host.dtb: node /net@1, property iommus: {said}"]
+
+
+def test_what_is_not_built_refuses_nothing() -> None:
+    tree = firmware.load("host")
+    pic = tree.root.add("pic@1000", {"interrupt-controller": b"", "#interrupt-cells": u32(1), "reg": u64(0x80000000, 0x1000)})
+    tree.root.add("spi@2000", {"compatible": text("a,spi"), "reg": u64(0x2000, 0x1000), "#address-cells": u32(1),
+                               "#size-cells": u32(0)}).add("flash@0", {"compatible": text("a,flash"), "reg": u32(0)})
+    tree.root.add("odd@3000", {"compatible": text("a,odd"), "reg": u32(1), "interrupts": u32(7, 7)})
+    tree.root.add("same@2000", {"compatible": text("a,same"), "reg": u64(0x2000, 0x1000), "interrupts-extended": u32(
+        tree.refer(pic), 3)})
+    tree.root.add("chan@5c050000", {"compatible": text("a,chan"), "reg": u64(0x5C050000, 0x1000)})
+    board = firmware.describe(tree)
+    assert len(board.channels) == 6 and firmware.check(tree) == []
+    assert [(d.path, d.regs, d.irqs) for d in board.other if d.names[0].startswith("a,")] == [
+        ("/spi@2000", (Region(0x2000, 0x1000),), ()), ("/odd@3000", (), ()), ("/same@2000", (Region(0x2000, 0x1000),), ()),
+        ("/chan@5c050000", (Region(0x5C050000, 0x1000),), ())]
+
+
+def test_interrupts_pass_a_stacked_controller() -> None:
+    tree = firmware.load("host")
+    gic = node(tree, "/interrupt-controller")
+    gpc = tree.root.add("gpc@1000", {"compatible": text("fsl,imx6q-gpc"), "interrupt-controller": b"", "#interrupt-cells": u32(3),
+                                     "interrupt-parent": u32(tree.refer(gic))})
+    tree.root.add("uart@2000", {"compatible": text("a,b"), "interrupt-parent": u32(tree.refer(gpc)), "interrupts": u32(0, 26, 4)})
+    assert other(tree, "/uart@2000").irqs == (58,)
+
+
+def test_devices_are_those_that_the_kernel_populates() -> None:
+    tree = firmware.load("host")
+    for name, kind in (("soc", "simple-bus"), ("mfd", "simple-mfd"), ("amba", "arm,amba-bus"), ("isa", "isa"), ("i2c", "a,i2c")):
+        bus = tree.root.add(name, {"compatible": text(kind)})
+        bus.add("child", {"compatible": text("a,child")})
+    tree.root.add("off", {"compatible": text("a,child"), "status": text("disabled")})
+    paths = [device.path for device in firmware.describe(tree).other if device.names == ("a,child",)]
+    assert paths == ["/soc/child", "/mfd/child", "/amba/child", "/isa/child"]
 
 
 def test_strings_must_end() -> None:
@@ -675,8 +787,11 @@ def test_files_that_are_no_device_tree(tmp_path: Path) -> None:
         "/dts-v1/, an .aml begins with DSDT or SSDT, an .asl contains DefinitionBlock.")
     assert said("dsdt.aml", b"DSDT" + bytes(40)) == (
         "dsdt.aml: offset 0x4: a length of 0 bytes is less than the header's 36.")
-    assert said("big.dtb", bytes((2 << 20) + 1)) == (
-        "big.dtb: it is larger than 2097152 bytes, the most that a kernel takes for a device tree.")
+    text = (b"DSDT @ 0x00000000BF5B0000\n    0000: 44 53 44 54 24 00 00 00 02 5A 41 43 4D 45 00 00  DSDT$....ZACME..\n")
+    assert said("acpidump.txt", text) == (
+        "acpidump.txt: this is the text of acpidump, which holds tables as hexadecimal digits; acpixtract makes tables of it "
+        f"(acpixtract -a {tmp_path}/acpidump.txt), of which dsdt.dat is given here, or the DSDT and the SSDTs behind one another "
+        "in one .aml.")
 
 
 def test_files_that_cannot_be_read_keep_their_errno(tmp_path: Path) -> None:
@@ -792,7 +907,7 @@ def test_a_blob_of_the_largest_size_is_read() -> None:
     children = b"".join(u32(1) + f"{i:07x}".encode() + b"\0" + CLOSE for i in range(count))
     tree = firmware.parse(blob(ROOT + children + CLOSE + DONE))
     assert len(tree.root.children) == count
-    assert sentence(lambda: firmware.describe(tree)).startswith("device tree: node /: no memory node is below it")
+    assert firmware.describe(tree).memory == (Region(0x80000000, 256 << 20),)
 
 
 @pytest.mark.parametrize("name", TREES)

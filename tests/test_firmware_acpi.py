@@ -280,6 +280,141 @@ def test_several_tables_in_one_file() -> None:
         "offset 0x31: Scope (\\_SB.DMA0) opens what is declared nowhere; load the table that declares it first.")
 
 
+# --- what is evaluated late, and what is left out ------------------------------------------------------------------
+
+
+def region(called: str, base: bytes, size: bytes | None = None) -> bytes:
+    """``OperationRegion (called, SystemMemory, base, size)``."""
+    return b"\x5b\x80" + path(called) + b"\0" + base + (integer(0x10) if size is None else size)
+
+
+def field(of: str, *names: str) -> bytes:
+    """``Field (of, DWordAcc) { names }``."""
+    return b"\x5b\x81" + spanned(path(of) + b"\x03" + b"".join(n.encode() + b"\x20" for n in names))
+
+
+def test_an_argument_of_a_region_is_evaluated_late_and_loses_the_region_only() -> None:
+    raw = board(region("NVS_", integer(0x1000)), field("NVS_", "BASE"),
+                device("KEYB", name("_HID", "ACME0009"), region("KEYS", path("BASE")), field("KEYS", "KPWR")),
+                device("PIN0", name("_HID", "ACME0010"), method("ADDR", b"\xa0" + spanned(b"\x00" + b"\xa4\x01")),
+                       region("PINS", path("ADDR")), field("PINS", "PIN1")),
+                region("LATE", path("LNUM"), b"\x72" + path("LNUM") + b"\x01\x00"), name("LNUM", 0x2000))
+    namespace = parse(raw)
+    assert len(firmware.describe(namespace).channels) == 1
+    said = firmware.check(namespace)
+    assert [sentence.partition(": ")[2].partition(": ")[2] for sentence in said] == [
+        "\\_SB.BASE is part of an operation region, and there is no hardware behind it here; only what firmware computes by itself "
+        "can be evaluated; Linux goes on from here, and \\_SB.KEYB.KEYS is left out.",
+        "nothing stands where an integer is needed; Linux goes on from here, and \\_SB.PIN0.PINS is left out."]
+    assert namespace.node("\\_SB.PIN0.PIN1") is not None
+
+
+@pytest.mark.parametrize("argument", [
+    b"\x79" + integer(1) + integer(12) + b"\0", b"\x0dAB\0", b"\x11" + spanned(integer(2) + b"ab"), b"\x92\x01",
+    b"\x8e" + path("HERE"), b"\x5b\x12" + path("HERE") + b"\x00", b"\x89" + b"\x12" + spanned(b"\1\1") + b"\1\1\0\0\0",
+    path("CALL") + b"\1" + b"\1",
+], ids=["shift", "string", "buffer", "not", "type", "reference", "match", "call"])
+def test_any_argument_of_a_region_is_passed_over(argument: bytes) -> None:
+    call = method("CALL", b"\xa4\x68", arguments=2)
+    namespace = parse(board(name("HERE", 1), call, region("REGS", argument), name("LAST", 5)))
+    assert namespace.evaluate(namespace.node("\\_SB"), "LAST") == 5 and namespace.remarks == []
+
+
+def test_a_buffer_or_package_waits_for_what_a_later_table_declares() -> None:
+    first = table(scope("\\_SB", raw_name("BUF_", b"\x11" + spanned(path("\\SIZE") + b"ab")),
+                        raw_name("NONE", b"\x11" + spanned(path("\\GONE") + b"ab")), name("LAST", 5)))
+    namespace = parse(first + table(name("\\SIZE", 4), signature=b"SSDT"))
+    scope_ = namespace.node("\\_SB")
+    assert scope_ is not None
+    assert namespace.evaluate(scope_, "BUF") == b"ab\0\0" and namespace.evaluate(scope_, "LAST") == 5
+    (said,) = namespace.remarks
+    assert "\\GONE is named and declared nowhere; Linux goes on from here, and \\_SB.NONE is left out." in said
+    assert "\\GONE is named and declared nowhere" in sentence(lambda: namespace.evaluate(scope_, "NONE"))
+
+
+@pytest.mark.parametrize(("code", "said"), [
+    (b"\x08AAAA\x12\x04\x01\x01\x01", "a package says 1 elements and has more"),
+    (raw_name("AAAA", b"\x11" + spanned(integer(1 << 30))), "an object of 1073741824 bytes is larger than the 65536"),
+], ids=["package", "huge buffer"])
+def test_a_buffer_or_package_that_is_none_is_lost_alone(code: bytes, said: str) -> None:
+    namespace = parse(table(code, name("LAST", 5)))
+    assert namespace.evaluate(namespace.root, "LAST") == 5
+    assert namespace.remarks[0].partition(": ")[2].partition(": ")[2].startswith(said)
+
+
+def test_an_ssdt_that_cannot_be_loaded_is_left_out_with_all_that_it_declared() -> None:
+    bad = table(scope("\\_SB", device("BAD0", name("_HID", "ACME0001"))), scope("\\_SB.GONE", name("A000", 1)),
+                signature=b"SSDT")
+    good = table(scope("\\_SB.DMA0", device("CH01", *replaced(CHANNEL, "_CRS", crs(
+        memory(0x5C002000, 0x1000), memory(0x5C003000, 0x1000), interrupt(41))))), signature=b"SSDT")
+    namespace = parse(board() + bad + good)
+    assert [channel.path for channel in firmware.describe(namespace).channels] == ["\\_SB.DMA0.CH00", "\\_SB.DMA0.CH01"]
+    assert namespace.node("\\_SB.BAD0") is None
+    said = firmware.check(namespace)[0]
+    assert "Scope (\\_SB.GONE) opens what is declared nowhere" in said
+    assert said.endswith(f"the table SSDT TEST at offset {len(board()):#x} cannot be loaded and is left out.")
+
+
+# --- devices beside HIDMA ---------------------------------------------------------------------------------------------
+
+
+SMMU = (name("_HID", "PRP0001"), crs(memory(0x5A000000, 0x1000)), dsd(compatible="arm,mmu-500"))
+NET = (name("_HID", "ACME0001"), name("_CCA", 1), crs(memory(0x5E000000, 0x1000), interrupt(50)))
+
+
+def device_at(raw: bytes, where: str) -> firmware.Device:
+    """A device beside HIDMA."""
+    return next(device for device in firmware.describe(parse(raw)).other if device.path == where)
+
+
+def iort(named: str, stream: int, kind: int = 3) -> bytes:
+    """A table IORT with one SMMU at 0x5a000000 and a named component."""
+    smmu = bytes([kind]) + (76).to_bytes(2, "little") + b"\0" + bytes(12) + (0x5A000000).to_bytes(8, "little") + bytes(52)
+    label = named.encode() + b"\0"
+    label += bytes(-len(label) % 4 + 3)
+    at = 16 + 13 + len(label)
+    component = (b"\x01" + (at + 20).to_bytes(2, "little") + bytes(5) + (1).to_bytes(4, "little") + at.to_bytes(4, "little")
+                 + bytes(13) + label + b"".join(n.to_bytes(4, "little") for n in (0, 0, stream, 48, 1)))
+    body = (2).to_bytes(4, "little") + (48).to_bytes(4, "little") + bytes(4) + smmu + component
+    return table(body, signature=b"IORT", revision=0)
+
+
+def test_a_group_is_what_iommus_or_iort_says_or_the_smmu_above() -> None:
+    named = board(device("SMMU", *SMMU), device("NET0", *NET, dsd(iommus=[Reference("\\_SB.SMMU"), 7])), device("NET1", *NET))
+    assert (device_at(named, "\\_SB.NET0").iommu, device_at(named, "\\_SB.NET1").stream) == ("\\_SB.SMMU", None)
+    below = board(device("SMMU", *SMMU, device("NET0", *NET), device("NET1", *NET)))
+    first, second = device_at(below, "\\_SB.SMMU.NET0"), device_at(below, "\\_SB.SMMU.NET1")
+    assert first.iommu == second.iommu == "\\_SB.SMMU" and first.stream != second.stream
+    by_iort = board(device("NET0", *NET), device("NET1", *NET)) + iort("\\_SB_.NET0", 7)
+    assert (device_at(by_iort, "\\_SB.NET0").iommu, device_at(by_iort, "\\_SB.NET1").iommu) == (
+        "the SMMU at 0x5a000000 (IORT)", None)
+    assert device_at(by_iort, "\\_SB.NET0").names == ("ACME0001",) and device_at(by_iort, "\\_SB.NET0").irqs == (50,)
+
+
+def test_a_channel_may_stand_in_iort() -> None:
+    (channel,) = firmware.describe(parse(board() + iort("\\_SB.DMA0.CH00", 9))).channels
+    assert (channel.iommu, channel.stream) == ("the SMMU at 0x5a000000 (IORT)", 9)
+
+
+def test_an_iort_that_cannot_be_read_is_a_note() -> None:
+    raw = bytearray(iort("\\_SB.NET0", 7))
+    raw[36] = 200
+    raw[51] = 0xFF
+    said = firmware.check(parse(board(device("NET0", *NET)) + rechecked(bytes(raw))))
+    assert len(said) == 1 and said[0].endswith("the nodes of IORT do not lie inside it, so that no device has a stream by it.")
+
+
+@pytest.mark.parametrize("body", [
+    (*NET[:2], name("_CRS", 5)), (name("_HID", 5),), (*NET, name("_STA", "x")),
+    (*NET, dsd(iommus=[Reference("\\_SB.DMA0"), 1])), (name("_HID", "ACPI0007"), name("_STA", "x")),
+    (name("_HID", "PRP0001"), name("_CRS", 5)),
+], ids=["_CRS", "_HID", "_STA", "iommus", "CPU", "PRP0001"])
+def test_what_is_wrong_with_another_device_refuses_nothing(body: tuple[bytes, ...]) -> None:
+    raw = board(device("ODD0", *body))
+    assert len(firmware.describe(parse(raw)).channels) == 1
+    assert len(firmware.check(parse(raw))) == 1
+
+
 def test_integers_of_a_table_of_revision_1_have_32_bits() -> None:
     raw = table(method("TEST", b"\xa4\xff"), name("BIG_", 1 << 40), revision=1)
     namespace = parse(raw)
@@ -360,7 +495,8 @@ HOSTILE = {
     "nothing": (b"", "offset 0x0: this is no ACPI table, it begins with nothing; one that is read begins with DSDT or SSDT."),
     "text": (b"#!/bin/sh", "offset 0x0: this is no ACPI table, it begins with 23 21 2f 62; one that is read begins with DSDT "
                            "or SSDT."),
-    "another table": (b"FACP" + bytes(40), "offset 0x0: the table FACP is not read; give DSDT and SSDT only."),
+    "another table": (b"FACP" + bytes(40), "offset 0x0: the table FACP is not read; give the DSDT, then SSDT "
+                                                "and IORT."),
     "short header": (GOOD[:20], "offset 0x14: the file ends inside a table's header, which has 36 bytes."),
     "truncated": (GOOD[:-1], f"offset 0x4: the header says {len(GOOD)} bytes and {len(GOOD) - 1} are there; the table is "
                              "truncated."),
@@ -391,10 +527,6 @@ HOSTILE = {
     "unknown name": (table(raw_name("AAAA", b"BBBB")), "offset 0x29: BBBB is named and declared nowhere."),
     "string": (table(b"\x08AAAA\x0dabc"), "offset 0x29: a string has no end within its block."),
     "string not ASCII": (table(b"\x08AAAA\x0d\xffx\0"), "offset 0x2a: a character of a string is not ASCII."),
-    "package": (table(b"\x08AAAA\x12\x04\x01\x01\x01"), "offset 0x2d: a package says 1 elements and has more."),
-    "huge buffer": (table(raw_name("AAAA", b"\x11" + spanned(integer(1 << 30)))), "offset 0x29: an object of 1073741824 bytes "
-                                                                                  "is larger than the 65536 that one may "
-                                                                                  "have."),
     "return": (table(b"\xa4\x01"), "offset 0x24: Return stands outside every method."),
     "local": (table(b"\x70\x01\x60"), "offset 0x26: a local or an argument is named outside every method."),
     "endless": (table(b"\xa2\x02\x01"), None),
@@ -464,7 +596,8 @@ BOARDS = {
                 "register block addresses of its own."),
     "overlap of two": (board(management=replaced(MANAGEMENT, "_CRS", crs(memory(0x5C001000, 0x1000), interrupt(39)))),
                        "overlaps 0x5c001000 to 0x5c001fff of \\_SB.DMA0; give every register block addresses of its own."),
-    "RAM": (board(channel=replaced(CHANNEL, "_CRS", crs(memory(0x80000000, 0x1000), memory(0x5C001000, 0x1000),
+    "RAM": (board(device("MEM0", name("_HID", 0x800CD041), crs(memory(0x80000000, 0x10000000))),
+                  channel=replaced(CHANNEL, "_CRS", crs(memory(0x80000000, 0x1000), memory(0x5C001000, 0x1000),
                                                         interrupt(40)))),
             "\\_SB.DMA0.CH00._CRS: 0x80000000 to 0x80000fff overlaps the RAM at 0x80000000 to 0x8fffffff; give the registers "
             "addresses outside every memory device."),

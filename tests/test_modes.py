@@ -20,7 +20,7 @@ PARTS = 6
 INDEPENDENT = {
     "abi", "assign", "bench", "cli", "declarations", "docs", "firmware", "firmware_acpi", "firmware_guest", "floors",
     "inventory", "modes", "mount", "orders", "packaging", "portmap", "qemu", "qos", "reset_cli", "shell", "sidebyside", "soak",
-    "step", "sysfs_input", "testing", "tour", "trace",
+    "step", "sysfs_input", "testing", "tools", "tour", "trace",
 }
 DEPENDENT = sorted((path for path in TESTS.glob("test_*.py") if path.stem.removeprefix("test_") not in INDEPENDENT),
                    key=lambda path: -path.stat().st_size)

@@ -68,8 +68,12 @@ def test_explain_on_acpi_tells_why_nothing_is_found_and_what_helps(capsys: Captu
 
 
 def test_explain_of_a_device_that_cannot_be_bound(capsys: Capture) -> None:
-    out, _ = run(capsys, "explain", "timer")
-    assert "vfio-platform does not bind it" in out
+    out, _ = run(capsys, "explain", "timer", status=1)
+    text = " ".join(out.split())
+    assert "No IOMMU of the board translates for timer" in text
+    assert "vfio-platform does not bind it: VFIO: No IOMMU group for device timer." in text
+    assert out.endswith("The kernel log of it:\n   VFIO: No IOMMU group for device timer\n"
+                        "   vfio-platform: probe of timer failed with error -22\n")
 
 
 def test_explain_of_a_device_that_is_not_there(capsys: Capture) -> None:
@@ -92,7 +96,7 @@ def test_check_fails_with_what_is_wrong(capsys: Capture, tmp_path: Path) -> None
     path = tmp_path / "lazy_reset.py"
     path.write_text((tmp_path / "acme-reset/src/acme_reset/__init__.py").read_text().replace(
         "    if vdev.num_regions != 1:", "    return 0\n    if vdev.num_regions != 1:").replace(
-        "from acme_reset.model import AcmeReset", "from hidma.testing import Xgbe as AcmeReset"))
+        "from .model import AcmeReset", "from hidma.testing import Xgbe as AcmeReset"))
     out, _ = run(capsys, "check", str(path), status=1)
     assert "failed" in out and "goes on writing to memory" in " ".join(out.split())
 
@@ -100,7 +104,7 @@ def test_check_fails_with_what_is_wrong(capsys: Capture, tmp_path: Path) -> None
 @pytest.mark.parametrize(("name", "sentence"), [
     ("nobody,knows", "no installed plugin is called 'nobody,knows'; there are QCOM8061"),
     ("./none.py", "there is no file or directory ./none.py"),
-    ("{tmp}", "is no project: it has no pyproject.toml"),
+    ("{tmp}", "is neither a project nor a package: it has no pyproject.toml and no __init__.py"),
 ])
 def test_check_of_what_is_not_there(capsys: Capture, tmp_path: Path, name: str, sentence: str) -> None:
     _, err = run(capsys, "check", name.format(tmp=tmp_path), status=2)

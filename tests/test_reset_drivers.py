@@ -223,26 +223,30 @@ def test_mapping_is_kept_for_the_next_reset(model: type[DeviceModel], reset: obj
 
 
 def board() -> bytes:
-    """The host with both network controllers."""
+    """The host with both network controllers, each behind the SMMU."""
     tree = load("host")
     assert isinstance(tree, Tree)
+    smmu = next(node for node in tree.walk() if "#iommu-cells" in node.properties)
     tree.root.add("ethernet@fff50000", {
-        "compatible": text("calxeda,hb-xgmac"), "reg": u32(0, 0xFFF50000, 0, 0x1000), "interrupts": u32(0, 77, 4)})
+        "compatible": text("calxeda,hb-xgmac"), "reg": u32(0, 0xFFF50000, 0, 0x1000), "interrupts": u32(0, 77, 4),
+        "iommus": u32(tree.refer(smmu), 70)})
     tree.root.add("xgmac@e0700000", {
         "compatible": text("amd,xgbe-seattle-v1a"),
-        "reg": u32(0, 0xE0700000, 0, 0x10000, 0, 0xE0780000, 0, 0x1000), "interrupts": u32(0, 325, 4)})
+        "reg": u32(0, 0xE0700000, 0, 0x10000, 0, 0xE0780000, 0, 0x1000), "interrupts": u32(0, 325, 4),
+        "iommus": u32(tree.refer(smmu), 71)})
     return dump(tree)
 
 
-@pytest.mark.parametrize(("name", "base", "module"), [
-    ("fff50000.ethernet", 0xFFF50000, "vfio_platform_calxedaxgmac"),
-    ("e0700000.xgmac", 0xE0700000, "vfio_platform_amdxgbe"),
+@pytest.mark.parametrize(("name", "module"), [
+    ("fff50000.ethernet", "vfio_platform_calxedaxgmac"),
+    ("e0700000.xgmac", "vfio_platform_amdxgbe"),
 ])
-def test_controller_on_a_board_is_stopped_when_its_owner_goes(name: str, base: int, module: str) -> None:
+def test_controller_on_a_board_is_stopped_when_its_owner_goes(name: str, module: str) -> None:
     with hidma.boot(board()) as machine:
         vm.assign(machine, name)
         assert module in [loaded.name for loaded in machine.modules()]
-        model = machine.others[base]
+        model = machine.model(name)
+        assert model is not None
         with vm.Hypervisor(machine) as owner:
             container, group = vm.Container(owner), vm.Group(owner, vm.Group.of(machine, name))
             group.set_container(container)

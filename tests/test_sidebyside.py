@@ -19,7 +19,9 @@ from hidma.commands.main import main
 from hidma.commands.portmap.tree import from_kernel
 from hidma.commands.sidebyside import align
 from hidma.commands.sidebyside.cli import write
+from hidma.commands.sidebyside.commentary import COMMENTARY
 from hidma.commands.sidebyside.pages import build
+from hidma.quirks import BY_NUMBER
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 LL = "drivers/dma/qcom/hidma_ll.c"
@@ -125,6 +127,33 @@ def test_notes_stand_between(pages: Path) -> None:
     row = page.index("V14, row 12:", title)
     assert title < row < page.index('id="f-hidma_ll_init"')
     assert "recorded runs pass through it" in page
+
+
+def test_commentary_has_every_function_of_the_drivers_and_names_real_things(pages: Path) -> None:
+    files = {path.rpartition("/")[2]: facts for path, facts in c_tree.INVENTORY["files"].items()}
+    wanted = {f["name"] for name in ("hidma_ll.c", "hidma.c", "hidma_mgmt.c") for f in files[name]["functions"]}
+    assert set(COMMENTARY) == wanted - {"to_hidma_dev_from_lldev"}
+    known = {f["name"] for facts in files.values() for f in facts.get("functions", ())}
+    for name, paragraphs in COMMENTARY.items():
+        text = " ".join(paragraphs)
+        assert all(paragraph.endswith(".") for paragraph in paragraphs), name
+        assert set(re.findall(r"(\w*hidma_\w+)\(\)", text)) <= known, name
+        assert {int(n) for n in re.findall(r"(?:rows? |and )(\d+)", text)} <= set(BY_NUMBER), name
+    page = (pages / "hidma_ll.c.html").read_text()
+    bar = page[page.index('id="f-hidma_ll_setup"'):page.index('id="f-hidma_ll_init"')]
+    assert '<div class="note why"><p>Starts the accounts from zero' in bar
+    assert f'<abbr title="{BY_NUMBER[12].title}">12</abbr>' in bar
+
+
+def test_functions_and_constants_name_the_functions_that_use_them(pages: Path) -> None:
+    page = (pages / "hidma_ll.c.html").read_text()
+    bar = page[page.index('id="f-hidma_ll_setup"'):page.index('id="f-hidma_ll_init"')]
+    users = re.search(r'Referenced by (.*?)</p>', bar)
+    assert users is not None
+    assert re.findall(r'href="([^"]+)"', users[1]) == [
+        "hidma_ll.c.html#f-hidma_ll_int_handler_internal", "hidma_ll.c.html#f-hidma_ll_init", "hidma.c.html#f-hidma_terminate_all"]
+    row = re.search(r"<code>EVCA_DOORBELL_OFFSET</code></a></td><td>(.*?)</td>", page)
+    assert row is not None and "#f-hidma_handle_tre_completion" in row[1]
 
 
 def test_index_goes_by_patch(pages: Path) -> None:

@@ -153,6 +153,8 @@ def test_break_on_a_fault(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("text", "sentence"), [
     ("", "a break is: function PATTERN"), ("fault now", "a break is:"), ("state sleeping", "there is no state sleeping"),
     ("line 5", "a break is:"),
+    ("function hidma_ll_stat", "the driver has no function hidma_ll_stat; did you mean hidma_ll_start?"),
+    ("register EVCA_WRITE", "the driver has no register EVCA_WRITE; did you mean EVCA_WRITE_PTR?"),
 ])
 def test_break_that_is_none(text: str, sentence: str) -> None:
     with pytest.raises(BreakError, match=re.escape(sentence)):
@@ -274,6 +276,7 @@ def test_every_command_of_the_help(session: Session) -> None:
 @pytest.mark.parametrize(("command", "said"), [
     ("x", "'x' is no command; ? lists them"), ("s two", "'two' is no number"), ("g", "g takes the number of an event"),
     ("u", "u takes a time or a function"), ("u 5parsecs", "'5parsecs' is no time: 12.02ms, 300us and 12021500 (ns) are"),
+    ("u zzz", "the driver has no function zzz"),
     ("b line", "a break is: function PATTERN, register PATTERN, state STATE, or fault"),
     ("d 1", "there is no break to delete"), ("k 99", "there is no channel 99; there are none yet"),
     ("s '", "that line is not finished: No closing quotation"), ("s \u0663", "'\u0663' is no number"),
@@ -339,7 +342,7 @@ def test_nothing_to_step(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_screen_shows_steps_and_goes_back(session: Session) -> None:
     pytest.importorskip("textual", reason="not installed: textual (pip install hidma[step])")
-    from textual.widgets import Input, Static
+    from textual.widgets import Static
     from textual.widgets._footer import FooterKey
 
     from hidma.commands.step.screen import Screen
@@ -361,9 +364,7 @@ def test_screen_shows_steps_and_goes_back(session: Session) -> None:
             assert "tasklet" in " ".join(str(key.description) for key in app.query(FooterKey))
             await press("a")
             assert session.at.event is not None and session.at.event.kind in ("read", "write")
-            await press("u")
-            app.query_one("#ask", Input).value = "u hidma_ll_hw_start"
-            await press("enter")
+            await press("u", *"hidma_ll_hw_start", "enter")
             assert "def hidma_ll_hw_start" in text("source") and "lines 559-566" in text("source")
             await press("a")
             assert "> " in text("source") and "TRCA_DOORBELL_OFFSET" in text("source")
@@ -378,6 +379,48 @@ def test_screen_shows_steps_and_goes_back(session: Session) -> None:
             assert "chan1" in str(app.query_one("#registers").border_title)
             await press("q")
         assert app.return_value == 0
+
+    asyncio.run(walk())
+
+
+def test_keys_are_typed_behind_the_letter_and_the_line_is_in_view(session: Session) -> None:
+    pytest.importorskip("textual", reason="not installed: textual (pip install hidma[step])")
+    from textual.widgets import Static
+
+    from hidma.commands.step.screen import Screen
+
+    async def walk() -> None:
+        app = Screen(session)
+        async with app.run_test(size=(80, 24)) as pilot:
+            async def press(*keys: str) -> None:
+                await pilot.press(*keys)
+                for _ in range(3):
+                    await app.workers.wait_for_complete()
+                    await pilot.pause()
+
+            def in_view() -> bool:
+                lines = str(app.query_one("#source-text", Static).render()).splitlines()
+                marked = [n for n, line in enumerate(lines) if line.startswith(">")]
+                return len(marked) == 1 and marked[0] < app.query_one("#source").size.height
+
+            await press()
+            await press("u", *"hidma_tx_submit", "enter")
+            assert function(session) == "hidma_tx_submit" and in_view()
+            number = session.at.number
+            await press("g", *str(number + 7), "enter")
+            assert session.at.number == number + 7
+            await press("g", *str(number), "enter")
+            assert session.at.number == number and in_view()
+            await press("b", *"register EVCA_DOORBELL", "enter")
+            assert [str(b) for b in session.breaks] == ["register EVCA_DOORBELL"]
+            await press("c")
+            assert session.at.event is not None and session.at.event.data["register"] == "EVCA_DOORBELL" and in_view()
+            await press("colon", *"d 1", "enter")
+            assert session.breaks == []
+            await press("u", *"12.1ms", "enter")
+            assert session.at.event is not None and session.at.event.time >= 12_100_000 or session.ended
+            await press("u", *"nothing_like_it", "enter")
+            assert "the driver has no function nothing_like_it" in str(app.query_one("#said", Static).render())
 
     asyncio.run(walk())
 

@@ -20,7 +20,7 @@ TOUR = ROOT / "docs" / "tour"
 
 pytestmark = pytest.mark.skipif(not TOUR.is_dir(), reason="the tests run outside of a checkout")
 
-CHAPTERS = ["map", "power-up", "channel", "descriptor", "two-passes", "errors", "terminate", "qos", "guest", "later"]
+CHAPTERS = ["concepts", "map", "power-up", "channel", "descriptor", "two-passes", "errors", "terminate", "qos", "guest", "later"]
 
 
 @dataclass

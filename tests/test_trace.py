@@ -388,6 +388,28 @@ def test_vcd_can_be_read_back_and_is_grouped() -> None:
     assert groups.count("-hidma hidma.chan0") == 2
 
 
+def test_management_block_is_no_channel() -> None:
+    with Recorder() as recorder, hidma.boot():
+        pass
+    events = recorder.machines()[0]
+    assert any(e.data.get("register") == "HIDMA_CFG" for e in events)
+    waves, groups = vcd.write([events], "x.vcd")
+    assert re.findall(r"^-hidma (hidma\S*)$", groups, re.MULTILINE)[::2] == [f"hidma.chan{n}" for n in range(6)]
+    tracks = [e["args"]["name"] for e in json.loads(formats.chrome([events]))["traceEvents"] if e["name"] == "thread_name"]
+    assert "hidma.chan0 trca" in tracks and "hidma trca" not in tracks
+
+
+def test_gtkwave_opens_where_things_happen() -> None:
+    events = copies()
+    _, groups = vcd.write([events], "x.vcd")
+    start = re.search(r"^\[timestart\] (\d+)$", groups, re.MULTILINE)
+    zoom = re.search(r"^\*(-?[\d.]+) ", groups, re.MULTILINE)
+    assert start is not None and int(start[1]) == events[0].time
+    assert zoom is not None
+    span = 5 * 2 ** -float(zoom[1])  # what five frames of 200 pixels show
+    assert span == pytest.approx(events[-1].time - events[0].time, rel=0.1)
+
+
 @interpreted
 def test_svg_is_a_picture_of_the_descriptor() -> None:
     events = Filter(after="hidma_prep_dma_memcpy", until="hidma_free_chan_resources").apply(copies())
@@ -490,7 +512,7 @@ def test_trace_without_events(capsys: pytest.CaptureFixture[str], one: Path, tmp
     empty = tmp_path / "nothing.py"
     empty.write_text("")
     assert refused(capsys, "--", str(empty)) == f"hidma: the trace has no event: {empty} booted no machine\n"
-    assert re.search(r"none of \d+ passes the filters", refused(capsys, "--channel", "99", "--kind", "tre", "--", str(one)))
+    assert re.search(r"none of \d+ passes the filters", refused(capsys, "--channel", "5", "--kind", "tre", "--", str(one)))
 
 
 def test_output_that_cannot_be_written(capsys: pytest.CaptureFixture[str], one: Path, tmp_path: Path) -> None:
@@ -507,6 +529,9 @@ def test_nothing_to_trace(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
     assert "is not a scenario" in refused(capsys, "--", str(tmp_path / "x.json"))
     assert "'soon' is no time" in refused(capsys, "--from", "soon", "--", "dmesg")
     assert "there is no kind of event called 'x'" in refused(capsys, "--kind", "x", "--", "dmesg")
+    status, out, err = run(capsys, "--channel", "9", "--", "dmesg")
+    assert (status, out) == (2, "")
+    assert err.splitlines()[-1].startswith("hidma: the run has no channel 9; it has hidma.chan0, hidma.chan1")
 
 
 def test_script_that_fails_is_told_as_python_would(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -523,4 +548,4 @@ def test_vcd_without_its_extra(tmp_path: Path, one: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, "trace", "--format", "vcd", "--", str(one)], capture_output=True,
                           text=True, env={**os.environ, "PYTHONPATH": str(ROOT), "HIDMA_INTERPRETED": "1"})
     assert done.returncode == 2 and done.stderr.count("\n") == 1
-    assert "pip install 'hidma[trace]'" in done.stderr
+    assert done.stderr.startswith("hidma: this needs the Python module vcd: pip install ") and "[trace]'" in done.stderr

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Makes a link of every literal that is a name of the series or of the hardware: ``hidma_ll_setup()`` leads to the page of
-the port that has the function, ``TRCA_DOORBELL`` to the row of the register. Nothing has to be marked in the pages.
+"""Makes a link of every word that is a name of the series or of the hardware, in literals and in running text:
+``hidma_ll_setup()`` leads to the page of the port that has the function, ``TRCA_DOORBELL`` to the row of the register. Nothing has
+to be marked in the pages.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 from typing import Any
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
@@ -19,6 +21,8 @@ from hidma.commands.sidebyside.pages import page_name
 from hidma.hw import registers
 
 REGISTERS = "registers"
+WORD = re.compile(r"\b[A-Za-z]\w*_\w+(?:\(\))?")
+NO_LINKS = (nodes.reference, nodes.title, nodes.literal_block, nodes.raw, addnodes.desc_signature, addnodes.index)
 
 
 @functools.cache
@@ -62,7 +66,7 @@ def place(text: str, root: str) -> str | None:
 
 
 class Link(SphinxPostTransform):
-    """Wraps the literals; those in a link, in a title or in a program stay as they are."""
+    """Names in a link, in a title, in a program or in a signature stay as they are."""
 
     default_priority = 700
     formats = ("html",)
@@ -70,13 +74,33 @@ class Link(SphinxPostTransform):
     def run(self, **kwargs: Any) -> None:
         root = "../" * self.env.docname.count("/")
         for literal in list(self.document.findall(nodes.literal)):
-            if any(isinstance(above, nodes.reference | nodes.title) for above in ancestors(literal)):
-                continue
-            to = place(re.sub(r"\s+", " ", literal.astext()), root)
-            if to is not None and not to.startswith(f"{root}{self.env.docname}.html#{literal.astext()}"):
+            to = None if inside(literal, NO_LINKS) else place(re.sub(r"\s+", " ", literal.astext()), root)
+            if to is not None:
                 link = nodes.reference("", "", refuri=to, internal=True, classes=["name"])
                 literal.replace_self(link)
                 link += literal
+        for text in list(self.document.findall(nodes.Text)):
+            # a path is one thing: its parts are no links
+            if not inside(text, NO_LINKS) and not (inside(text, (nodes.literal,)) and "/" in text):
+                self.words(text, root)
+
+    def words(self, text: nodes.Text, root: str) -> None:
+        """Make links of the names in running text."""
+        parts: list[nodes.Node] = []
+        at = 0
+        for word in WORD.finditer(text):
+            to = place(word[0], root)
+            if to is not None:
+                parts += [nodes.Text(text[at:word.start()]),
+                          nodes.reference("", word[0], refuri=to, internal=True, classes=["name"])]
+                at = word.end()
+        if parts:
+            text.parent.replace(text, [part for part in (*parts, nodes.Text(text[at:])) if part.astext()])
+
+
+def inside(node: nodes.Node, kinds: tuple[type[nodes.Node], ...]) -> bool:
+    """Whether a node stands in one of some kinds."""
+    return any(isinstance(above, kinds) for above in ancestors(node))
 
 
 def ancestors(node: nodes.Node) -> list[nodes.Node]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from html import escape
 from typing import Any
@@ -17,6 +18,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from hidma import ll, mgmt, quirks
+from hidma.commands.portmap.series import inventory, v14
 from hidma.hw import faults, registers
 
 DESCRIPTORS = {"TRE": (registers.TRE, registers.TRE_SIZE), "EVRE": (registers.EVRE, registers.EVRE_SIZE)}
@@ -50,7 +52,9 @@ class RowsDirective(SphinxDirective):
 
 
 class RegisterReference(RowsDirective):
-    """The registers; each row of a table gets an anchor (``#evca-irq_stat``) and an entry of the index."""
+    """The registers; each row of a table gets an anchor (``#evca-irq_stat``), an entry of the index, and where it is known
+    from.
+    """
 
     module = registers
 
@@ -63,9 +67,13 @@ class RegisterReference(RowsDirective):
             block = titles.get(title.astext()) if title is not None else None
             if block is None:
                 continue
+            group = section.next_node(nodes.tgroup)
+            group["cols"] += 1
+            group.insert(group.index(group.next_node(nodes.thead)), nodes.colspec(colwidth=12))
             for row in section.findall(nodes.row):
                 cells = list(row.findall(nodes.entry))
                 name = cells[1].astext() if len(cells) > 1 else ""
+                row += nodes.entry("", nodes.paragraph(text=self.source_of(block, cells[0].astext(), name)))
                 if not name.isupper() and "_" not in name or name.startswith("["):
                     continue
                 anchor = f"{block}-{name.lower()}"
@@ -75,6 +83,29 @@ class RegisterReference(RowsDirective):
                 cells[1].children = []
                 cells[1] += [addnodes.index(entries=list(entry)), mark, index]
         return content
+
+
+    @staticmethod
+    def source_of(block: str, offset: str, name: str) -> str:
+        """What a register is known from; the head of the column for the head of the table."""
+        if name == "Register":
+            return "Known from"
+        row = next((row for label, _, rows in registers.BLOCKS if label == block for row in rows if row.name == name), None)
+        if row is None:
+            return ""
+        if (block, row.offset) in driver_offsets():
+            return "V14" if row.alias < 0 else "V14; 6.1"
+        return "model"
+
+
+@functools.cache
+def driver_offsets() -> frozenset[tuple[str, int]]:
+    """Block and offset of every register that V14 uses, those without a name of their own too."""
+    blocks = {"TRCA": "trca", "EVCA": "evca", "HIDMA": "management"}
+    found = {(blocks[name.split("_")[0]], value) for file in v14().values() for name, value in file.defines.items()
+             if name.endswith("_OFFSET") and name.split("_")[0] in blocks}
+    unnamed = inventory()["raw_register_offsets_without_define"].values()
+    return frozenset(found | {(what.split()[0], value) for file in unnamed for what, value in file.items()})
 
 
 class FaultReference(RowsDirective):

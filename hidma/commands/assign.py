@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``hidma assign``: a channel goes to a guest, told on the terminal step by step, with what each step did to registers, files and
-the IOMMU. It stands for no C file; it shows what ``hidma.vm`` does.
+"""``hidma assign``: a device goes to a guest, step by step on the terminal, with what each step did to registers, files and the
+IOMMU. It stands for no C file; it shows what ``hidma.vm`` does.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hidma.hw.smmu import BLOCKED, BYPASS
+from hidma.hw.smmu import BLOCKED, BYPASS, Stream
+from hidma.linux.iommu import group_of
 from hidma.linux.platform_device import platform_bus
+from hidma.linux.vfio import VFIO_REGION_INFO_FLAG_MMAP
 
 if TYPE_CHECKING:
     from hidma.machine.boot import Machine
@@ -23,25 +25,26 @@ WIDTH = 100
 MOST_ACCESSES = 8
 MEMORY = 16 << 20
 IOVA = 0x4000_0000
-FAILED = 1
+BUFFER = 4096
+WORK_NS = 1_000_000
 
 
 class Story:
-    """Tells the steps: what was done, then what it did.
+    """Records the steps: what was done, then what it did.
 
     :param machine: the host
-    :param channel: the device that goes
+    :param device: the device that goes
+    :param stream: what translates its DMA
     :param as_json: keep the steps in place of printing them
     """
 
-    def __init__(self, machine: Machine, channel: str, as_json: bool) -> None:
+    def __init__(self, machine: Machine, device: str, stream: Stream, as_json: bool) -> None:
         self.machine = machine
-        self.channel = channel
+        self.device = device
+        self.stream = stream
         self.as_json = as_json
         self.steps: list[dict[str, Any]] = []
         self.facts: list[str] = []
-        dev = next(dev for dev in platform_bus(machine.kernel).devices if dev.name == channel)
-        self.stream = machine.registers[dev.container.resource[0].start].stream
 
     def fact(self, text: str) -> None:
         """Something to know about this step."""
@@ -86,13 +89,13 @@ class Story:
         found = set()
         sysfs = self.machine.sysfs
         for place in ("/sys/class/dma", "/sys/bus/platform/drivers/hidma", "/sys/bus/platform/drivers/vfio-platform",
-                      f"/sys/bus/platform/devices/{self.channel}", "/sys/module", "/sys/kernel/debug"):
+                      f"/sys/bus/platform/devices/{self.device}", "/sys/module", "/sys/kernel/debug"):
             if place in sysfs:
                 found |= {f"{place}/{name}" for name in sysfs.listdir(place)}
         return found
 
     def stream_state(self) -> str:
-        """What the channel's DMA reaches."""
+        """What the device's DMA reaches."""
         stream = self.stream
         if stream.mode == BYPASS:
             return "bypass: a bus address is a physical address"
@@ -151,21 +154,28 @@ class Story:
 @click.option("--seed", default=0, show_default=True, help="Seed of the machine.")
 @click.option("--json", "as_json", is_flag=True, help="Print the steps as a JSON list.")
 def assign(device: str | None, board: str, seed: int, as_json: bool) -> int:
-    """Give DEVICE (a channel such as hidma.0; the first one by default) to a guest, and tell each step.
+    """Give DEVICE to a guest, and show each step: a channel such as hidma.0 (the first one by default), or any other device that an
+    IOMMU of the board translates for.
 
-    The channel leaves the host's driver, goes to VFIO, a hypervisor maps memory for it, a guest copies on it without an exit,
-    is killed in the middle of its work, and the next guest and then the host get the channel back, clean.
+    The device leaves the host's driver, goes to VFIO, a hypervisor maps memory for it, a guest works with it without an exit,
+    is killed in the middle of its work, and the next guest and then the host get the device back, clean.
     """
     from hidma.machine.boot import boot
 
     with boot(board, seed=seed) as machine:
-        channels = [name for name, driver in machine.devices() if driver == "hidma"]
-        if not channels:
+        drivers = dict(machine.devices())
+        channels = [name for name, driver in drivers.items() if driver == "hidma"]
+        if device is None and not channels:
             raise click.ClickException(f"no channel of this board is bound to the driver hidma: {machine.why_no_channel()}")
-        channel = device or channels[0]
-        if channel not in channels:
-            raise click.UsageError(f"there is no channel {channel!r} on this board; there are {', '.join(channels)}.")
-        story = Story(machine, channel, as_json)
+        name = device or channels[0]
+        if name not in drivers:
+            raise click.UsageError(f"there is no device {name!r} on this board; there are {', '.join(drivers)}.")
+        with machine.calling() as kernel:
+            group = group_of(next(dev for dev in platform_bus(kernel).devices if dev.name == name))
+        if group is None or group.stream is None:
+            raise click.ClickException(f"no IOMMU of this board translates for {name}, so it is in no IOMMU group and "
+                                       "vfio-platform refuses it (EINVAL)")
+        story = Story(machine, name, group.stream, as_json)
         tell(story)
         if as_json:
             click.echo(json.dumps(story.steps, indent=2))
@@ -175,42 +185,51 @@ def assign(device: str | None, board: str, seed: int, as_json: bool) -> int:
 def tell(story: Story) -> None:
     """The steps."""
     from hidma import vm
-    from hidma.vm.guest import Guest
+    from hidma.plugin import sources
 
-    machine, channel = story.machine, story.channel
+    machine, device = story.machine, story.device
     sysfs = machine.sysfs
     devices, drivers = "/sys/bus/platform/devices", "/sys/bus/platform/drivers"
-    dev = next(dev for dev in platform_bus(machine.kernel).devices if dev.name == channel)
+    dev = next(dev for dev in platform_bus(machine.kernel).devices if dev.name == device)
     hid = dev.acpi_companion.hid if dev.acpi_companion is not None else None
-    chid = sysfs[f"{devices}/{channel}/chid"].strip()
+    before = dict(machine.devices())[device]
+    channel = before == "hidma"
+    what = "channel" if channel else "device"
+    chid = sysfs[f"{devices}/{device}/chid"].strip() if channel else ""
 
-    with story.step("The host has the channel.", f"cat {devices}/{channel}/chid"):
-        story.fact(f"chid {chid}, stream {story.stream.number} of the IOMMU, {story.stream_state()}")
+    with story.step(f"The host has the {what}.", f"cat {devices}/{device}/{'chid' if channel else 'modalias'}"):
+        identity = f"chid {chid}" if channel else f"driver {before or 'none'}"
+        story.fact(f"{identity}, stream {story.stream.number} of the IOMMU, {story.stream_state()}")
+        if not channel and machine.model(device) is None:
+            story.fact("No plugin has a model of it: its registers read as zero.")
     with story.step("VFIO is loaded.", "modprobe vfio_iommu_type1\nmodprobe vfio-platform"):
         machine.modprobe("vfio_iommu_type1")
         machine.modprobe("vfio-platform")
-    with story.step("The channel leaves the driver of the host.", f"echo {channel} > {drivers}/hidma/unbind"):
-        sysfs[f"{drivers}/hidma/unbind"] = channel
+    if before:
+        with story.step(f"The {what} leaves the driver of the host.", f"echo {device} > {drivers}/{before}/unbind"):
+            sysfs[f"{drivers}/{before}/unbind"] = device
     with story.step("From now on only vfio-platform may bind it.",
-                    f"echo vfio-platform > {devices}/{channel}/driver_override"):
-        sysfs[f"{devices}/{channel}/driver_override"] = "vfio-platform"
-    bind = f"echo {channel} > {drivers}/vfio-platform/bind"
+                    f"echo vfio-platform > {devices}/{device}/driver_override"):
+        sysfs[f"{devices}/{device}/driver_override"] = "vfio-platform"
+    bind = f"echo {device} > {drivers}/vfio-platform/bind"
+    machine.drivers_before[device] = before
     with story.step("vfio-platform binds it, and looks for its reset function.", bind):
-        sysfs[f"{drivers}/vfio-platform/bind"] = channel
+        sysfs[f"{drivers}/vfio-platform/bind"] = device
         if hid is not None:
+            helps = "the plugin has to be loaded before" if sources.find(hid) else f"and no plugin is called {hid}"
             story.fact(f"An ACPI device has a hardware ID ({hid}) and no compatible string, so V14 asks for the module "
-                       "vfio-reset:(null), which nobody is called (row 32): the channel has no reset function now. This is not "
-                       "mended; the plugin has to be loaded before.")
-    if hid is not None:
+                       f"vfio-reset:(null), which no module is called (row 32): the {what} has no reset function now. This is not "
+                       f"mended; {helps}.")
+    if hid is not None and sources.find(hid):
         with story.step("So it is given back, the plugin is loaded, and it is bound again.",
-                        f"echo {channel} > {drivers}/vfio-platform/unbind\nmodprobe {hid}\n{bind}"):
-            sysfs[f"{drivers}/vfio-platform/unbind"] = channel
+                        f"echo {device} > {drivers}/vfio-platform/unbind\nmodprobe {hid}\n{bind}"):
+            sysfs[f"{drivers}/vfio-platform/unbind"] = device
             machine.modprobe(hid)
-            sysfs[f"{drivers}/vfio-platform/bind"] = channel
+            sysfs[f"{drivers}/vfio-platform/bind"] = device
 
     owner = vm.Hypervisor(machine, "hypervisor")
-    number = vm.Group.of(machine, channel)
-    with story.step("A hypervisor opens a container and the group of the channel, and joins them.",
+    number = vm.Group.of(machine, device)
+    with story.step(f"A hypervisor opens a container and the group of the {what}, and joins them.",
                     f"open /dev/vfio/vfio, /dev/vfio/{number}; VFIO_GROUP_SET_CONTAINER; VFIO_SET_IOMMU"):
         container = vm.Container(owner)
         group = vm.Group(owner, number)
@@ -218,18 +237,35 @@ def tell(story: Story) -> None:
         group.set_container(container)
         container.set_iommu()
         story.fact(f"Group {number} is {'viable: no driver of the host has a device of it' if viable else 'not viable'}.")
-    with story.step("It maps the memory of a guest for the channel.", f"VFIO_IOMMU_MAP_DMA iova 0x{IOVA:x}, {MEMORY >> 20} MiB"):
+    with story.step(f"It maps the memory of a guest for the {what}.",
+                    f"VFIO_IOMMU_MAP_DMA iova 0x{IOVA:x}, {MEMORY >> 20} MiB"):
         address, _ = owner.mmap(MEMORY)
         container.map_dma(IOVA, address, MEMORY)
         story.fact(f"{owner.process.mm.locked_vm} pages are pinned.")
-    with story.step("It opens the channel: that resets it.", "VFIO_GROUP_GET_DEVICE_FD"):
-        opened = group.device(channel)
-        for index in (0, 1):
+    with story.step(f"It opens the {what}: that resets it.", "VFIO_GROUP_GET_DEVICE_FD"):
+        opened = group.device(device)
+        for index in range(opened.info().num_regions):
             region = opened.region(index)
-            story.fact(f"Region {index}: {region.size} bytes, read, write and mmap.")
+            story.fact(f"Region {index}: {region.size} bytes, read, write"
+                       f"{' and mmap' if region.flags & VFIO_REGION_INFO_FLAG_MMAP else '; not made of whole pages, so not mmap'}.")
     with story.step("And closes it again: that resets it too, and unmaps.", "close"):
         owner.exit()
 
+    if channel:
+        tell_channel(story, chid)
+    else:
+        tell_device(story)
+    back = f"echo {device} > {drivers}/vfio-platform/unbind\necho > {devices}/{device}/driver_override"
+    with story.step(f"The host has the {what} back.", back + (f"\necho {device} > {drivers}/{before}/bind" if before else "")):
+        vm.release(machine, device)
+
+
+def tell_channel(story: Story, chid: str) -> None:
+    """What two guests do with a channel."""
+    from hidma.vm.guest import Guest
+
+    machine, channel = story.machine, story.device
+    sysfs = machine.sysfs
     with story.step("A guest is started with the channel: a machine of its own.", "vm.Guest(machine, channels=[...])"):
         guest = Guest(machine, memory=MEMORY, channels=[channel], name="first guest")
         node = next(iter(guest.fdt.compatible("qcom,hidma-1.0")), None)
@@ -264,10 +300,46 @@ def tell(story: Story) -> None:
         story.fact(f"Ring registers and pointers: {', '.join(f'{value:#x}' for value in rings)}; data of the first guest in its "
                    f"memory: {'FOUND' if found else 'none'}; interrupts: {second.interrupts_forwarded}.")
         second.kill()
-    with story.step("The host has the channel back.",
-                    f"echo {channel} > {drivers}/vfio-platform/unbind\necho > {devices}/{channel}/driver_override\n"
-                    f"echo {channel} > {drivers}/hidma/bind"):
-        vm.release(machine, channel)
+
+
+def tell_device(story: Story) -> None:
+    """What two guests do with another device."""
+    from hidma.vm.guest import Guest
+
+    machine, device = story.machine, story.device
+    model = machine.model(device)
+    with story.step("A guest is started with the device: a machine of its own.", "vm.Guest(machine, channels=[...])"):
+        guest = Guest(machine, memory=MEMORY, channels=[device], name="first guest", modules=False)
+        node = guest.fdt.node(f"/{guest.fdt.root.children[-1].name}")
+        story.fact(f"Its device tree has {node.children[0].path if node and node.children else 'no device'}, from memory and "
+                   "interrupts only.")
+    if model is not None:
+        with story.step("It starts the device's work, as a driver there would; the registers are its own.",
+                        f"guest.start_traffic({device!r}, ...), then 1 ms"):
+            buffer = guest.alloc(BUFFER)
+            buffer[:] = bytes(BUFFER)
+            before = guest.exits, guest.interrupts_forwarded
+            beats = model.beats
+            guest.start_traffic(device, buffer.address)
+            guest.run(WORK_NS)
+            story.fact(f"Bursts of the device: {model.beats - beats}; its data in the guest's memory: "
+                       f"{'there' if any(bytes(buffer[:])) else 'NONE'}; exits: {guest.exits - before[0]}, interrupts forwarded: "
+                       f"{guest.interrupts_forwarded - before[1]}, accesses refused by the IOMMU: {story.stream.faults}.")
+    with story.step("The guest is killed in the middle of that: VFIO resets the device and keeps it.", "kill -9"):
+        guest.kill()
+        beats = getattr(model, "beats", 0)
+        machine.run(WORK_NS)
+        story.fact(f"The driver of {device} is {dict(machine.devices())[device]}.")
+        if model is not None:
+            state = "stands still" if model.beats == beats and not model.line.level else "GOES ON"
+            story.fact(f"The device {state} in the next millisecond.")
+    with story.step("The next guest gets it, and finds nothing of the first.", "vm.Guest(machine, channels=[...])"):
+        second = Guest(machine, memory=MEMORY, channels=[device], name="second guest", modules=False)
+        second.run(WORK_NS)
+        found = model is not None and model.beats != beats
+        story.fact(f"The device has written to its memory: {'YES' if found else 'no'}; interrupts: "
+                   f"{second.interrupts_forwarded}.")
+        second.kill()
 
 
 def weights(machine: Machine, chid: str) -> Iterator[str]:

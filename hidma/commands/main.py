@@ -77,9 +77,20 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "-V", "--version", message="hidma %(version)s")
+@click.option("--plugin", "plugins", multiple=True, metavar="FILE|DIR",
+              help="Take the reset plugin of a file, a package or a project that is not installed; may be repeated, the last one "
+                   "wins.")
+@click.option("--no-plugin", "disabled", multiple=True, metavar="NAME", help="Leave a reset plugin alone; may be repeated.")
+@click.option("--memory", metavar="SIZE[@ADDRESS]", help="RAM of the board, in place of what its firmware names: 512M@0x80000000.")
 @click.pass_context
-def cli(ctx: click.Context) -> int:
+def cli(ctx: click.Context, plugins: tuple[str, ...], disabled: tuple[str, ...], memory: str | None) -> int:
     """The Qualcomm HIDMA driver series of Linux (V14) in Python, on a model of the hardware."""
+    if plugins or disabled:
+        from hidma.plugin.sources import choose
+
+        choose(plugins, disabled)
+    if memory is not None:
+        os.environ["HIDMA_MEMORY"] = memory
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
     return 0

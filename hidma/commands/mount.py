@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 import click
 
 import hidma
+from hidma.commands.extras import requires
 from hidma.linux.base import mount_root
 from hidma.linux.fs import Dir, File, Inode, Link, OpenFile
 from hidma.machine.boot import KernelOops, Machine
@@ -31,7 +32,6 @@ from hidma.machine.boot import KernelOops, Machine
 FAILED = 1
 UNUSABLE = 2
 DEVICE = "/dev/fuse"
-REQUIREMENT = "mfusepy>=3.1,<4"  # the extra fuse of pyproject.toml
 FUSE_LOOP_ENDED = 8  # libfuse: the loop ended by a signal
 T = TypeVar("T")
 
@@ -46,13 +46,9 @@ def binding() -> ModuleType:
     :raises Unusable: when it, or the library, is missing
     """
     try:
-        import mfusepy  # type: ignore[import-untyped]
+        with requires("fuse"):
+            import mfusepy  # type: ignore[import-untyped]
     except ImportError as error:
-        if isinstance(error, ModuleNotFoundError) and error.name == "mfusepy":
-            raise Unusable(
-                "the Python package mfusepy is missing; "
-                f"install it with: {sys.executable} -m pip install '{REQUIREMENT}'"
-            ) from None
         raise Unusable(f"the Python package mfusepy cannot be used: {error}") from None
     except OSError:
         raise Unusable("the library libfuse3 is missing; install it with: apt install libfuse3-3 fuse3") from None
@@ -437,7 +433,7 @@ def mount(
     """Mount the files of a booted machine (/sys, /proc, debugfs) on DIR, until Ctrl-C or SIGTERM.
 
     With PROGRAM it is run meanwhile, and its end is the end of the mount. Any program can use the tree: cat, echo,
-    grep, a shell. It needs the extra: pip install 'hidma[fuse]', and: apt install libfuse3-3 fuse3.
+    grep, a shell. It needs libfuse: apt install libfuse3-3 fuse3.
 
     Exit status: 0, or that of PROGRAM; 1 when the kernel of the machine stopped, 2 when it could not be mounted.
     """

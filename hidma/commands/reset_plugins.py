@@ -1,20 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``hidma reset-plugins``: which reset plugins are installed, how the lookup for a device goes, whether a plugin is any good,
+"""``hidma reset-plugins``: which reset plugins are there, how the lookup for a device goes, whether a plugin is any good,
 and a new one to begin with. It stands for no C file.
 """
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import importlib.util
 import json
 import keyword
 import re
-import signal
-import sys
 import textwrap
-import tomllib
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -22,12 +16,11 @@ from typing import Any
 
 import click
 
-from hidma.plugin import loading
+from hidma.plugin import sources
 from hidma.plugin.hookspecs import ENTRY_POINT_GROUP, HOOKSPEC_VERSION
-from hidma.plugin.loading import Found, Plugin, PluginError
+from hidma.plugin.sources import PluginError, Source
 
 FAILED = 1
-HANGS_S = 60
 
 
 @click.group("reset-plugins")
@@ -35,7 +28,8 @@ def reset_plugins() -> None:
     """Reset functions of devices that are given to guests: list, explain, check, new.
 
     A reset plugin is a Python package with an entry point whose name is what a device is matched by: its compatible string or
-    its ACPI hardware ID. Only the one that is asked for is imported.
+    its ACPI hardware ID. Only the one that is asked for is imported. hidma --plugin FILE|DIR takes one that is not installed,
+    hidma --no-plugin NAME leaves one alone.
     """
 
 
@@ -50,21 +44,35 @@ def refuse(sentence: str) -> click.ClickException:
 @reset_plugins.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def list_command(as_json: bool) -> int:
-    """Show the plugins that are installed. None of them is imported."""
-    found = loading.installed()
+    """Show the plugins that are there, and of several for one device the one that wins. Those that are installed are not
+    imported."""
+    with sources.quiet():
+        found, problems = sources.found_now()
+    winners = {(source.group, source.name): source for source in found if sources.enabled(source)}
+    rows: list[dict[str, Any]] = []
+    for source in found:
+        state = "disabled" if not sources.enabled(source) else (
+            "wins" if winners[source.group, source.name] is source else "loaded before")
+        rows.append({"match": source.name, "module": source.module_name, "value": source.value,
+                     "distribution": source.distribution, "version": source.version, "origin": source.where,
+                     "group": source.group, "state": state, "hooks": sources.hooks_of(source)})
+    rows.sort(key=lambda row: (row["match"], row["state"] != "wins"))
     if as_json:
-        click.echo(json.dumps([{"match": each.name, "module": each.module_name, "value": each.value,
-                                "distribution": each.distribution} for each in found], indent=2))
-        return 0
-    rows = [("MATCH", "MODULE", "DISTRIBUTION"), *((each.name, each.module_name, each.distribution) for each in found)]
-    widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    for row in rows:
-        click.echo("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[2]]))
-    names = [each.name for each in found]
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        both = " and ".join(each.distribution for each in found if each.name == name)
-        click.echo(f"note: {name!r} is in {both}: both are loaded, and of two that match V14 takes the one registered last "
-                   "(row 31)")
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        table = [("MATCH", "MODULE", "DISTRIBUTION", "ORIGIN", "STATE", "HOOKS"), *((
+            row["match"], row["module"], row["distribution"], row["origin"],
+            row["state"] if row["group"] == ENTRY_POINT_GROUP or row["state"] == "disabled" else "model only",
+            ", ".join(name.removeprefix("hidma_") for name in row["hooks"])) for row in rows)]
+        widths = [max(len(line[column]) for line in table) for column in range(5)]
+        for line in table:
+            click.echo("  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[5]]).rstrip())
+        for name in sorted({row["match"] for row in rows if row["state"] == "loaded before"}):
+            several = [str(row["distribution"]) for row in rows if row["match"] == name and row["state"] != "disabled"]
+            click.echo(f"note: {name!r} is in {' and '.join(several)}: all are loaded, that of {several[0]} last, and of "
+                       "several that match V14 takes the one registered last (row 31); hidma --no-plugin NAME leaves one alone")
+    for sentence in problems:
+        click.echo(f"note: {sentence}", err=as_json)
     return 0
 
 
@@ -77,9 +85,9 @@ def list_command(as_json: bool) -> int:
 @click.option("--modprobe", "before", multiple=True, metavar="PLUGIN",
               help="Load this plugin before, as modprobe does. May be repeated.")
 def explain(device: str, board: str, before: tuple[str, ...]) -> int:
-    """Tell, step by step, how VFIO looks for the reset function of DEVICE (such as hidma.0).
+    """Explain, step by step, how VFIO looks for the reset function of DEVICE (such as hidma.0).
 
-    A machine is booted for it, and the device bound to vfio-platform there.
+    A machine is booted for it, and the device bound to vfio-platform there. Exit status 1 when that fails.
     """
     from hidma.machine.boot import boot
 
@@ -89,13 +97,20 @@ def explain(device: str, board: str, before: tuple[str, ...]) -> int:
             raise refuse(f"there is no device {device!r} on this board; there are {', '.join(names)}")
         for name in ("vfio-platform", *before):
             machine.modprobe(name)
+        logged = len(machine.kernel.log)
         for number, step in enumerate(steps(machine, device), 1):
             click.echo(textwrap.fill(step, 100, initial_indent=f"{number}. ", subsequent_indent="   "))
-    return 0
+        lines = [line.text for line in machine.kernel.log[logged:]]
+        if lines:
+            click.echo("The kernel log of it:")
+            for text in lines:
+                click.echo(textwrap.indent(text, "   "))
+        return 0 if dict(machine.devices())[device] == "vfio-platform" else FAILED
 
 
 def steps(machine: Any, device: str) -> Iterator[str]:
     """The sentences of :func:`explain`: what is there, then what the driver did."""
+    from hidma.linux.iommu import group_of
     from hidma.linux.list import list_for_each_entry
     from hidma.linux.of import DeviceNode, of_compatible
     from hidma.linux.platform_device import platform_bus
@@ -122,7 +137,16 @@ def steps(machine: Any, device: str) -> Iterator[str]:
                    f"{', '.join(others)} never is.")
         else:
             yield f"{device} has no ACPI companion; its compatible string is {compat}."
-    nodes = list(list_for_each_entry(reset_list()))
+    with machine.calling():
+        group = group_of(dev)
+        nodes = list(list_for_each_entry(reset_list()))
+    if group is None:
+        yield f"No IOMMU of the board translates for {device}, so it is in no IOMMU group."
+    elif getattr(dev.of_node, "full_name", None) is None and companion is None:
+        yield (f"{device} is in IOMMU group {group.id}, by the stream of its registers: 4.5 would find no group, since V14 leaves "
+               "its device without a node (row 27); hidma declares this difference.")
+    else:
+        yield f"{device} is in IOMMU group {group.id}."
     if nodes:
         known = "; ".join(f"{node.owner.name if node.owner else 'built in'} for "
                           f"{' and '.join(x for x in (node.compat, node.acpihid) if x)}" for node in nodes)
@@ -142,7 +166,7 @@ def steps(machine: Any, device: str) -> Iterator[str]:
     except OSError:
         machine.watch(None)
         why = [line.text for line in kernel.log[said:] if line.level <= 4]
-        yield f"vfio-platform does not bind it: {why[-1] if why else 'its probe failed'}."
+        yield f"vfio-platform does not bind it: {why[0] if why else 'its probe failed'}."
         return
     machine.watch(None)
     asked = None
@@ -156,9 +180,6 @@ def steps(machine: Any, device: str) -> Iterator[str]:
             asked = event[1]
             yield f"Nothing that is registered matches: the kernel asks for the module {asked}."
             yield from what_modprobe_did(asked, companion)
-    for line in kernel.log[said:]:
-        if line.text.startswith("reset plugin"):
-            yield f"The kernel log says: {line.text}."
     vfio_device = dev.driver_data
     vdev = getattr(vfio_device, "device_data", None)
     if isinstance(vdev, VfioPlatformDevice) and vdev.reset is not None:
@@ -168,19 +189,21 @@ def steps(machine: Any, device: str) -> Iterator[str]:
     else:
         yield (f"{device} has no reset function: it can be opened all the same, with the warning \"no reset function found!\" "
                "(row 33), and VFIO_DEVICE_RESET is -EINVAL.")
-        if companion is not None and companion.hid is not None:
+        if companion is not None and companion.hid is not None and sources.find(companion.hid):
             yield (f"Load the plugin before the device is bound: modprobe {companion.hid} in the shell, --modprobe "
                    f"{companion.hid} here.")
+        elif companion is not None and companion.hid is not None:
+            yield f"No plugin is called {companion.hid}, so that loading one before the device is bound does not help either."
 
 
 def what_modprobe_did(asked: str, companion: Any) -> Iterator[str]:
     """The steps after a module was asked for."""
-    name = asked.removeprefix(loading.ALIAS)
+    name = asked.removeprefix(sources.ALIAS)
     if name == "(null)":
         yield ("On an ACPI system the name that V14 puts there is NULL (row 32), so the module loader is asked for "
-               "vfio-reset:(null), which nobody is called: the plugin has to be loaded before.")
+               "vfio-reset:(null), which no module is called: the plugin has to be loaded before.")
         return
-    found = loading.find(asked)
+    found = sources.find(asked)
     if not found:
         yield f"No entry point of the group {ENTRY_POINT_GROUP} is called {name!r}: nothing is loaded."
         return
@@ -196,35 +219,36 @@ def what_modprobe_did(asked: str, companion: Any) -> Iterator[str]:
 @reset_plugins.command("check")
 @click.argument("plugin", metavar="PATH_OR_NAME")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
-def check(plugin: str, as_json: bool) -> int:
+@click.option("--strict", is_flag=True, help="A note is a failure.")
+@click.option("--timeout", default=10.0, show_default=True, metavar="SECONDS", type=click.FloatRange(0.1, 3600),
+              help="How much processor time one check may take.")
+def check(plugin: str, as_json: bool, strict: bool, timeout: float) -> int:
     """Run the kit of checks on a plugin: one that is installed, by the name that it matches, or a project or file.
 
-    The checks run the reset function on the plugin's own model of its device. They are in hidma.testing, for the plugin's own
-    tests as well. Exit status 1 when one fails.
+    The checks run the reset function on the plugin's own model of its device, each in a process of its own. They are in
+    hidma.testing, for the plugin's own tests as well. Exit status 1 when one fails.
     """
     from hidma.plugin import testing
 
-    try:
-        targets = opened(plugin)
-    except PluginError as error:
-        raise refuse(str(error)) from None
     rows: list[dict[str, str]] = []
     failed = 0
-    for target in targets:
-        try:
-            with bounded(target):
-                results = testing.check(target)
-        except PluginError as error:
-            raise refuse(str(error)) from None
-        failed += sum(result.status == "failed" for result in results)
-        rows += [{"plugin": str(target.found), "check": result.name, "status": result.status, "text": result.text}
-                 for result in results]
-        if as_json:
-            continue
-        click.echo(f"{target.found}")
-        for result in results:
-            click.echo(textwrap.fill(f"{result.name}{': ' if result.text else ''}{result.text}", 110,
-                                     initial_indent=f"  {result.status:<7} ", subsequent_indent=" " * 10))
+    try:
+        targets = opened(plugin, timeout)
+        for target in targets.values():
+            results = testing.check(target[0], seconds=timeout, strict=strict)
+            for other in target[1:]:
+                testing.check(other, (), timeout)
+            failed += sum(result.status == "failed" for result in results)
+            rows += [{"plugin": str(target[0]), "check": result.name, "status": result.status, "text": result.text}
+                     for result in results]
+            if as_json:
+                continue
+            click.echo(f"{target[0]}")
+            for result in results:
+                click.echo(textwrap.fill(f"{result.name}{': ' if result.text else ''}{result.text}", 110,
+                                         initial_indent=f"  {result.status:<7} ", subsequent_indent=" " * 10))
+    except PluginError as error:
+        raise refuse(str(error)) from None
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:
@@ -232,92 +256,45 @@ def check(plugin: str, as_json: bool) -> int:
     return FAILED if failed else 0
 
 
-@contextlib.contextmanager
-def bounded(target: Plugin) -> Iterator[None]:
-    """A loop that touches no register never ends by itself: after a minute it is ended, and said so."""
-    def alarm(number: int, frame: Any) -> None:
-        raise PluginError(f"{target.found}: its reset function hangs: it loops without touching a register, for {HANGS_S} s "
-                          "now")
+def opened(name: str, seconds: float = 10.0) -> dict[str, list[Source]]:
+    """The reset plugins that ``name`` means, by identity: installed ones, those of a project, or those of a file.
 
-    try:
-        before = signal.signal(signal.SIGALRM, alarm)
-    except ValueError:
-        yield  # not the main thread
-        return
-    signal.alarm(HANGS_S)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+    A file is imported in a process of its own, which has ``seconds``.
 
-
-def opened(name: str) -> list[Plugin]:
-    """The plugins that ``name`` means: installed ones, those of a project directory, or one file.
-
-    :raises PluginError: when there is none, or one is unusable
+    :raises PluginError: when there is none, or a file cannot be imported
     """
+    from hidma.plugin.testing import bounded
+
     path = Path(name)
-    if path.is_dir():
-        return project(path)
-    if path.suffix == ".py" or "/" in name:
-        if not path.is_file():
+    if path.is_dir() or path.suffix == ".py" or "/" in name:
+        if not path.exists():
             raise PluginError(f"there is no file or directory {name}")
-        return [single(path)]
-    found = loading.find(name)
+
+        def look() -> list[str]:
+            try:
+                return [f"{source.group}\n{source.name}" for source in sources.of_path(path)]
+            except PluginError as error:
+                return [str(error)]
+
+        try:
+            answers = [tuple(answer.split("\n")) for answer in bounded(look, seconds)]
+        except AssertionError as error:
+            raise PluginError(f"{path} cannot be imported: {error}") from None
+        if len(answers) == 1 and len(answers[0]) == 1:
+            raise PluginError(answers[0][0])
+        found = sources.of_project(path) if (path / "pyproject.toml").is_file() else [
+            sources.of_file(path, match, group) for group, match in answers]
+        found = [source for source in found if source.group == ENTRY_POINT_GROUP]
+    else:
+        found = sources.find(name)
     if not found:
-        known = ", ".join(sorted({each.name for each in loading.installed()})) or "none"
+        known = ", ".join(sorted({each.name for each in sources.installed()})) or "none"
         raise PluginError(f"no installed plugin is called {name!r}; there are {known}; a project is given as a directory, a file "
                           "ends with .py")
-    return [loading.plugin(each) for each in found]
-
-
-def single(path: Path) -> Plugin:
-    """A plugin in one file."""
-    from hidma.vfio_platform import ResetModule
-
-    name = path.stem
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise PluginError(f"{path} is no module of Python")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise PluginError(f"{path} cannot be imported: {loading.described(error)}") from error
-    declared = getattr(module, "module", None)
-    match = (declared.compat or declared.acpihid or name) if isinstance(declared, ResetModule) else name
-    return Plugin(Found(match, name, str(path)), module)
-
-
-def project(path: Path) -> list[Plugin]:
-    """The plugins of a project that need not be installed: what its pyproject.toml says."""
-    try:
-        data = tomllib.loads((path / "pyproject.toml").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise PluginError(f"{path} is no project: it has no pyproject.toml") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PluginError(f"{path / 'pyproject.toml'} cannot be read: {error}") from None
-    entries = data.get("project", {}).get("entry-points", {}).get(ENTRY_POINT_GROUP, {})
-    if not isinstance(entries, dict) or not entries:
-        raise PluginError(f"{path / 'pyproject.toml'} has no entry point: add a table "
-                          f"[project.entry-points.\"{ENTRY_POINT_GROUP}\"] with what the device is matched by = the module")
-    for place in (path, path / "src"):
-        if str(place.resolve()) not in sys.path:
-            sys.path.insert(0, str(place.resolve()))
-    made = []
-    label = f"{data['project'].get('name', path.name)} {data['project'].get('version', '')}".strip()
-    for match, value in entries.items():
-        found = Found(match, value, label)
-        name, _, attribute = str(value).partition(":")
-        try:
-            thing = importlib.import_module(name)
-            thing = getattr(thing, attribute) if attribute else thing
-        except (Exception, SystemExit) as error:
-            raise PluginError(f"{found} cannot be imported: {loading.described(error)}") from error
-        made.append(Plugin(found, thing))
-    return made
+    by_identity: dict[str, list[Source]] = {}
+    for source in found:
+        by_identity.setdefault(source.identity, []).append(source)
+    return by_identity
 
 
 # --- new ------------------------------------------------------------------------------------------------------------------
@@ -330,7 +307,8 @@ def project(path: Path) -> list[Plugin]:
 @click.option("--directory", type=click.Path(path_type=Path, file_okay=False), default=None,
               help="Where to write it; the default is a new directory NAME here.")
 def new(name: str, compatible: str | None, hid: str | None, directory: Path | None) -> int:
-    """Write a new plugin called NAME: an installable package with a model of the device, a test and documentation.
+    """Write a new plugin called NAME: an installable package with a model of the device, a board that has it, a test and
+    documentation.
 
     It is green as it is written; what to change stands in its README.
     """
@@ -353,29 +331,40 @@ def new(name: str, compatible: str | None, hid: str | None, directory: Path | No
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         click.echo(path)
-    click.echo(f"hidma reset-plugins check {place} checks it; pip install {place} installs it")
+    click.echo(f"hidma reset-plugins check {place} checks it; {place / 'README.rst'} says how it is used")
     return 0
 
 
 def files(name: str, module: str, compatible: str | None, hid: str | None) -> dict[str, str]:
     """The files that :func:`new` writes, by path: those of hidma/plugin/template with their placeholders filled in."""
     matches = [value for value in (compatible, hid) if value is not None]
+    boards = [line for value, line in (
+        (compatible, "- ``board.dts``: a board with the device, as a device tree."),
+        (hid, "- ``board.asl``: a board with the device, as an ACPI table.")) if value is not None]
     known = {
         "NAME": name, "MODULE": module, "COMPATIBLE": repr(compatible), "HID": repr(hid), "VERSION": str(HOOKSPEC_VERSION),
         "MATCH": matches[0], "MATCHES": " and ".join(matches), "GROUP": ENTRY_POINT_GROUP,
         "ENTRIES": "\n".join(f'{json.dumps(match)} = "{module}"' for match in matches),
         "CLASS": "".join(part.capitalize() for part in module.split("_")),
-        "TITLE": f"{name}\n{'=' * len(name)}",
+        "TITLE": f"{name}\n{'=' * len(name)}", "COMPATIBLETEXT": compatible or "", "HIDTEXT": hid or "",
+        "BOARDLINES": "\n".join(boards) + "\n", "BOARD": "board.dts" if compatible is not None else "board.asl",
+        "DEVICE": "a000000.device" if compatible is not None else f"{hid}:00",
     }
 
     def filled(template: str) -> str:
         text = resources.files("hidma.plugin").joinpath("template", template).read_text(encoding="utf-8")
         return re.sub(r"@([A-Z]+)@", lambda placeholder: known[placeholder[1]], text)
 
-    return {
+    made = {
         "pyproject.toml": filled("pyproject.toml.in"),
         "README.rst": filled("README.rst.in"),
         f"src/{module}/__init__.py": filled("plugin.py.in"),
         f"src/{module}/model.py": filled("model.py.in"),
+        f"src/{module}/py.typed": "",
         f"tests/test_{module}.py": filled("test.py.in"),
     }
+    if compatible is not None:
+        made["board.dts"] = filled("board.dts.in")
+    if hid is not None:
+        made["board.asl"] = filled("board.asl.in")
+    return made

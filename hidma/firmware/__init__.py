@@ -17,7 +17,9 @@ from hidma.firmware.board import (
     Core,
     Device,
     Management,
+    RamRequest,
     explain_unbound,
+    ram_request,
 )
 from hidma.firmware.fdt import (
     FirmwareError,
@@ -51,6 +53,7 @@ __all__ = [
     "Node",
     "Object",
     "PlatformBus",
+    "RamRequest",
     "Reference",
     "Region",
     "Table",
@@ -66,6 +69,7 @@ __all__ = [
     "load",
     "model",
     "parse",
+    "ram_request",
     "text",
     "u32",
     "u64",

@@ -3,13 +3,15 @@
 :mod:`hidma.firmware.board` finds in a device tree.
 
 It stands for what ``drivers/acpi/scan.c`` and ``drivers/acpi/property.c`` of Linux 4.5 read of a device (_HID, _CID, _UID,
-_STA, _CCA, _DSD, _CRS), and for the board itself, which no C file of the series is. It creates no Linux device. A board
-is refused only where it cannot be a machine; what V14 stumbles over is said by :func:`check`.
+_STA, _CCA, _DSD, _CRS), and for the board itself, which no C file of the series is. It creates no Linux device. Only a HIDMA
+block or its IOMMU can make it refuse a board; another device of which something cannot be read is left out, as the kernel leaves
+it out, with a note. What V14 stumbles over is said by :func:`check`.
 """
 
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -29,16 +31,18 @@ from hidma.firmware.board import (
     MANAGEMENT_PROPERTIES,
     MAX_CHANNELS,
     MAX_CPUS,
-    OTHERS,
+    OTHER_STREAMS,
     PAGE_SIZE,
     Board,
     Channel,
     Core,
     Device,
     Management,
+    RamRequest,
+    free_place,
     refuse_overlaps,
 )
-from hidma.firmware.fdt import FirmwareError, Interrupt, Region
+from hidma.firmware.fdt import FirmwareError, Region
 from hidma.firmware.resources import Descriptor, decode
 
 MANAGEMENT_HID = "QCOM8060"
@@ -49,8 +53,6 @@ PROCESSOR_HID = "ACPI0007"
 MEMORY_HID = "PNP0C80"
 DEVICE_TREE_HID = "PRP0001"
 """A device that is what its ``compatible`` in _DSD says (ACPI_DT_NAMESPACE_HID)."""
-DEFAULT_MEMORY = Region(0x80000000, 0x10000000)
-"""RAM where no PNP0C80 says any: a real machine's is in the memory map of EFI."""
 PROPERTIES_UUID = bytes.fromhex("14d8ffdaba6e8c4d8a91bc9bbf4aa301")
 """daffd814-6eba-4d8c-8a91-bc9bbf4aa301: device properties."""
 
@@ -176,8 +178,8 @@ class DeviceObject:
 def devices(namespace: Namespace) -> DeviceObject:
     """The devices of a namespace: the root, below which all stand as acpi_bus_scan() finds them.
 
-    Raises FirmwareError if an object of a HIDMA device, an IOMMU, a CPU or RAM is not what it must be. Another device with
-    such an object is left out, and ``problem`` says why.
+    Raises FirmwareError if an object of a HIDMA device or an IOMMU is not what it must be. Another device with such an object
+    is left out, and ``problem`` says why.
     """
     if namespace.devices is None:
         namespace.devices = _Scanner(namespace).root()
@@ -225,13 +227,11 @@ class _Scanner:
         elif node.parent is self.namespace.root and node.name in ("_SB_", "_TZ_"):
             device.hid = "LNXSYBUS"
             return device
-        ours = False
         try:
             self.identify(device)
-            ours = device.is_a((MANAGEMENT_HID, CHANNEL_HID, *LATER_HIDS, PROCESSOR_HID, MEMORY_HID, DEVICE_TREE_HID))
             self.read(device)
         except FirmwareError as error:
-            if ours or node.kind == "processor":
+            if is_management(device) or is_channel(device) or device.is_a((), IOMMUS):
                 raise
             device.problem = error.sentence
             device.sta = 0
@@ -315,16 +315,21 @@ def properties_of(value: Any) -> dict[str, Any] | None:
     return {}
 
 
-def describe(namespace: Namespace) -> Board:
+def describe(namespace: Namespace, ram: RamRequest | None = None) -> Board:
     """Say what hardware an ACPI namespace describes.
+
+    Parameters:
+        namespace: the tables.
+        ram: RAM in place of what its memory devices say.
 
     Devices that are not present are not built (a channel keeps its place in the numbering of its core). Channels that
     stand below no management device belong to the core of the only one on the board; where there is none, or several,
-    they form a core of their own that is set up already.
+    they form a core of their own that is set up already. Where no PNP0C80 says any RAM (a real machine's is in the memory map
+    of EFI), there are 256 MiB at the first free place.
 
     Returns the board. Raises FirmwareError: one sentence with file, offset and path.
     """
-    return _Describer(namespace).board()
+    return _Describer(namespace, ram).board()
 
 
 def is_channel(device: DeviceObject) -> bool:
@@ -338,34 +343,91 @@ def is_management(device: DeviceObject) -> bool:
 
 
 class _Describer:
-    def __init__(self, namespace: Namespace) -> None:
+    def __init__(self, namespace: Namespace, ram: RamRequest | None) -> None:
         self.namespace = namespace
+        self.ram = ram
+        self.notes: list[str] = []
         self.taken: list[tuple[Region, fdt_board.Owner]] = []
         self.lines: dict[int, tuple[DeviceObject, bool]] = {}
         self.streams: dict[tuple[str, int], DeviceObject] = {}
+        self.iort = iort_masters(namespace, self.notes)
 
     def board(self) -> Board:
         everything = list(devices(self.namespace).walk())
         present = [device for device in everything if device.present]
-        memory = self.memory(present)
         managements: list[tuple[DeviceObject, Management]] = []
         for device in present:
             if is_management(device):
                 managements.append((device, self.management(device, len(managements))))
         cores = self.cores(managements, [d for d in everything if is_channel(d)])
-        iommus = tuple(self.device(device) for device in present if device.is_a((), IOMMUS))
-        other = tuple(self.device(device) for device in present if device.is_a((), OTHERS))
+        iommus = [device for device in present if device.is_a((), IOMMUS)]
+        named = tuple(Device(device.path, device.compatible, tuple(readable(device)), (), node=device) for device in iommus)
+        named += tuple(Device(path, ("IORT",), ()) for path in sorted({path for path, _ in self.iort.values()}))
+        other = self.others(present, [channel for core in cores for channel in core.channels])
+        used = {channel.iommu for core in cores for channel in core.channels}
+        self.taken.extend((region, device) for device in iommus if device.path in used for region in readable(device))
+        memory = self.memory(present)
         refuse_overlaps(self.taken, memory, "_CRS", "memory device",
                         lambda device: is_management(device) or is_channel(device))
         count = sum(device.is_a((PROCESSOR_HID, "LNXCPU")) for device in present)
         cpus = min(count, MAX_CPUS) or (HOST_CPUS if managements else GUEST_CPUS)
-        return Board(self.namespace.source, tuple(memory), cpus, cores, iommus, None, other, self.namespace)
+        return Board(self.namespace.source, tuple(memory), cpus, cores, named, None, other, self.namespace,
+                     tuple(self.notes))
+
+    def others(self, present: list[DeviceObject], channels: list[Channel]) -> tuple[Device, ...]:
+        """Devices with a hardware ID that no HIDMA block, IOMMU, CPU or RAM is."""
+        groups: dict[tuple[str, Any], int] = {}
+        for channel in channels:
+            for key in self.masters(channel.node):
+                groups.setdefault(key, channel.stream)
+        found: list[Device] = []
+        for device in present:
+            if not device.platform or is_management(device) or is_channel(device) or device.is_a(
+                    (PROCESSOR_HID, MEMORY_HID), IOMMUS):
+                continue
+            try:
+                masters = self.masters(device)
+            except FirmwareError as error:
+                self.notes.append(f"{error.sentence.rstrip('.')}; no IOMMU translates for this device, and it cannot be given "
+                                  "to a guest.")
+                masters = []
+            stream = None
+            if masters:
+                stream = next((groups[key] for key in masters if key in groups), OTHER_STREAMS + len(found))
+                groups.update(dict.fromkeys(masters, stream))
+            names = (*device.ids, *(device.compatible if DEVICE_TREE_HID in device.ids else ()))
+            found.append(Device(device.path, names, tuple(readable(device)),
+                                tuple(number for number, _ in device.interrupts if number in GIC_LINES), stream,
+                                masters[0][0] if masters else None, device))
+        return tuple(found)
+
+    def masters(self, device: DeviceObject) -> list[tuple[str, Any]]:
+        """(IOMMU, stream) of a device: what its ``iommus`` names, what IORT says, or else the IOMMU that it is below.
+
+        Raises FirmwareError: ``iommus`` names no IOMMU.
+        """
+        named = self.named_master(device)
+        if named is not None:
+            return [(named[0].path, named[1] if named[1] is not None else device.path)]
+        path = device.object.full_path
+        if path in self.iort:
+            return [self.iort[path]]
+        above = device.parent
+        while above is not None:
+            if above.present and above.is_a((), IOMMUS):
+                return [(above.path, device.path)]
+            above = above.parent
+        return []
 
     def memory(self, present: list[DeviceObject]) -> list[Region]:
+        registers = [region for device in present if not device.is_a((MEMORY_HID,)) for region in readable(device)]
+        if self.ram is not None:
+            base = free_place(self.ram.size, registers) if self.ram.base is None else self.ram.base
+            return [Region(base, self.ram.size)]
         found = [(region, device) for device in present if device.is_a((MEMORY_HID,))
                  for region in self.regions(device, 1, "RAM stands")]
         if not found:
-            return [DEFAULT_MEMORY]
+            return [Region(free_place(fdt_board.DEFAULT_MEMORY, registers), fdt_board.DEFAULT_MEMORY)]
         found.sort(key=lambda pair: pair[0])
         for (low, first), (high, second) in pairwise(found):
             if low.overlaps(high):
@@ -425,13 +487,6 @@ class _Describer:
                                        f"{MAX_CHANNELS}.")
         return Management(device.path, reg, self.line(device), channels, core, dict(device.properties), device)
 
-    def device(self, device: DeviceObject) -> Device:
-        regions = self.regions(device, 1, "registers stand")
-        self.taken.extend((region, device) for region in regions)
-        interrupts = tuple(Interrupt(None, "IRQ", number, 1 if edge else 4, number)  # type: ignore[arg-type]
-                           for number, edge in device.interrupts)
-        return Device(device.path, device.compatible, tuple(regions), interrupts, device)
-
     def cores(self, managements: list[tuple[DeviceObject, Management]], channels: list[DeviceObject]) -> tuple[Core, ...]:
         spare = len(managements)
         numbers = {id(device): management.core for device, management in managements}
@@ -482,8 +537,8 @@ class _Describer:
                                  master[0] if master is not None else None, device.number("desc-count"), device))
         return found
 
-    def stream(self, device: DeviceObject) -> tuple[str, int | None] | None:
-        """Path of the IOMMU and number of the stream of a channel, from the property ``iommus``; None without it."""
+    def named_master(self, device: DeviceObject) -> tuple[DeviceObject, int | None] | None:
+        """IOMMU and stream that the property ``iommus`` of a device names; None without it."""
         value = device.properties.get("iommus")
         if value is None:
             return None
@@ -498,27 +553,87 @@ class _Describer:
         if not iommu.present:
             raise device.error("_DSD", f"iommus: {iommu.path} is not present; let its _STA say so or leave iommus out.")
         if len(elements) == 1:
-            return iommu.path, None
+            return iommu, None
         if elements[1] > 0xFFFFFFFF:
             raise device.error("_DSD", f"iommus: stream {elements[1]:#x} has more than 32 bits.")
-        other = self.streams.setdefault((iommu.path, elements[1]), device)
+        return iommu, elements[1]
+
+    def stream(self, device: DeviceObject) -> tuple[str, int | None] | None:
+        """Path of the IOMMU and number of the stream of a channel; None where no IOMMU translates for it."""
+        masters = self.masters(device)
+        if not masters:
+            return None
+        path, number = masters[0]
+        if not isinstance(number, int):
+            return path, None
+        other = self.streams.setdefault((path, number), device)
         if other is not device:
-            raise device.error("_DSD", f"iommus: stream {elements[1]} is the stream of {other.path} already; each channel "
+            raise device.error("_DSD", f"iommus: stream {number} is the stream of {other.path} already; each channel "
                                        "needs its own.")
-        return iommu.path, elements[1]
+        return path, number
 
 
-def check(namespace: Namespace) -> list[str]:
+IORT_NODE = struct.Struct("<BHBIII")
+IORT_NAMED_COMPONENT = 1
+IORT_SMMUS = (3, 4)
+IORT_MAPPING = struct.Struct("<5I")
+IORT_NAME_OFFSET = IORT_NODE.size + 13
+
+
+def iort_masters(namespace: Namespace, notes: list[str]) -> dict[str, tuple[str, int]]:
+    """What the table IORT says of named components, by full path: the IOMMU and the first stream that it maps them to.
+
+    A table that cannot be read is one of the ``notes``, and says nothing.
+    """
+    table = next((table for table in namespace.tables if table.signature == "IORT"), None)
+    if table is None:
+        return {}
+    try:
+        return dict(_iort(table.data))
+    except (struct.error, ValueError, UnicodeDecodeError):
+        notes.append(f"{namespace.source}: offset {table.offset:#x}: the nodes of IORT do not lie inside it, so that no device "
+                     "has a stream by it.")
+        return {}
+
+
+def _iort(data: bytes) -> Iterator[tuple[str, tuple[str, int]]]:
+    count, at = struct.unpack_from("<II", data, 36)
+    nodes: dict[int, tuple[int, int, int, int]] = {}
+    for _ in range(min(count, len(data) // IORT_NODE.size)):
+        kind, length, _, _, mappings, first = IORT_NODE.unpack_from(data, at)
+        if length < IORT_NODE.size or at + length > len(data):
+            raise ValueError
+        nodes[at] = (kind, length, mappings, first)
+        at += length
+    for start, (kind, length, mappings, first) in nodes.items():
+        if kind != IORT_NAMED_COMPONENT:
+            continue
+        name = data[start + IORT_NAME_OFFSET:start + length].split(b"\0")[0].decode("ascii")
+        path = "\\" + ".".join(part.ljust(4, "_") for part in name.lstrip("\\").split("."))
+        for number in range(min(mappings, length // IORT_MAPPING.size)):
+            _, _, output, reference, _ = IORT_MAPPING.unpack_from(data, start + first + number * IORT_MAPPING.size)
+            if nodes.get(reference, (0,))[0] in IORT_SMMUS:
+                base = struct.unpack_from("<Q", data, reference + IORT_NODE.size)[0]
+                yield path, (f"the SMMU at {base:#x} (IORT)", output)
+                break
+
+
+def readable(device: DeviceObject) -> list[Region]:
+    """Memory of a device that no HIDMA block is, as far as it is physical memory."""
+    return [region for region in device.memory if region.end <= 1 << ADDRESS_BITS]
+
+
+def check(namespace: Namespace, ram: RamRequest | None = None) -> list[str]:
     """Say what V14 will stumble over or do otherwise than the table's author meant, one sentence each.
 
     Nothing here keeps a machine from being built, but if :func:`describe` refuses the namespace, its sentence is the only
     one. Rows are those of docs/quirks.
     """
     try:
-        board = describe(namespace)
+        board = describe(namespace, ram)
     except FirmwareError as error:
         return [error.sentence]
-    said = list(namespace.remarks)
+    said = [*namespace.remarks, *board.notes]
     for device in devices(namespace).walk():
         if device.problem is not None:
             said.append(f"{device.problem.rstrip('.')}; Linux could go on from here, and {device.path} is left out.")

@@ -6,6 +6,10 @@ run, methods interpreted. It knows no device and decodes no resources; :mod:`hid
 somebody else's file: every length is checked before it is used, work and depth are limited, and whatever is wrong with it
 ends in one :class:`FirmwareError` with the offset in the file, never in another exception. There is no hardware behind it:
 what reads or writes an operation region is refused, and so are Load, Unload, LoadTable, Fatal, Wait and Timer.
+
+As in ACPICA, the arguments of an operation region, and a buffer or a package whose size cannot be evaluated yet, wait until
+every table is loaded, and an error there loses that object only; an SSDT that cannot be loaded is left out with a remark, and
+what it declared goes with it. Without the DSDT, the first table, there is no namespace.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from hidma.firmware.amlobjects import (
     NOWHERE,
     Buffer,
     Code,
+    Deferred,
     Frame,
     Name,
     Object,
@@ -38,6 +43,9 @@ HANDLERS: dict[int, Handler] = {}
 
 HEADER_BYTES = 36
 SIGNATURES = (b"DSDT", b"SSDT")
+"""Tables of AML."""
+DATA_TABLES = (b"IORT",)
+"""Tables without AML that are read, behind the first of AML."""
 MAX_BYTES = 4 << 20
 """Largest file that is read, in bytes: all its tables together."""
 MAX_STEPS = 400_000
@@ -60,7 +68,7 @@ OSI = frozenset((
 
 REFUSED = {
     0xA1: "Else without If", 0x5B1F: "LoadTable", 0x5B20: "Load", 0x5B24: "Signal", 0x5B25: "Wait", 0x5B26: "Reset",
-    0x5B2A: "Unload", 0x5B32: "Fatal", 0x5B33: "Timer", 0x5B88: "DataTableRegion",
+    0x5B2A: "Unload", 0x5B32: "Fatal", 0x5B33: "Timer",
 }
 """Opcodes that exist and are not executed here."""
 
@@ -74,7 +82,7 @@ class Namespace:
     root: Object
     data: bytes = field(repr=False)
     remarks: list[str] = field(default_factory=list, repr=False)
-    """What was left out of the initialisation, and why."""
+    """What was left out, and why."""
     devices: Any = field(default=None, repr=False)
     """Kept by :func:`hidma.firmware.acpi.devices`."""
 
@@ -122,7 +130,7 @@ class Namespace:
 
 
 def parse(data: bytes, source: str = "ACPI table") -> Namespace:
-    """Read a file of one DSDT or SSDT, or of several behind one another, and load them in this order.
+    """Read a file of one DSDT or SSDT, or of several tables behind one another, and load them in this order.
 
     Parameters:
         data: the bytes.
@@ -147,7 +155,8 @@ def parse(data: bytes, source: str = "ACPI table") -> Namespace:
     namespace = Namespace(source, tuple(tables), root, data)
     interpreter = Interpreter(namespace)
     for table in tables:
-        interpreter.block(table.offset + HEADER_BYTES, table.offset + table.length, root, None)
+        if table.signature.encode() in SIGNATURES:
+            interpreter.load(table)
     interpreter.initialise()
     return namespace
 
@@ -159,9 +168,10 @@ def _table(data: bytes, at: int, source: str) -> Table:
     if len(data) > MAX_BYTES:
         raise bad(MAX_BYTES, f"the file goes on beyond {MAX_BYTES} bytes, which is more than any firmware has")
     signature = data[at:at + 4]
-    if signature not in SIGNATURES:
+    if signature not in SIGNATURES and not (at and signature in DATA_TABLES):
         if len(signature) == 4 and all(c in b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_!" for c in signature):
-            raise bad(at, f"the table {signature.decode()} is not read; give DSDT and SSDT only")
+            raise bad(at, f"the table {signature.decode()} is not read{' before a DSDT' if signature in DATA_TABLES else ''}; give "
+                          "the DSDT, then SSDT and IORT")
         what = signature.hex(" ") or "nothing"
         raise bad(at, f"this is no ACPI table, it begins with {what}; one that is read begins with DSDT or SSDT")
     if len(data) - at < HEADER_BYTES:
@@ -175,7 +185,7 @@ def _table(data: bytes, at: int, source: str) -> Table:
     if total:
         right = data[at + 9] - total & 0xFF
         raise bad(at + 9, f"the checksum is {data[at + 9]:#04x} where {right:#04x} is right; the table is damaged")
-    if revision < 1:
+    if revision < 1 and signature in SIGNATURES:
         raise bad(at + 8, "revision 0 is none of a DSDT or SSDT; it is 1 (32-bit integers) or 2")
     oem, oem_table, oem_revision, creator, creator_revision = struct.unpack_from("<6s8sI4sI", data, at + 10)
 
@@ -201,6 +211,41 @@ class Interpreter:
         self.steps = MAX_STEPS
         self.work = MAX_WORK_BYTES
         self.nesting = 0
+        self.declared: list[Object] = []
+        """What the table that is being loaded has declared."""
+        self.waiting: list[Deferred] = []
+        """What is evaluated when every table is loaded."""
+
+    def load(self, table: Table) -> None:
+        """Load a table of AML. An SSDT behind the first table that cannot be loaded is left out, with what it has declared.
+
+        Raises FirmwareError: it is the first table.
+        """
+        self.declared = []
+        waiting = len(self.waiting)
+        try:
+            self.block(table.offset + HEADER_BYTES, table.offset + table.length, self.root, None)
+        except FirmwareError as error:
+            if not table.offset:
+                raise
+            self.nesting = 0
+            del self.waiting[waiting:]
+            for node in reversed(self.declared):
+                if node.parent is not None and node.parent.children.get(node.name) is node:
+                    del node.parent.children[node.name]
+            self.namespace.remarks.append(f"{error.sentence.rstrip('.')}; the table {table.signature} {table.oem_table_id} at "
+                                          f"offset {table.offset:#x} cannot be loaded and is left out.")
+
+    def settle(self) -> None:
+        """Evaluate what had to wait for the last table; what cannot be evaluated is lost, with a remark."""
+        for deferred in self.waiting:
+            try:
+                deferred.evaluate(self)
+            except FirmwareError as error:
+                self.nesting = 0
+                self.namespace.remarks.append(f"{error.sentence.rstrip('.')}; Linux goes on from here, and {deferred.node.path} "
+                                              "is left out.")
+        self.waiting = []
 
     # --- reading ----------------------------------------------------------------------------------------------
 
@@ -307,10 +352,12 @@ class Interpreter:
                                if before.offset else f"{before.path} is declared and every namespace has it already")
         node = Object(own, kind, parent, at, value)
         parent.children[own] = node
+        self.declared.append(node)
         return node
 
     def initialise(self) -> None:
-        """Run _INI of what is there, from the top, as acpi_initialize_objects() does."""
+        """Evaluate what waits, then run _INI of what is there, from the top, as acpi_initialize_objects() does."""
+        self.settle()
         waiting = [self.root]
         while waiting:
             node = waiting.pop()
@@ -360,9 +407,7 @@ class Interpreter:
             node = self.find(value.text, value.scope)
             if node is None:
                 raise self.bad(value.offset, f"{asl(value.text)} is named and declared nowhere")
-            if node.kind == "name":
-                return self.plain(node.value, at, depth + 1)
-            return node
+            return self.plain(self.value_of(node, at, []), at, depth + 1) if node.kind == "name" else node
         if isinstance(value, Place):
             return value.node if value.node is not None else self.plain(value.get(), at, depth + 1)
         return value
@@ -370,6 +415,8 @@ class Interpreter:
     def value_of(self, node: Object, at: int, arguments: list[Any]) -> Any:
         """What reading an object gives; a method is called."""
         if node.kind == "name":
+            if isinstance(node.value, Deferred):
+                node.value.evaluate(self)
             return node.value
         if node.kind == "buffer field":
             return node.value.get()

@@ -35,6 +35,18 @@ class Buffer:
     offset: int | None = None
 
 
+class Deferred:
+    """What could not be evaluated where it stands in a table, and is once every table is loaded: the value of an object, or the
+    arguments of an operation region.
+
+    :ivar node: the object
+    """
+
+    def __init__(self, node: Object, evaluate: Callable[[Any], None]) -> None:
+        self.node = node
+        self.evaluate = evaluate
+
+
 class Package(list[Any]):
     """A package; elements are int, str, :class:`Buffer`, :class:`Package`, :class:`Name`, Object, or None."""
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from hidma.firmware.amlinterp import HANDLERS, Interpreter
+from hidma.firmware.amlinterp import HANDLERS, MAX_NESTING, Interpreter
 from hidma.firmware.amlobjects import (
     NOWHERE,
     Buffer,
     BufferField,
     Code,
+    Deferred,
     Frame,
     Name,
     Object,
@@ -23,8 +24,10 @@ from hidma.firmware.amlobjects import (
     Place,
     asl,
     is_name,
+    opcode,
     what,
 )
+from hidma.firmware.fdt import FirmwareError
 
 REVISION = 0x20160108
 """What Revision gives: the date of the ACPICA in Linux 4.5."""
@@ -81,7 +84,7 @@ def package(run: Interpreter, at: int, behind: int, end: int, scope: Object, fra
             node = run.find(text, scope) if frame is not None else None
             # what a method has declared is gone when it has returned
             elements.append(Name(text, scope, start) if node is None else
-                            node.value if node.kind == "name" else node)
+                            run.value_of(node, start, []) if node.kind == "name" else node)
         else:
             value, inner = run.term(inner, stop, scope, frame)
             elements.append(value)
@@ -96,6 +99,59 @@ def local(run: Interpreter, at: int, behind: int, end: int, scope: Object, frame
         raise run.bad(at, f"{'Local' if op <= 0x67 else 'Arg'}{op - (0x60 if op <= 0x67 else 0x68)} is used "
                            "before anything was stored in it")
     return value, behind
+
+
+# Terms that are passed over
+
+
+OPERANDS = {
+    **dict.fromkeys((0x00, 0x01, 0xFF, 0x5B30, 0x5B31, 0x5B33, *range(0x60, 0x6F)), ""),
+    0x0A: "b", 0x0B: "w", 0x0C: "d", 0x0E: "q", 0x0D: "z",
+    **dict.fromkeys((0x11, 0x12, 0x13), "p"),
+    **dict.fromkeys((0x71, 0x75, 0x76, 0x83, 0x87, 0x8E, 0x92), "t"),
+    **dict.fromkeys((0x70, 0x9D, 0x80, 0x81, 0x82, 0x90, 0x91, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99), "tt"),
+    **dict.fromkeys((0x5B12, 0x5B28, 0x5B29), "tt"),
+    **dict.fromkeys((0x72, 0x73, 0x74, 0x77, 0x79, 0x7A, 0x7B, 0x7C, 0x7D, 0x7E, 0x7F, 0x84, 0x85, 0x88, 0x9C), "ttt"),
+    **dict.fromkeys((0x78, 0x9E), "tttt"),
+    0x89: "tbtbtt",
+}
+"""Operands of what may stand in an argument: bytes, strings, packages (``p``) and terms (``t``), of which a target is one."""
+
+
+def skip(run: Interpreter, at: int, end: int, scope: Object, depth: int = 0) -> int:
+    """The offset behind a term that is not executed now. A name that is no method yet counts as one without arguments, as in
+    ACPICA."""
+    run.step(at)
+    if depth > MAX_NESTING:
+        raise run.bad(at, f"terms lie more than {MAX_NESTING} deep")
+    op = run.number(at, end, 1)
+    if run.starts_name(op):
+        text, behind = run.name(at, end)
+        node = run.find(text, scope)
+        for _ in range(node.value.arguments if node is not None and node.kind == "method" else 0):
+            behind = skip(run, behind, end, scope, depth + 1)
+        return behind
+    behind = at + 1
+    if op == 0x5B:
+        op = 0x5B00 | run.number(behind, end, 1)
+        behind += 1
+    if op not in OPERANDS:
+        raise run.bad(at, f"{opcode(op)} begins no term that has a value")
+    for operand in OPERANDS[op]:
+        if operand == "t":
+            behind = skip(run, behind, end, scope, depth + 1)
+        elif operand == "p":
+            behind = run.package_length(behind, end)[1]
+        elif operand == "z":
+            stop = run.data.find(b"\0", behind, end)
+            if stop < 0:
+                raise run.bad(at, "a string has no end within its block")
+            behind = stop + 1
+        else:
+            size = {"b": 1, "w": 2, "d": 4, "q": 8}[operand]
+            run.number(behind, end, size)
+            behind += size
+    return behind
 
 
 # Declarations
@@ -128,7 +184,23 @@ def device(run: Interpreter, at: int, behind: int, end: int, scope: Object, fram
 def name_op(run: Interpreter, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
     text, behind = run.name(behind, end)
     start = behind
-    value, behind = run.term(behind, end, scope, frame)
+    lead = run.number(start, end, 1)
+    nesting = run.nesting
+    try:
+        value, behind = run.term(behind, end, scope, frame)
+    except FirmwareError:
+        if frame is not None or lead not in (0x11, 0x12, 0x13):
+            raise
+        # its elements or its size may name what a later table declares
+        run.nesting = nesting
+        node = run.declare(at, text, scope, "name")
+
+        def evaluate(later: Interpreter) -> None:
+            node.value = later.copy(later.term(start, end, scope, None)[0], start)
+
+        node.value = Deferred(node, evaluate)
+        run.waiting.append(node.value)
+        return None, skip(run, start, end, scope)
     if not isinstance(value, (int, str, Buffer, Package)):
         raise run.bad(start, f"{what(value)} stands where the value of {asl(text)} is needed: an integer, a "
                               "string, a buffer or a package")
@@ -161,16 +233,29 @@ def external(run: Interpreter, at: int, behind: int, end: int, scope: Object, fr
 
 
 def simple(run: Interpreter, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-    """Mutex, Event and OperationRegion."""
+    """Mutex, Event, OperationRegion and DataTableRegion."""
     text, behind = run.name(behind, end)
+    node = run.declare(at, text, scope, {0x5B01: "mutex", 0x5B02: "event"}.get(op, "region"))
     if op == 0x5B01:
         run.number(behind, end, 1)
         behind += 1
-    elif op == 0x5B80:
-        run.number(behind, end, 1)
-        _, behind = run.integer(behind + 1, end, scope, frame)
-        _, behind = run.integer(behind, end, scope, frame)
-    run.declare(at, text, scope, {0x5B01: "mutex", 0x5B02: "event", 0x5B80: "region"}[op])
+    elif op in (0x5B80, 0x5B88):
+        if op == 0x5B80:
+            run.number(behind, end, 1)
+            behind += 1
+        first = behind
+        for _ in range(2 if op == 0x5B80 else 3):
+            behind = skip(run, behind, end, scope)
+
+        def evaluate(later: Interpreter) -> None:
+            at = first
+            for _ in range(2):
+                _, at = later.integer(at, end, scope, frame)
+
+        if op == 0x5B80 and frame is None:
+            run.waiting.append(Deferred(node, evaluate))
+        elif op == 0x5B80:
+            evaluate(run)
     return None, behind
 
 
@@ -183,7 +268,7 @@ def fields(run: Interpreter, at: int, behind: int, end: int, scope: Object, fram
         if run.find(text, scope) is None:
             raise run.bad(start, f"{asl(text)} is named and declared nowhere")
     if op == 0x5B87:
-        _, inner = run.integer(inner, stop, scope, frame)
+        inner = skip(run, inner, stop, scope)
     run.number(inner, stop, 1)
     inner += 1
     while inner < stop:
@@ -434,7 +519,7 @@ def index(run: Interpreter, at: int, behind: int, end: int, scope: Object, frame
                 node = run.find(element.text, element.scope)
                 if node is None:
                     raise run.bad(element.offset, f"{asl(element.text)} is named and declared nowhere")
-                return node.value if node.kind == "name" else node
+                return run.value_of(node, at, []) if node.kind == "name" else node
             return element
 
         place = Place(get_element, put_element)
@@ -572,7 +657,7 @@ HANDLERS.update({
     **dict.fromkeys((0x00, 0x01, 0x0A, 0x0B, 0x0C, 0x0E, 0xFF, 0x5B30), constant),
     **dict.fromkeys(range(0x60, 0x6F), local),
     **dict.fromkeys((0x5B82, 0x5B83, 0x5B84, 0x5B85), device),
-    **dict.fromkeys((0x5B01, 0x5B02, 0x5B80), simple),
+    **dict.fromkeys((0x5B01, 0x5B02, 0x5B80, 0x5B88), simple),
     **dict.fromkeys((0x5B81, 0x5B86, 0x5B87), fields),
     **dict.fromkeys((0x8A, 0x8B, 0x8C, 0x8D, 0x8F, 0x5B13), create_field),
     **dict.fromkeys((0x9F, 0xA3, 0xA4, 0xA5, 0xCC), flow),

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """From a device tree to the hardware it describes: RAM, CPUs, HIDMA cores with their channels, IOMMUs, interrupt lines.
 
-It stands for the board itself, which no C file of the series is. It refuses only what cannot be a machine (no RAM, no
-registers, registers that overlap, no interrupt); a tree that V14 alone stumbles over is described as it is, and
-:func:`check` and :func:`explain_unbound` say in a sentence what V14's own message leaves out. It builds no hardware and
-creates no Linux device.
+It stands for the board itself and for its boot loader, neither of which is a C file of the series. Only a HIDMA block, or RAM
+that was asked for, can make it refuse a tree (no registers, registers that overlap, no interrupt); whatever is wrong with another
+node costs that device a region, an interrupt or its IOMMU group, with a note. A tree that V14 alone stumbles over is described
+as it is, and :func:`check` and :func:`explain_unbound` say in a sentence what V14's own message leaves out. It builds no hardware
+and creates no Linux device.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 from hidma.firmware.aml import Namespace
@@ -23,9 +24,20 @@ LATER_CHANNELS = ("qcom,hidma-1.1", "qcom,hidma-1.2")
 CHANNEL_NAME = "hidma"
 """Name of V14's channel driver: below a management node a device is matched by this alone (row 27)."""
 IOMMUS = ("arm,smmu-v1", "arm,smmu-v2", "arm,mmu-400", "arm,mmu-401", "arm,mmu-500", "arm,smmu-v3", "qcom,smmu-v2")
-OTHERS = ("amd,xgbe-seattle-v1a", "calxeda,hb-xgmac")
+"""What an IOMMU of an ACPI namespace is compatible with; in a device tree a node with ``#iommu-cells`` is one."""
+BUSES = ("simple-bus", "simple-mfd", "isa", "arm,amba-bus")
+"""Buses whose children are devices too: of_default_bus_match_table of Linux 4.5."""
+PRIMECELL = "arm,primecell"
+"""A device of the AMBA bus, not of the platform bus."""
 
 PAGE_SIZE = 4096
+DEFAULT_MEMORY = 256 << 20
+"""Bytes of RAM that a boot loader finds where the firmware names none."""
+PLACES = (*range(0x80000000, 1 << 32, DEFAULT_MEMORY), *range(0x70000000, -1, -DEFAULT_MEMORY),
+          *range(1 << 32, 1 << 40, DEFAULT_MEMORY))
+"""Where it looks for them, in this order."""
+OTHER_STREAMS = 1 << 20
+"""First number of a stream beside the HIDMA channels, beyond what a firmware numbers."""
 MAX_CHANNELS = 64
 MAX_DEVICES = 512
 MAX_HOLES = 128
@@ -48,22 +60,22 @@ MANAGEMENT_PROPERTIES = (
 
 @dataclass(frozen=True)
 class Device:
-    """Something with registers: an IOMMU, an interrupt controller, an Ethernet device.
+    """A device that no HIDMA block is: an IOMMU, an interrupt controller, an Ethernet device.
 
-    ``node`` of this and the other parts of a board is where the firmware describes it: a
+    ``names`` are what its model and its driver are found by: its ``compatible`` strings, with ACPI its hardware IDs first;
+    ``regs`` are physical; ``irqs`` are flat hardware numbers of the board's interrupt controller; ``stream`` is the number of
+    its IOMMU group, unique on the board among streams, None where no IOMMU translates for it; ``iommu`` is the path of that
+    IOMMU. ``node`` of this and the other parts of a board is where the firmware describes it: a
     :class:`~hidma.firmware.fdt.Node`, or with ACPI a :class:`~hidma.firmware.acpi.DeviceObject`.
     """
 
     path: str
-    compatible: tuple[str, ...]
+    names: tuple[str, ...]
     regs: tuple[Region, ...]
-    interrupts: tuple[Interrupt, ...] = field(repr=False, compare=False)
-    node: Any = field(repr=False, compare=False)
-
-    @property
-    def irqs(self) -> tuple[int, ...]:
-        """Flat hardware interrupt numbers."""
-        return tuple(interrupt.line for interrupt in self.interrupts)
+    irqs: tuple[int, ...] = ()
+    stream: int | None = None
+    iommu: str | None = None
+    node: Any = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -119,7 +131,8 @@ class Core:
 
 @dataclass(frozen=True)
 class Board:
-    """What must be built. ``memory`` is RAM in whole pages, without what ``no-map`` in /reserved-memory takes away."""
+    """What must be built. ``memory`` is RAM in whole pages, without what ``no-map`` in /reserved-memory takes away; ``other``
+    are the devices beside HIDMA, its IOMMUs and its interrupt controller; ``notes`` say what was left out or filled in."""
 
     source: str
     memory: tuple[Region, ...]
@@ -129,6 +142,7 @@ class Board:
     interrupt_controller: Device | None
     other: tuple[Device, ...]
     tree: Tree | Namespace = field(repr=False, compare=False)
+    notes: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def managements(self) -> tuple[Management, ...]:
@@ -146,16 +160,47 @@ class Board:
         return self.iommus[0] if self.iommus else None
 
 
-def describe(tree: Tree) -> Board:
+class RamRequest(NamedTuple):
+    """RAM that somebody asks for in place of what the firmware says: bytes, and where (None: the first free place)."""
+
+    size: int
+    base: int | None = None
+
+
+_RAM = re.compile(r"(?P<size>0[xX][0-9a-fA-F]+|\d+)(?P<unit>[kKmMgG]?)(?:@(?P<base>0[xX][0-9a-fA-F]+|\d+))?")
+
+
+def ram_request(text: str) -> RamRequest:
+    """RAM as people write it: ``512M``, ``0x10000000@0x80000000``.
+
+    Raises FirmwareError: it is no size, not made of whole pages, or passes the end of physical addresses.
+    """
+    found = _RAM.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        raise FirmwareError(f"memory: {text!r} is no size; write SIZE or SIZE@ADDRESS, such as 512M@0x80000000.")
+    size = int(found["size"], 0) << {"": 0, "k": 10, "m": 20, "g": 30}[found["unit"].lower()]
+    base = None if found["base"] is None else int(found["base"], 0)
+    if size < 1 << 20 or size % PAGE_SIZE or (base or 0) % PAGE_SIZE or size + (base or 0) > 1 << ADDRESS_BITS:
+        raise FirmwareError(f"memory: {text!r} is not at least 1 MiB in whole 4 KiB pages below the end of {ADDRESS_BITS}-bit "
+                            "addresses; write 512M@0x80000000, say.")
+    return RamRequest(size, base)
+
+
+def describe(tree: Tree, ram: RamRequest | None = None) -> Board:
     """Say what hardware a tree describes.
+
+    Parameters:
+        tree: the device tree.
+        ram: RAM in place of what its memory nodes say.
 
     Disabled nodes are not built (a channel node keeps its place in the numbering of its core). Channels that stand
     under no management node belong to the core of the only one on the board; where there is none, or several, they form
-    a core of their own that is set up already, as do the channels below a disabled one.
+    a core of their own that is set up already, as do the channels below a disabled one. Where the tree names no RAM, which
+    a boot loader fills in, there are 256 MiB at the first free place.
 
     Returns the board. Raises FirmwareError: one sentence with file, node and property.
     """
-    return _Describer(tree).board()
+    return _Describer(tree, ram).board()
 
 
 def _is_management(node: Node) -> bool:
@@ -184,11 +229,14 @@ class _Seat(NamedTuple):
 
 
 class _Describer:
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, ram: RamRequest | None) -> None:
         self.tree = tree
+        self.ram = ram
+        self.notes: list[str] = []
         self.taken: list[tuple[Region, Node]] = []
         self.lines: dict[int, tuple[Node, Interrupt]] = {}
         self.controller: Node | None = None
+        self.used_iommus: dict[str, Node] = {}
         self.devices = 0
         self.streams: dict[tuple[str, tuple[int, ...]], Node] = {}
 
@@ -197,47 +245,71 @@ class _Describer:
         tree.reindex()
         nodes = list(tree.walk())
         enabled = [node for node in nodes if node.enabled]
-        memory = self.memory(nodes)
         managements: list[Management] = []
         for node in enabled:
             if _is_management(node):
                 managements.append(self.management(node, len(managements)))
         loose = [node for node in enabled if _is_channel(node, managed=False) and not _is_managed(node)]
         cores = self.cores(managements, [node for node in nodes if _is_management(node)], loose)
-        iommus = tuple(self.device(node) for node in tree.compatible(*IOMMUS) if node.enabled)
-        other = tuple(self.device(node) for node in tree.compatible(*OTHERS) if node.enabled)
+        for node in (*self.used_iommus.values(), *([self.controller] if self.controller is not None else [])):
+            self.taken.extend((region, node) for region in self.readable(node))
         controller = self.controller_of(enabled)
+        iommus = tuple(Device(node.path, node.compatible, tuple(self.readable(node)), (), node=node)
+                       for node in enabled if "#iommu-cells" in node.properties or set(IOMMUS) & set(node.compatible))
+        other = self.others(controller, iommus, [channel for core in cores for channel in core.channels])
+        memory = self.below_registers(self.memory(nodes), other)
         refuse_overlaps(self.taken, memory, "reg", "memory node", _is_hidma)
         cpus = self.cpus(GUEST_CPUS if not managements else HOST_CPUS)
-        return Board(tree.source, tuple(memory), cpus, cores, iommus, controller, other, tree)
+        return Board(tree.source, tuple(memory), cpus, cores, iommus, controller, other, tree, tuple(self.notes))
 
     # Memory and CPUs
 
     def memory(self, nodes: list[Node]) -> list[Region]:
-        found: list[tuple[Region, Node]] = []
-        unnamed: Node | None = None
+        def place(size: int) -> int:
+            return free_place(size, [region for node in nodes if node.enabled and _device_type(node) != b"memory"
+                                     for region in self.readable(node)])
+
+        found: list[Region] = []
         for node in nodes:
-            if _device_type(node) == b"memory":
-                if node.enabled:
-                    self.count(node)
-                    found.extend((_pages(region), node) for region in self.regions(node))
-            elif node.basename == "memory" and node.parent is self.tree.root and "device_type" not in node.properties:
-                unnamed = node
-        found = sorted((pair for pair in found if pair[0].size > 0), key=lambda pair: pair[0])
-        for (low, first), (high, second) in pairwise(found):
-            if low.overlaps(high):
-                raise second.error("reg", f"{high} overlaps {low} of {first.path}; RAM stands at an address once.")
-        if not found and unnamed is not None:
-            raise unnamed.error("device_type", 'it is missing, so a kernel finds no RAM here; set it to "memory".')
+            typed = _device_type(node) == b"memory"
+            if not node.enabled or not (typed or _is_untyped_memory(node, self.tree)):
+                continue
+            self.count(node)
+            regions = [part for part in map(_pages, self.readable(node)) if part.size > 0 and part.end <= 1 << ADDRESS_BITS]
+            if regions and not typed:
+                self.notes.append(node.say("device_type", 'it is missing, so a kernel finds no RAM here; hidma, as the boot '
+                                                          'loader, sets it to "memory".'))
+            found.extend(regions)
+        found = _merged(found)
+        if self.ram is not None:
+            return [Region(place(self.ram.size) if self.ram.base is None else self.ram.base, self.ram.size)]
         if not found:
-            raise self.tree.root.error(None, "no memory node is below it, so the machine has no RAM; add "
-                                             'memory@80000000 with device_type = "memory" and a reg of 256 MiB, say.')
-        memory = [region for region, _ in found]
+            region = Region(place(DEFAULT_MEMORY), DEFAULT_MEMORY)
+            self.notes.append(self.tree.root.say(None, f"it names no RAM, which a boot loader fills in: hidma gives {region}; "
+                                                       "--memory SIZE@ADDRESS gives another."))
+            return [region]
         for hole in self.holes():
-            memory = [part for region in memory for part in _without(region, hole)]
-        if not memory:
+            found = [part for region in found for part in _without(region, hole)]
+        if not found:
             raise self.tree.root.error(None, "its reserved-memory takes all RAM away with no-map; leave some.")
-        return memory
+        return found
+
+    def below_registers(self, memory: list[Region], other: tuple[Device, ...]) -> list[Region]:
+        """RAM without the registers that lie in it, as a boot loader sets it where the tree names all that could be fitted."""
+        left, owners = memory, []
+        for device in other:
+            if any(region.overlaps(part) for region in device.regs for part in left):
+                without = left
+                for region in device.regs:
+                    without = [rest for part in without for rest in _without(part, region)]
+                if sum(part.size for part in without) * 2 > sum(part.size for part in left):
+                    left = without
+                owners.append(device.path)
+        if owners:
+            more = f" and {len(owners) - 1} more" if len(owners) > 1 else ""
+            self.notes.append(self.tree.root.say(None, f"the registers of {owners[0]}{more} lie in its RAM, which gives way to "
+                                                       "them here, as a boot loader makes it."))
+        return left
 
     def holes(self) -> list[Region]:
         """What a kernel takes out of RAM: memblock_remove() of each ``no-map`` region in /reserved-memory."""
@@ -246,7 +318,7 @@ class _Describer:
         for node in parent.children if parent is not None else ():
             if "no-map" in node.properties and node.available:
                 self.count(node)
-                holes.extend(node.reg(identity=parent))
+                holes.extend(self.readable(node, identity=parent))
                 if len(holes) > MAX_HOLES:
                     raise node.error("reg", f"it makes more than {MAX_HOLES} no-map regions; give fewer.")
         return holes
@@ -258,10 +330,16 @@ class _Describer:
 
     # Devices
 
+    def readable(self, node: Node, identity: Node | None = None) -> list[Region]:
+        """Regions of a node that no HIDMA block is: those that a kernel would find, none where it would find none."""
+        try:
+            return [region for region in node.reg(identity) if region.size]
+        except FirmwareError:
+            return []
+
     def regions(self, node: Node, identity: Node | None = None) -> list[Region]:
         if "reg" not in node.properties:
-            what = "RAM stands" if _device_type(node) == b"memory" else "registers stand"
-            raise node.error("reg", f"it is missing; it says at which address the {what}.")
+            raise node.error("reg", "it is missing; it says at which address the registers stand.")
         regions = node.reg(identity)
         for region in regions:
             if region.end > 1 << ADDRESS_BITS:
@@ -320,26 +398,52 @@ class _Describer:
                                              f"{MAX_CHANNELS}.")
         return Management(node.path, reg, self.line(node), channels, core, dict(node.properties), node)
 
-    def device(self, node: Node) -> Device:
-        self.count(node)
-        regions = self.regions(node)
-        self.taken.extend((region, node) for region in regions if region.size)
-        interrupts = tuple(node.interrupts())
-        for interrupt in interrupts:
-            if interrupt.kind != "PPI" and set(OTHERS) & set(node.compatible):
-                self.share(node, interrupt)
-        return Device(node.path, node.compatible, tuple(regions), interrupts, node)
+    def others(self, controller: Device | None, iommus: tuple[Device, ...], channels: list[Channel]) -> tuple[Device, ...]:
+        """Devices that no HIDMA block, IOMMU or interrupt controller is: those that the kernel makes devices of."""
+        served = {id(device.node) for device in iommus} | {id(controller.node) if controller is not None else 0}
+        groups: dict[tuple[str, tuple[int, ...]], int] = {}
+        for channel in channels:
+            for key in self.masters(channel.node):
+                groups.setdefault(key, channel.stream)
+        found: list[Device] = []
+        for node in populated(self.tree.root):
+            if id(node) in served or _is_hidma(node) or _device_type(node) == b"memory":
+                continue
+            masters = self.masters(node)
+            stream = None
+            if masters:
+                stream = next((groups[key] for key in masters if key in groups), OTHER_STREAMS + len(found))
+                groups.update(dict.fromkeys(masters, stream))
+            irqs = interrupt_lines(node, controller.node if controller is not None else None)
+            found.append(Device(node.path, node.compatible, tuple(self.readable(node)), tuple(irqs), stream,
+                                masters[0][0] if masters else None, node))
+        return tuple(found)
+
+    def masters(self, node: Node) -> list[tuple[str, tuple[int, ...]]]:
+        """(IOMMU, stream) of everything that ``iommus`` of a node names. A name that is none is a note."""
+        try:
+            masters = node.iommus()
+        except FirmwareError as error:
+            self.notes.append(f"{error.sentence.rstrip('.')}; no IOMMU translates for this device, and it cannot be given to "
+                              "a guest.")
+            return []
+        found = []
+        for iommu, cells in masters:
+            if iommu.enabled:
+                found.append((iommu.path, cells[:1]))
+            elif not _is_hidma(node):
+                self.notes.append(node.say("iommus", f"{iommu.path} is disabled, so it does not translate for this device; "
+                                                     "enable it or leave iommus out."))
+        return found
 
     def controller_of(self, enabled: list[Node]) -> Device | None:
-        """The controller that the devices use; on a board without devices, the first there is."""
+        """The controller that the HIDMA blocks use; on a board without them, the first that is below no other."""
         node = self.controller
         if node is None:
-            node = next((n for n in enabled if "interrupt-controller" in n.properties), None)
-            if node is None or "reg" not in node.properties:
-                return None
-        regions = node.reg() if "reg" in node.properties else []
-        self.taken.extend((region, node) for region in regions if region.size)
-        return Device(node.path, node.compatible, tuple(regions), (), node)
+            there = [n for n in enabled if {"interrupt-controller", "reg"} <= set(n.properties)
+                     and "gpio-controller" not in n.properties]
+            node = next((n for n in there if _is_first(n)), there[0] if there else None)
+        return None if node is None else Device(node.path, node.compatible, tuple(self.readable(node)), (), node=node)
 
     # Cores and channels
 
@@ -411,10 +515,9 @@ class _Describer:
         if len(masters) > 1:
             raise node.error("iommus", f"{len(masters)} streams are named; a channel is one stream.")
         iommu, cells = masters[0]
-        if not set(IOMMUS) & set(iommu.compatible):
-            raise node.error("iommus", f"{iommu.path} is no IOMMU that is known here; known are {', '.join(IOMMUS)}.")
         if not iommu.enabled:
             raise node.error("iommus", f"{iommu.path} is disabled; enable it or leave iommus out.")
+        self.used_iommus[iommu.path] = iommu
         if not cells:
             return iommu, None
         other = self.streams.setdefault((iommu.path, cells[:1]), node)
@@ -465,6 +568,77 @@ def refuse_overlaps(taken: Iterable[tuple[Region, Owner]], memory: Iterable[Regi
                                         "of its own.")
         if last is None or region.end > last[0].end:
             last = (region, owner)
+
+
+def populated(root: Node) -> Iterator[Node]:
+    """Nodes that of_platform_populate() makes devices of, in its order: available, with ``compatible``, at the root or below a
+    bus of :data:`BUSES` that is itself one."""
+    for node in root.children:
+        if not node.compatible or not node.available:
+            continue
+        if "interrupt-controller" in node.properties and "gpio-controller" not in node.properties:
+            continue
+        yield node
+        if PRIMECELL not in node.compatible and set(BUSES) & set(node.compatible):
+            yield from populated(node)
+
+
+def interrupt_lines(node: Node, controller: Node | None) -> list[int]:
+    """Flat numbers of a node's interrupts, in its order: shared ones that reach ``controller``, also through a controller that
+    is stacked on it and keeps its numbers (the power controller of an i.MX, say). What cannot be read ends the list.
+    """
+    try:
+        return [interrupt.line for interrupt in node.interrupts()
+                if interrupt.kind != "PPI" and _reaches(interrupt.controller, controller)]
+    except FirmwareError:
+        return []
+
+
+def _reaches(node: Node, controller: Node | None) -> bool:
+    if node is controller:
+        return True
+    try:
+        return (controller is not None and node.count("#interrupt-cells") == 3 and controller.count("#interrupt-cells") == 3
+                and node.interrupt_parent() is controller)
+    except FirmwareError:
+        return False
+
+
+def _is_first(node: Node) -> bool:
+    """Whether an interrupt controller is below no other one."""
+    try:
+        above = node.interrupt_parent()
+    except FirmwareError:
+        return False
+    return above is None or above is node
+
+
+def _is_untyped_memory(node: Node, tree: Tree) -> bool:
+    """Whether a node is RAM but for the ``device_type`` that a boot loader adds."""
+    return node.basename == "memory" and node.parent is tree.root and "device_type" not in node.properties
+
+
+def _merged(regions: list[Region]) -> list[Region]:
+    """Regions in order, those that overlap made one, as memblock_add() does."""
+    made: list[Region] = []
+    for region in sorted(regions):
+        if made and made[-1].overlaps(region):
+            region = Region(made[-1].base, max(made[-1].end, region.end) - made.pop().base)
+        made.append(region)
+    return made
+
+
+def free_place(size: int, registers: Iterable[Region]) -> int:
+    """Where ``size`` bytes of RAM overlap no registers: at 0x80000000, or the first of :data:`PLACES` that is free.
+
+    Raises FirmwareError: there is no such place.
+    """
+    taken = list(registers)
+    for base in PLACES:
+        region = Region(base, size)
+        if region.end <= 1 << ADDRESS_BITS and not any(region.overlaps(other) for other in taken):
+            return base
+    raise FirmwareError(f"memory: {size:#x} bytes fit nowhere between the registers of this board; give --memory SIZE@ADDRESS.")
 
 
 def _is_hidma(node: Node) -> bool:
@@ -544,17 +718,17 @@ def explain_unbound(board: Board) -> list[str]:
     return sentences
 
 
-def check(tree: Tree) -> list[str]:
+def check(tree: Tree, ram: RamRequest | None = None) -> list[str]:
     """Say what V14 will stumble over or do otherwise than the tree's author meant, one sentence each.
 
     Nothing here keeps a machine from being built, but if :func:`describe` refuses the tree, its sentence is the only
     one. Rows are those of docs/quirks.
     """
     try:
-        board = describe(tree)
+        board = describe(tree, ram)
     except FirmwareError as error:
         return [error.sentence]
-    said: list[str] = []
+    said: list[str] = list(board.notes)
     for core in board.cores:
         if core.management is not None:
             said.extend(_check_management(core.management, core))

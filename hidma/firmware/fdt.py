@@ -34,7 +34,9 @@ FDT_NOP = 4
 FDT_END = 9
 
 MAX_BYTES = 2 << 20
-"""Largest blob or source that is read, in bytes: arm64's MAX_FDT_SIZE."""
+"""Largest blob that is read, in bytes: arm64's MAX_FDT_SIZE."""
+MAX_FILE_BYTES = 64 << 20
+"""Largest file that is read, in bytes: a source is longer than what is made of it."""
 MAX_DEPTH = 64
 """Deepest node, the root being 1: FDT_MAX_DEPTH of Linux 4.5's drivers/of/fdt.c."""
 MAX_NAME = 255
@@ -521,7 +523,7 @@ def read_file(name: str, boards: tuple[str, ...]) -> bytes:
         if not stat.S_ISREG(os.stat(name).st_mode):
             raise FirmwareError(f"{name}: this is no regular file; give a .dtb, .dts, .aml or .asl.")
         with open(name, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(MAX_FILE_BYTES + 1)
     except FirmwareError:
         raise
     except FileNotFoundError:
@@ -530,9 +532,8 @@ def read_file(name: str, boards: tuple[str, ...]) -> bytes:
     except (OSError, ValueError) as error:
         code = getattr(error, "errno", None) or errno_codes.EINVAL
         raise FirmwareError(f"{name}: it cannot be read ({os.strerror(code)}).", code) from None
-    if len(data) > MAX_BYTES:
-        raise FirmwareError(f"{name}: it is larger than {MAX_BYTES} bytes, the most that a kernel takes for a device "
-                            "tree.", errno_codes.EFBIG)
+    if len(data) > MAX_FILE_BYTES:
+        raise FirmwareError(f"{name}: it is larger than {MAX_FILE_BYTES} bytes, which no firmware is.", errno_codes.EFBIG)
     return data
 
 

@@ -16,12 +16,14 @@ from typing import Literal, overload
 
 from hidma.firmware import acpi, aml, board, fdt
 from hidma.firmware.aml import Namespace
-from hidma.firmware.board import Board
+from hidma.firmware.board import Board, RamRequest
 from hidma.firmware.fdt import ENOENT, FirmwareError, Tree
 
 BOARDS = ("host", "guest", "binding-example", "acpi", "acpi-guest")
 """Boards that come with the package: device trees as .dts and .dtb, ACPI tables as .asl and .aml."""
 ACPI_BOARDS = ("acpi", "acpi-guest")
+
+ACPIDUMP = re.compile(rb"\s*[A-Z0-9]{4} @ (0x)?[0-9A-Fa-f]{8,16}\s*\n\s+0000: ")
 
 _DIRECTORY = Path(__file__).resolve().parent.parent / "boards"
 _IASL_PLACE = re.compile(r"^(?P<file>.+?)\((?P<line>\d+)\) : (?P<kind>error|Error) +\d+ - (?P<text>.*)$")
@@ -60,6 +62,10 @@ def load(path: str | os.PathLike[str]) -> Tree | Namespace:
     if name in BOARDS:
         return parse(bundled(name).read_bytes(), bundled(name).name)
     data = fdt.read_file(name, BOARDS)
+    if ACPIDUMP.match(data):
+        raise FirmwareError(f"{name}: this is the text of acpidump, which holds tables as hexadecimal digits; acpixtract makes "
+                            f"tables of it (acpixtract -a {name}), of which dsdt.dat is given here, or the DSDT and the SSDTs "
+                            "behind one another in one .aml.")
     if data[:4] == fdt.FDT_MAGIC.to_bytes(4, "big"):
         return fdt.parse(data, name)
     if data[:4] in aml.SIGNATURES or name.endswith(".aml"):
@@ -88,8 +94,8 @@ def parse(blob: bytes, source: str | None = None) -> Tree | Namespace:
     return fdt.parse(blob, source or "device tree")
 
 
-def describe(firmware: Tree | Namespace) -> Board:
-    """Say what hardware a device tree, or an ACPI namespace, describes.
+def describe(firmware: Tree | Namespace, ram: RamRequest | None = None) -> Board:
+    """Say what hardware a device tree, or an ACPI namespace, describes, with ``ram`` in place of the RAM that it names.
 
     What is disabled, or with ACPI not present, is not built (a channel keeps its place in the numbering of its core).
     Channels that stand under no management device belong to the core of the only one on the board; where there is none, or
@@ -97,16 +103,16 @@ def describe(firmware: Tree | Namespace) -> Board:
 
     Returns the board. Raises FirmwareError: one sentence that says where, and what would be right.
     """
-    return acpi.describe(firmware) if isinstance(firmware, Namespace) else board.describe(firmware)
+    return acpi.describe(firmware, ram) if isinstance(firmware, Namespace) else board.describe(firmware, ram)
 
 
-def check(firmware: Tree | Namespace) -> list[str]:
+def check(firmware: Tree | Namespace, ram: RamRequest | None = None) -> list[str]:
     """Say what V14 will stumble over or do otherwise than the author meant, one sentence each.
 
     Nothing here keeps a machine from being built, but if :func:`describe` refuses, its sentence is the only one. Rows are
     those of docs/quirks.
     """
-    return acpi.check(firmware) if isinstance(firmware, Namespace) else board.check(firmware)
+    return acpi.check(firmware, ram) if isinstance(firmware, Namespace) else board.check(firmware, ram)
 
 
 def model(firmware: Tree | Namespace) -> str:

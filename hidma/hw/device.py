@@ -15,8 +15,9 @@ its line to the level of ``interrupts()``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from hidma.hw.block import ACCESS_NS
 from hidma.hw.bus import Block, Bus
@@ -63,7 +64,7 @@ class Region(Block):
             device.bus.refuse("cpu", "read", self.base + offset, 4, self.name)
             value = ALL_ONES
         else:
-            value = device.read(self.number, offset) & ALL_ONES
+            value = device.ask(lambda: device.read(self.number, offset) & ALL_ONES, ALL_ONES)
         if device.bus.trace.on:
             device.bus.trace.emit(("read", self.name, offset, value))
         device.bus.clock.tick(ACCESS_NS)
@@ -77,21 +78,78 @@ class Region(Block):
         if offset & 3 or offset >= self.size:
             device.bus.refuse("cpu", "write", self.base + offset, 4, self.name)
         else:
-            device.write(self.number, offset, value)
+            device.ask(lambda: device.write(self.number, offset, value), None)
         device.bus.clock.tick(ACCESS_NS)
         return 0
 
     def read_odd(self, offset: int, width: int) -> int:
-        self.accesses += 1
-        self.device.bus.refuse("cpu", "read", self.base + offset, width, self.name)
-        self.device.bus.clock.tick(ACCESS_NS)
-        return int.from_bytes(b"\xff" * width, "little")
+        device = self.device
+        if width not in device.widths or offset % width or offset + width > self.size:
+            self.accesses += 1
+            device.bus.refuse("cpu", "read", self.base + offset, width, self.name)
+            device.bus.clock.tick(ACCESS_NS)
+            return int.from_bytes(b"\xff" * width, "little")
+        if width == 8:
+            return self.read32(offset) | self.read32(offset + 4) << 32
+        return self.read32(offset & ~3) >> 8 * (offset & 3) & (1 << 8 * width) - 1
 
     def write_odd(self, offset: int, width: int, value: int) -> int:
+        device = self.device
+        if width not in device.widths or offset % width or offset + width > self.size:
+            self.accesses += 1
+            device.bus.refuse("cpu", "write", self.base + offset, width, self.name)
+            device.bus.clock.tick(ACCESS_NS)
+            return 0
+        if width == 8:
+            self.write32(offset, value & 0xFFFFFFFF)
+            return self.write32(offset + 4, value >> 32)
+        shift = 8 * (offset & 3)
+        mask = ((1 << 8 * width) - 1) << shift
+        old = device.ask(lambda: device.read(self.number, offset & ~3) & 0xFFFFFFFF, 0)
+        return self.write32(offset & ~3, old & ~mask | value << shift & mask)
+
+
+class Unmodelled(Block):
+    """Registers that no model serves: they read as 0, and as what was written to them. ``accesses`` counts what a CPU did.
+
+    :param bus: where they are
+    :param name: whose they are
+    """
+
+    def __init__(self, bus: Bus, name: str, base: int, size: int) -> None:
+        super().__init__(name, base, size)
+        self.bus = bus
+        self.accesses = 0
+        self.words: dict[int, int] = {}
+
+    def read32(self, offset: int) -> int:
         self.accesses += 1
-        self.device.bus.refuse("cpu", "write", self.base + offset, width, self.name)
-        self.device.bus.clock.tick(ACCESS_NS)
+        value = self.words.get(offset & ~3, 0)
+        if self.bus.trace.on:
+            self.bus.trace.emit(("read", self.name, offset, value))
+        self.bus.clock.tick(ACCESS_NS)
+        return value
+
+    def write32(self, offset: int, value: int) -> int:
+        self.accesses += 1
+        self.words[offset & ~3] = value & 0xFFFFFFFF
+        if self.bus.trace.on:
+            self.bus.trace.emit(("write", self.name, offset, value))
+        self.bus.clock.tick(ACCESS_NS)
         return 0
+
+    def read_odd(self, offset: int, width: int) -> int:
+        if width == 8:
+            return self.read32(offset) | self.read32(offset + 4) << 32
+        return self.read32(offset) >> 8 * (offset & 3) & (1 << 8 * width) - 1
+
+    def write_odd(self, offset: int, width: int, value: int) -> int:
+        if width == 8:
+            self.write32(offset, value & 0xFFFFFFFF)
+            return self.write32(offset + 4, value >> 32)
+        shift = 8 * (offset & 3)
+        mask = ((1 << 8 * width) - 1) << shift
+        return self.write32(offset, self.words.get(offset & ~3, 0) & ~mask | value << shift & mask)
 
 
 class Beat(Event):
@@ -102,7 +160,7 @@ class Beat(Event):
         self.device = device
 
     def fire(self) -> int:
-        self.device.beat()
+        self.device.ask(self.device.beat, None)
         return 0
 
 
@@ -113,11 +171,16 @@ class DeviceModel:
     :cvar name: its name in messages and traces
     :cvar sizes: bytes of each region
     :cvar registers: rows of each region
+    :cvar widths: bytes of the accesses that it takes, of 1, 2, 4 and 8; others are bus errors. One of 1 or 2 is part of a
+        register, one of 8 is two of them, the lower first
+    :ivar on_failure: called with an exception that a method of it has raised, after which the device is dead: its registers
+        read as all ones and it moves nothing. Without it the exception goes on to whoever made the access
     """
 
     name: ClassVar[str] = "device"
     sizes: ClassVar[tuple[int, ...]] = (0x1000,)
     registers: ClassVar[tuple[tuple[Row, ...], ...]] = ((),)
+    widths: ClassVar[tuple[int, ...]] = (4,)
 
     def __init__(self, stuck: bool = False) -> None:
         if len(self.registers) != len(self.sizes):
@@ -132,6 +195,8 @@ class DeviceModel:
         self.next_beat = Beat(self)
         self.beats = 0
         self.refused = 0
+        self.on_failure: Callable[[BaseException], None] | None = None
+        self.dead = False
         self.reset()
 
     def place(self, bus: Bus, bases: list[int], line: Line, stream: Stream) -> list[Block]:
@@ -144,6 +209,20 @@ class DeviceModel:
             for number, (base, size) in enumerate(zip(bases, self.sizes, strict=True))
         ]
         return self.regions
+
+    def ask(self, question: Callable[[], Any], otherwise: Any) -> Any:
+        """What a method of the model answers; ``otherwise`` once it is dead."""
+        if self.dead:
+            return otherwise
+        if self.on_failure is None:
+            return question()
+        try:
+            return question()
+        except (Exception, SystemExit) as error:
+            self.dead = True
+            self.line.set(0)
+            self.on_failure(error)
+            return otherwise
 
     # --- registers ----------------------------------------------------------------------------------------------
 

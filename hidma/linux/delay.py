@@ -11,6 +11,11 @@ def udelay(usecs: int) -> None:
     sched.spend(usecs * 1000)
 
 
+def mdelay(msecs: int) -> None:
+    """Spin for ``msecs`` milliseconds."""
+    udelay(msecs * 1000)
+
+
 def usleep_range(low: int, high: int) -> None:
     """Sleep for ``high`` microseconds; in atomic context complain as the kernel does, and spin instead."""
     cpu = sched.running_cpu()
@@ -21,6 +26,7 @@ def usleep_range(low: int, high: int) -> None:
         sched.spend(high * 1000)
     else:
         sched.schedule_timeout(high * 1000)
+        cpu.kernel.module("watchdog").touched = cpu.clock.now
 
 
 def msleep(msecs: int) -> None:

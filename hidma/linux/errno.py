@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import errno as _errno
 import os
-from errno import (  # noqa: F401  (this module is the kernel's list)
+from errno import (
     EACCES,
     EAGAIN,
     EBADF,
@@ -37,6 +37,13 @@ from errno import (  # noqa: F401  (this module is the kernel's list)
     EROFS,
     ETIMEDOUT,
 )
+
+__all__ = [
+    "EACCES", "EAGAIN", "EBADF", "EBUSY", "EDEADLK", "EEXIST", "EFAULT", "EFBIG", "EINPROGRESS", "EINTR", "EINVAL",
+    "EIO", "EISDIR", "EMFILE", "ENODEV", "ENOENT", "ENOIOCTLCMD", "ENOMEM", "ENOSPC", "ENOSYS", "ENOTDIR", "ENOTSUPP",
+    "ENOTTY", "ENXIO", "EOPNOTSUPP", "EOVERFLOW", "EPERM", "EPIPE", "EPROBE_DEFER", "EPROTO", "ERANGE", "EREMOTEIO",
+    "ERESTARTSYS", "EROFS", "ETIMEDOUT", "MAX_ERRNO", "errname", "strerror",
+]
 
 ERESTARTSYS = 512
 ENOIOCTLCMD = 515

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``<asm-generic/iomap.h>`` and the rest of ``<asm/io.h>``: accesses of 8, 16 and 32 bits, and mappings that say what
+"""``<asm-generic/iomap.h>`` and the rest of ``<asm/io.h>``: accesses of 8, 16, 32 and 64 bits, and mappings that say what
 they do. ``readl()`` and ``writel()`` are ``io``'s."""
 
 from __future__ import annotations
@@ -57,3 +57,33 @@ def iowrite16(value: int, address: int) -> None:
 def iowrite8(value: int, address: int) -> None:
     """Write 8 bits."""
     io.access_odd(address, 1, value & 0xFF)
+
+
+def readb(address: int) -> int:
+    """Read the 8 bits at ``address``."""
+    return io.access_odd(address, 1)
+
+
+def readw(address: int) -> int:
+    """Read the 16 bits at ``address``."""
+    return io.access_odd(address, 2)
+
+
+def readq(address: int) -> int:
+    """Read the 64 bits at ``address``."""
+    return io.access_odd(address, 8)
+
+
+def writeb(value: int, address: int) -> None:
+    """Write the 8 bits at ``address``."""
+    io.access_odd(address, 1, value & 0xFF)
+
+
+def writew(value: int, address: int) -> None:
+    """Write the 16 bits at ``address``."""
+    io.access_odd(address, 2, value & 0xFFFF)
+
+
+def writeq(value: int, address: int) -> None:
+    """Write the 64 bits at ``address``."""
+    io.access_odd(address, 8, value & 0xFFFFFFFFFFFFFFFF)

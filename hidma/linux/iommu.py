@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """``<linux/iommu.h>``: groups of devices that translation cannot tell apart, and the domains that they are attached to.
 
-A group is made of the devices whose registers belong to one stream. That is a declared difference: in 4.5 a group comes
-from the device's own firmware node, which V14's channels lack (row 27), and they would have none.
+A group is made of the devices whose firmware nodes name one stream of an IOMMU. V14's channels lack their node (row 27) and would
+have no group in 4.5; by a declared difference theirs is that of the stream that their registers belong to.
 
 A group that was in a domain and is in none afterwards reaches nothing, until its default domain is given back.
 """
@@ -48,14 +48,18 @@ class IommuDomain:
         self.groups: list[IommuGroup] = []
 
 
-def set_iommu(smmu: Smmu, streams: dict[int, Stream]) -> None:
-    """Tell the running kernel of its IOMMU: ``streams`` by the physical address of a page of registers. Groups are numbered
-    in their order."""
+def set_iommu(smmu: Smmu, pages: dict[int, Stream], nodes: dict[str, Stream] | None = None) -> None:
+    """Tell the running kernel of its IOMMU. Groups are numbered in the order of ``pages``, then of ``nodes``.
+
+    :param pages: streams of HIDMA channels by the physical address of a page of their registers
+    :param nodes: streams of other devices by the path of their firmware node
+    """
     statics = sched.running_cpu().kernel.module("iommu")
     statics.smmu = smmu
-    statics.streams = streams
+    statics.pages = pages
+    statics.nodes = nodes or {}
     statics.groups = {}
-    for stream in streams.values():
+    for stream in (*pages.values(), *statics.nodes.values()):
         if stream.number not in statics.groups:
             statics.groups[stream.number] = IommuGroup(len(statics.groups), stream)
 
@@ -71,20 +75,27 @@ def groups() -> list[IommuGroup]:
     return [found[number] for number in sorted(found)]
 
 
+def firmware_node_path(dev: Any) -> str | None:
+    """Path of the firmware node of ``dev``, None where it has none."""
+    if dev.of_node is not None:
+        return str(dev.of_node.full_name)
+    return None if dev.acpi_companion is None else str(dev.acpi_companion.path)
+
+
 def group_of(dev: Any) -> IommuGroup | None:
     """The group that ``dev`` is in, without holding it."""
     if dev.iommu_group is not None or dev.container is None:
         known: IommuGroup | None = dev.iommu_group
         return known
     statics = sched.running_cpu().kernel.module("iommu")
-    streams: dict[int, Stream] = getattr(statics, "streams", {})
+    stream: Stream | None = getattr(statics, "nodes", {}).get(firmware_node_path(dev))
+    pages: dict[int, Stream] = getattr(statics, "pages", {})
     for res in dev.container.resource:
-        stream = streams.get(res.start & ~0xFFF) if res.flags & IORESOURCE_MEM else None
-        if stream is not None:
-            group: IommuGroup = statics.groups[stream.number]
-            dev.iommu_group = group
-            return group
-    return None
+        if stream is None and res.flags & IORESOURCE_MEM:
+            stream = pages.get(res.start & ~0xFFF)
+    if stream is not None:
+        dev.iommu_group = statics.groups[stream.number]
+    return dev.iommu_group
 
 
 def iommu_group_id(group: IommuGroup) -> int:

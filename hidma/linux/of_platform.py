@@ -6,13 +6,20 @@ The channel nodes below a management node are not touched here: the management d
 
 from __future__ import annotations
 
-from hidma.linux.device import Device
+from typing import TYPE_CHECKING
+
+from hidma.linux import sched
+from hidma.linux.device import BusType, Device, device_add
 from hidma.linux.ioport import IORESOURCE_IRQ, IORESOURCE_MEM, Resource
 from hidma.linux.of import DeviceNode, OfDeviceId, of_device_is_available, of_get_property, of_match_node
-from hidma.linux.platform_device import PLATFORM_DEVID_NONE, PlatformDevice, platform_device_add
+from hidma.linux.platform_device import PLATFORM_DEVID_NONE, PlatformDevice, platform_device_add, platform_root
 
-of_default_bus_match_table = (OfDeviceId("simple-bus"),)
-"""Nodes whose children become platform devices, too."""
+if TYPE_CHECKING:
+    from hidma.linux.kernel import Kernel
+
+of_default_bus_match_table = (OfDeviceId("simple-bus"), OfDeviceId("simple-mfd"), OfDeviceId("isa"), OfDeviceId("arm,amba-bus"))
+"""Nodes whose children become devices, too."""
+PRIMECELL = (OfDeviceId("arm,primecell"),)
 
 
 def of_device_make_bus_id(np: DeviceNode) -> str:
@@ -39,14 +46,39 @@ def of_platform_device_create(np: DeviceNode, parent: Device | None) -> Platform
     return pdev
 
 
-def of_platform_bus_create(bus: DeviceNode, parent: Device | None) -> None:
-    """The platform device of ``bus``, and those of its children if it is a bus. A node needs a ``compatible`` property.
+def amba_bustype(kernel: Kernel) -> BusType:
+    """``amba_bustype`` of ``kernel``: the bus ``amba``. It has no drivers here."""
+    bus = kernel.buses.get("amba")
+    if bus is None:
+        bus = BusType(kernel, "amba", lambda dev, driver: False, lambda dev: 0, lambda dev: 0)
+        kernel.buses["amba"] = bus
+    return bus
 
-    An interrupt controller is left out: of_irq_init() has taken it.
+
+def of_amba_device_create(np: DeviceNode, parent: Device | None) -> Device:
+    """Make and register the device of ``np`` on the AMBA bus: named and with resources as a platform device is."""
+    dev = Device(of_device_make_bus_id(np), parent)
+    dev.of_node = np
+    dev.fwnode = np
+    dev.bus = amba_bustype(sched.running_cpu().kernel)
+    if parent is None:
+        dev.kobj.parent = platform_root(sched.running_cpu().kernel)
+    device_add(dev)
+    return dev
+
+
+def of_platform_bus_create(bus: DeviceNode, parent: Device | None) -> None:
+    """The device of ``bus``, and those of its children if it is a bus. A node needs a ``compatible`` property.
+
+    An interrupt controller is left out unless it is one of GPIOs: by a declared difference, since 4.5 makes a device of it that
+    no driver binds.
     """
     if of_get_property(bus, "compatible")[0] is None or not of_device_is_available(bus):
         return
-    if "interrupt-controller" in bus.properties:
+    if "interrupt-controller" in bus.properties and "gpio-controller" not in bus.properties:
+        return
+    if of_match_node(list(PRIMECELL), bus) is not None:
+        of_amba_device_create(bus, parent)
         return
     dev = of_platform_device_create(bus, parent).dev
     if of_match_node(list(of_default_bus_match_table), bus) is not None:

@@ -30,15 +30,13 @@ from hidma.hw.bus import Bus
 from hidma.hw.channel import Channel as HwChannel
 from hidma.hw.clock import Clock
 from hidma.hw.core import HidmaCore
-from hidma.hw.device import DeviceModel
+from hidma.hw.device import DeviceModel, Unmodelled
 from hidma.hw.engine import Timing
 from hidma.hw.faults import FaultPlan, parse
 from hidma.hw.line import Line
 from hidma.hw.memory import Memory
 from hidma.hw.smmu import Smmu, Stream
 from hidma.hw.trace import Trace
-from hidma.hw.xgbe import Xgbe
-from hidma.hw.xgmac import Xgmac
 from hidma.linux import sched, vfio, vfio_iommu_type1
 from hidma.linux.acpi_bus import acpi_bus_scan, acpi_load_tables
 from hidma.linux.base import mount_root
@@ -57,7 +55,7 @@ from hidma.linux.errno import (
     errname,
     strerror,
 )
-from hidma.linux.iommu import set_iommu
+from hidma.linux.iommu import firmware_node_path, set_iommu
 from hidma.linux.kernel import Kernel
 from hidma.linux.kmod import set_modprobe
 from hidma.linux.list import INIT_LIST_HEAD, list_head_gone, local_lists
@@ -86,8 +84,8 @@ MODULES: dict[str, Module] = {module.name: module for module in (
     vfio_platform.module,
 )}
 
-OTHER_DEVICES: dict[str, type[DeviceModel]] = {"amd,xgbe-seattle-v1a": Xgbe, "calxeda,hb-xgmac": Xgmac}
-OTHER_STREAMS = 1 << 20  # beyond what firmware numbers
+UNTRANSLATED = 1 << 24
+"""First number of the streams of devices that no IOMMU translates for, beyond those of firmware."""
 
 
 def os_error(rc: int, sentence: str) -> OSError:
@@ -164,6 +162,30 @@ class Sysfs:
         return os_error(rc, f"{path} {what}{why}")
 
 
+def firmware_path(device: firmware.Device) -> str:
+    """Path of a device in the firmware, as the kernel has it."""
+    node = device.node
+    return str(node.object.full_path) if isinstance(node, firmware.DeviceObject) else device.path
+
+
+def spans_without(wanted: list[tuple[int, int, str]], taken: list[tuple[int, int]]) -> Iterator[tuple[int, int, str]]:
+    """Spans (first, end, name) in order, those that overlap made one, without what is taken."""
+    merged: list[tuple[int, int, str]] = []
+    for base, end, name in sorted(wanted):
+        if merged and base < merged[-1][1]:
+            base, last, name = merged.pop()
+            end = max(end, last)
+        merged.append((base, end, name))
+    for base, end, name in merged:
+        for low, high in taken:
+            if low < end and base < high:
+                if base < low:
+                    yield base, low, name
+                base = max(base, high)
+        if base < end:
+            yield base, end, name
+
+
 def _pages(size: int) -> mmap.mmap:
     """Memory for ``size`` bytes of registers, in pages of its own, so that a guest in another process can have them."""
     return mmap.mmap(-1, max(size, mmap.PAGESIZE))
@@ -223,22 +245,25 @@ class Machine:
     :ivar dma: where channels are requested
     :ivar sysfs: the files of the kernel by path, read and written as text
     :ivar guests: the guests that run on it (:class:`hidma.vm.Guest`, :class:`hidma.vm.GuestProcess`); they are closed with it
-    :ivar notes: problems that V14 has with this board, in sentences
+    :ivar notes: problems that V14 has with this board, and what was left out or filled in, in sentences
+    :ivar drivers_before: the drivers that devices had before they were assigned (:func:`hidma.vm.assign`), '' without one
+    :ivar models: models of the devices beside HIDMA, by path in the firmware
     :ivar closed: whether the machine is closed
     """
 
     def __init__(self, tree: firmware.Tree | firmware.Namespace, board: firmware.Board, *, instant: bool, seed: int,
-                 timing: Timing | None, debug: bool, cpus: int | None) -> None:
+                 timing: Timing | None, debug: bool, cpus: int | None, ram: firmware.RamRequest | None = None) -> None:
         self.tree = tree
         self.board = board
-        self.notes = [*firmware.check(tree), *firmware.explain_unbound(board)]
+        self.notes = [*firmware.check(tree, ram), *firmware.explain_unbound(board)]
         self.cores: list[HidmaCore] = []
         self.hw_channels: dict[int, HwChannel] = {}
         self.registers: dict[int, HwChannel] = {}
-        self.other_streams: dict[int, Stream] = {}
-        self.others: dict[int, DeviceModel] = {}
+        self.streams: dict[str, Stream] = {}
+        self.models: dict[str, DeviceModel] = {}
         self.lines: list[Line] = []
         self.guests: list[Closable] = []
+        self.drivers_before: dict[str, str] = {}
         self.bus, self.smmu = self._buses(board)
         self.clock = self.bus.clock
         self.trace = self.bus.trace
@@ -295,28 +320,95 @@ class Machine:
                 self.hw_channels[spec.trca.base] = channel
                 self.registers[spec.trca.base] = self.registers[spec.evca.base] = channel
             self.cores.append(hw)
-        for number, device in enumerate(board.other):
-            self._build_other(device, number)
+        self._build_others(board)
 
-    def _build_other(self, device: firmware.Device, number: int) -> None:
-        """A device beside HIDMA, which has a reset function of its own; nothing where its node says too little."""
-        kind = next((OTHER_DEVICES[name] for name in device.compatible if name in OTHER_DEVICES), None)
-        regs = device.regs[: len(kind.sizes)] if kind is not None else ()
-        if kind is None or len(regs) < len(kind.sizes) or any(r.size < s for r, s in zip(regs, kind.sizes, strict=True)):
-            return
-        line = Line(device.irqs[0] if device.irqs else 0, f"{kind.name}{number}")
-        if device.irqs:
-            self.lines.append(line)
-        stream = self.smmu.stream(OTHER_STREAMS + number, f"{kind.name}{number}")
-        model = kind()
-        model.place(self.bus, [region.base for region in regs], line, stream)
-        self.others[regs[0].base] = model
-        self.other_streams |= {region.base: stream for region in regs}
+    def _build_others(self, board: firmware.Board) -> None:
+        """The devices beside HIDMA: with a model where a plugin brings one, else registers that read as zero."""
+        wired = {line.number for line in self.lines}
+        without: list[str] = []
+        spare: list[tuple[int, int, str]] = []
+        for number, device in enumerate(board.other):
+            stream = self.smmu.stream(UNTRANSLATED + number if device.stream is None else device.stream, device.path)
+            if device.stream is not None:
+                self.streams[firmware_path(device)] = stream
+            line = Line(device.irqs[0] if device.irqs else 0, device.path)
+            noted = len(self.notes)
+            model = self._model(device, line, stream) if device.regs else None
+            if model is not None:
+                self.models[device.path] = model
+                if device.irqs:
+                    self.lines.append(line)
+                    wired.add(line.number)
+            elif device.regs:
+                spare.extend((region.base, region.end, device.path) for region in device.regs)
+                if len(self.notes) == noted:
+                    without.append(device.path)
+            for irq in device.irqs:
+                if irq not in wired:
+                    wired.add(irq)
+                    self.lines.append(Line(irq, device.path))
+        taken = sorted((block.base, block.base + block.size) for block in self.bus.blocks)
+        for base, end, name in spans_without(spare, taken):
+            self.bus.add(Unmodelled(self.bus, name, base, end - base))
+        if without:
+            names = ", ".join(without[:3])
+            more = f" and {len(without) - 3} more" if len(without) > 3 else ""
+            self.notes.append(f"{board.source}: no plugin has a model of {names}{more}: their registers read as zero and their "
+                              "interrupts never rise.")
+
+    def _model(self, device: firmware.Device, line: Line, stream: Stream) -> DeviceModel | None:
+        """The model of a device, in its place; None, with a note unless nobody has one, where there is none."""
+        from hidma.plugin import loading  # few machines need it, and it brings pluggy
+
+        try:
+            found = loading.device_model(device.names)
+        except loading.PluginError as error:
+            self.notes.append(f"{device.path}: {error}; the device has no model.")
+            return None
+        if found is None:
+            return None
+        model, origin = found
+        regs = device.regs[: len(model.sizes)]
+        if len(regs) < len(model.sizes) or any(r.size < s for r, s in zip(regs, model.sizes, strict=True)):
+            have, want = (", ".join(f"{size:#x}" for size in sizes) or "none" for sizes in (
+                [r.size for r in device.regs], model.sizes))
+            self.notes.append(f"{device.path}: {origin}: its model has regions of {want} bytes and the firmware gives {have}; the "
+                              "device has no model.")
+            return None
+        before = list(self.bus.blocks)
+        try:
+            model.place(self.bus, [region.base for region in regs], line, stream)
+        except (Exception, SystemExit) as error:
+            self.bus.blocks[:] = before
+            self.notes.append(f"{device.path}: {origin}: its model cannot be built: {loading.in_one_line(error)}; the device has "
+                              "no model.")
+            return None
+
+        def failed(error: BaseException) -> None:
+            self.kernel.printk(3, f"{origin}: the model of {device.path} fails: {loading.in_one_line(error)}; the device is dead "
+                                  "from now on")
+
+        model.on_failure = failed
+        return model
+
+    def model(self, device: str) -> DeviceModel | None:
+        """The model of a platform device beside HIDMA, such as ``fff50000.ethernet``; None where it has none.
+
+        :raises OSError: ENODEV, there is no such device
+        """
+        dev = next((dev for dev in platform_bus(self.kernel).devices if dev.name == device), None)
+        if dev is None:
+            raise OSError(ENODEV, f"there is no device {device!r}; there are {', '.join(name for name, _ in self.devices())}")
+        path = firmware_node_path(dev)
+        return next((self.models[each.path] for each in self.board.other
+                     if each.path in self.models and firmware_path(each) == path), None)
 
     def _iommu(self) -> None:
         """Give the kernel its IOMMU. A guest sees none."""
-        streams = {base: channel.stream for base, channel in self.registers.items()}
-        set_iommu(self.smmu, streams | self.other_streams)
+        if self.board.iommus:
+            channels = [channel for core in self.board.cores for channel in core.channels if channel.iommu is not None]
+            set_iommu(self.smmu, {base: self.registers[base].stream for channel in channels
+                                  for base in (channel.trca.base, channel.evca.base)}, self.streams)
 
     def start(self, load: bool, params: Mapping[str, Mapping[str, str]]) -> None:
         """Boot the kernel."""
@@ -329,7 +421,7 @@ class Machine:
             self._iommu()
             set_modprobe(self._modprobe_plugin)
             if isinstance(self.tree, firmware.Tree):
-                kernel.of_root = device_nodes(self.tree)
+                kernel.of_root = device_nodes(self.tree, self.board.interrupt_controller)
                 of_platform_populate(kernel.of_root)
             else:
                 acpi_load_tables(self.tree.tables)
@@ -653,7 +745,7 @@ def _check_params(params: Any) -> None:
 def boot(board: str | PathLike[str] | bytes = "host", *, instant: bool = False, seed: int = 0,
          timing: Timing | None = None, faults: str | None = None, modules: bool = True,
          params: Mapping[str, Mapping[str, str]] | None = None, debug: bool = False, cpus: int | None = None,
-         trace: Callable[[tuple[Any, ...]], None] | None = None) -> Machine:
+         trace: Callable[[tuple[Any, ...]], None] | None = None, memory: str | None = None) -> Machine:
     """Boot a machine.
 
     :param board: a bundled board (``host``, ``guest``, ``binding-example``, ``acpi``, ``acpi-guest``), a path (.dts, .dtb, .asl,
@@ -667,6 +759,8 @@ def boot(board: str | PathLike[str] | bytes = "host", *, instant: bool = False, 
     :param debug: whether debug messages go to the kernel log
     :param cpus: number of CPUs, 1 to 64, in place of what the firmware says
     :param trace: called with every event (:meth:`Machine.watch`)
+    :param memory: RAM in place of what the firmware names, as ``SIZE`` or ``SIZE@ADDRESS``: ``512M@0x80000000``;
+        by default what the environment variable ``HIDMA_MEMORY`` says, if it is set
     :raises FirmwareError: (an OSError) when the firmware cannot be read or describes no machine
     :raises KernelOops: when the kernel stops while it boots
     :raises OSError: EINVAL (an argument that is none), ENOENT (parameters of a module that is not there)
@@ -683,8 +777,10 @@ def boot(board: str | PathLike[str] | bytes = "host", *, instant: bool = False, 
     if params and not modules:
         raise OSError(EINVAL, "params are for modules, and modules=False loads none; give them to modprobe()")
     tree = firmware.parse(bytes(board)) if isinstance(board, (bytes, bytearray)) else firmware.load(os.fspath(board))
-    description = firmware.describe(tree)
-    machine = Machine(tree, description, instant=instant, seed=seed, timing=timing, debug=debug, cpus=cpus)
+    memory = os.environ.get("HIDMA_MEMORY") or None if memory is None else memory
+    ram = None if memory is None else firmware.ram_request(memory)
+    description = firmware.describe(tree, ram)
+    machine = Machine(tree, description, instant=instant, seed=seed, timing=timing, debug=debug, cpus=cpus, ram=ram)
     try:
         if trace is not None:
             machine.watch(trace)

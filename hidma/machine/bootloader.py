@@ -7,14 +7,20 @@ from __future__ import annotations
 
 from hidma import firmware
 from hidma.firmware import FirmwareError
+from hidma.firmware.board import interrupt_lines
 from hidma.linux.acpi import AcpiDevice
 from hidma.linux.errno import EINVAL
 from hidma.linux.ioport import IORESOURCE_IRQ, IORESOURCE_MEM, Resource
 from hidma.linux.of import DeviceNode
 
 
-def device_nodes(tree: firmware.Tree) -> DeviceNode:
-    """The root of the nodes of ``tree``. A malformed ``reg`` counts as none; malformed interrupts are -EINVAL for their reader."""
+def device_nodes(tree: firmware.Tree, controller: firmware.Device | None = None) -> DeviceNode:
+    """The root of the nodes of ``tree``. A malformed ``reg`` counts as none; malformed interrupts are -EINVAL for their reader.
+
+    Interrupts are those that reach ``controller``, without it all: a controller behind another one has no driver here, and its
+    interrupts are not mapped.
+    """
+    first = None if controller is None else controller.node
 
     def node_of(spec: firmware.Node, parent: DeviceNode | None) -> DeviceNode:
         name, _, unit = spec.name.partition("@")
@@ -26,7 +32,8 @@ def device_nodes(tree: firmware.Tree) -> DeviceNode:
         except FirmwareError:
             node.regs = []
         try:
-            node.irqs = [interrupt.line for interrupt in spec.interrupts()]
+            interrupts = spec.interrupts()
+            node.irqs = [i.line for i in interrupts] if first is None else interrupt_lines(spec, first)
         except FirmwareError:
             node.irq_rc = -EINVAL
         for child in spec.children:
@@ -37,7 +44,7 @@ def device_nodes(tree: firmware.Tree) -> DeviceNode:
 
 
 def acpi_devices(namespace: firmware.Namespace) -> AcpiDevice:
-    """The root of the devices of ``namespace``."""
+    """The root of the devices of ``namespace``. Interrupts that a GIC does not have are not mapped."""
 
     def device_of(spec: firmware.DeviceObject, parent: AcpiDevice | None) -> AcpiDevice:
         adev = AcpiDevice(spec.object.full_path, spec.hid, spec.uid, list(spec.cids), dict(spec.properties), spec.status,

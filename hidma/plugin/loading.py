@@ -1,30 +1,48 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Finding, checking and loading reset plugins: what depmod and modprobe are for the modules under
-``drivers/vfio/platform/reset``. It stands for no C file.
+"""Checking and loading reset plugins: what modprobe is for the modules under ``drivers/vfio/platform/reset``. It stands for no C
+file.
 
-A plugin is a module of Python that implements the hooks of :mod:`hidma.hookspecs`. It is found by an entry point of the
-group ``hidma.reset`` whose *name* is what a device is matched by, its compatible string or its hardware ID, as a module is
-found by its alias; only the one that is asked for is imported. What is wrong with it is said in one sentence that names the
-plugin and the distribution, and the host goes on.
+A plugin is a module of Python, or an object, that implements the hooks of :mod:`hidma.hookspecs`. :mod:`hidma.plugin.sources`
+finds it by an entry point of the group ``hidma.reset`` whose *name* is what a device is matched by, its compatible string or its
+hardware ID, as a module is found by its alias; only the one that is asked for is imported. What is wrong with it is said in one
+sentence that names the plugin, the distribution and the line, and the host goes on. One plugin manager of pluggy knows all plugins
+of the process, each by its identity: distribution and full path of the module.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
+import functools
 import inspect
+import signal
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pluggy
+from greenlet import GreenletExit  # type: ignore[import-untyped,unused-ignore]
 
+from hidma.hw.device import DeviceModel
 from hidma.linux import sched
-from hidma.linux.errno import EEXIST, EFAULT, EINVAL, EIO, ENOENT, errname
+from hidma.linux.errno import EEXIST, EFAULT, EINTR, EINVAL, EIO, ENOENT, ETIMEDOUT, errname
 from hidma.linux.list import list_for_each_entry
-from hidma.linux.module import Module, load_module
+from hidma.linux.module import Module, load_module, modules
 from hidma.linux.sched import KernelOops
 from hidma.plugin import hookspecs
 from hidma.plugin.hookspecs import ENTRY_POINT_GROUP, HOOKSPEC_VERSION, PROJECT
+from hidma.plugin.sources import (
+    ALIAS,
+    PluginError,
+    Source,
+    choose,
+    find,
+    import_plugin,
+    in_one_line,
+    installed,
+    models,
+    quiet,
+)
+from hidma.plugin.watchdog import NeverEnds, limited
 from hidma.vfio_platform import (
     ResetModule,
     VfioPlatformDevice,
@@ -35,195 +53,197 @@ from hidma.vfio_platform import (
 )
 from hidma.vfio_platform import __vfio_platform_register_reset as register_node
 
-ALIAS = "vfio-reset:"
 
-
-class PluginError(Exception):
-    """A plugin that cannot be used; the message names it and says what is wrong. ``errno`` is what the kernel returns."""
-
-    def __init__(self, message: str, errno: int = EINVAL) -> None:
-        super().__init__(message)
-        self.errno = errno
-
-
-@dataclass(frozen=True)
-class Found:
-    """One entry point.
-
-    :ivar name: what it matches: a compatible string or a hardware ID
-    :ivar value: the module of Python behind it
-    :ivar distribution: name and version of the package that it comes with
-    """
-
-    name: str
-    value: str
-    distribution: str
-    entry: importlib.metadata.EntryPoint | None = None
-
-    def __str__(self) -> str:
-        return f"reset plugin {self.name!r} of {self.distribution} ({self.value})"
-
-    @property
-    def module_name(self) -> str:
-        """What the module is called when it is loaded."""
-        package, _, name = self.value.partition(":")[0].rpartition(".")
-        return f"vfio_platform_{name}" if package == "reset_plugins" else name
-
-
-def installed(distributions: Iterable[importlib.metadata.Distribution] | None = None) -> list[Found]:
-    """Every plugin that is installed, by name and distribution; nothing is imported.
-
-    :param distributions: where to look, in place of everything on Python's path
-    """
-    found: dict[tuple[str, str, str], Found] = {}
-    for distribution in importlib.metadata.distributions() if distributions is None else distributions:
-        entries = [entry for entry in distribution.entry_points if entry.group == ENTRY_POINT_GROUP]
-        if not entries:
-            continue
-        label = f"{distribution.metadata['Name']} {distribution.version}"
-        for entry in entries:
-            # one that is on the path twice is one
-            found.setdefault((entry.name, label, entry.value), Found(entry.name, entry.value, label, entry))
-    return [found[key] for key in sorted(found)]
-
-
-def find(name: str) -> list[Found]:
-    """The plugins that match ``name``: a compatible string, a hardware ID, an alias ``vfio-reset:...`` or the name of the
-    module."""
-    wanted = name.removeprefix(ALIAS)
-    plugins = installed()
-    named = [found for found in plugins if found.name == wanted]
-    if named or name.startswith(ALIAS):
-        return named
-    one: dict[str, Found] = {}
-    for found in plugins:
-        if found.module_name == wanted.replace("-", "_"):
-            one.setdefault(found.value, found)
-    return list(one.values())
-
-
+@functools.cache
 def manager() -> pluggy.PluginManager:
-    """A plugin manager that knows the hooks, and no plugin yet."""
+    """The plugin manager of this process; made when it is asked for first, without a plugin."""
     made = pluggy.PluginManager(PROJECT)
     made.add_hookspecs(hookspecs)
     return made
 
 
-def import_plugin(found: Found) -> Any:
-    """Import a plugin.
-
-    :raises PluginError: whatever goes wrong there
-    """
-    if found.entry is None:
-        raise PluginError(f"{found} is nowhere to be imported from")
-    try:
-        return found.entry.load()
-    except (Exception, SystemExit) as error:
-        raise PluginError(f"{found} cannot be imported: {described(error)}") from error
-
-
-def described(error: BaseException) -> str:
-    """An exception in one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
 class Plugin:
-    """A plugin that was looked over.
+    """A plugin that was looked over and is known to the manager.
 
-    :ivar found: where it comes from
-    :ivar module: what is loaded into a kernel: its reset function is guarded
+    :ivar source: where it comes from
+    :ivar module: what is loaded into a kernel: its reset function is guarded; None where it has none
     :ivar declared: what the plugin itself gave
     :raises PluginError: with what is wrong with it
     """
 
-    def __init__(self, found: Found, thing: Any) -> None:
-        self.found = found
-        self.manager = manager()
+    def __init__(self, source: Source, thing: Any) -> None:
+        self.source = source
+        self.thing = thing
+        register(source, thing)
         try:
-            self.manager.register(thing, found.name)
-            self.manager.check_pending()
-        except pluggy.PluginValidationError as error:
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            raise PluginError(f"{found} does not fit the hooks of hidma: {' '.join(lines)}") from error
-        hooks = {caller.name for caller in self.manager.get_hookcallers(thing) or ()}
-        if "hidma_reset_module" not in hooks:
-            raise PluginError(f"{found} implements no hook hidma_reset_module(): give it one, marked with "
-                              "hidma.hookspecs.hookimpl, that returns what module_vfio_reset_handler() made")
-        version = self.call("hidma_hookspec_version") if "hidma_hookspec_version" in hooks else 1
-        if version != HOOKSPEC_VERSION:
-            raise PluginError(f"{found} is written for version {version!r} of the hooks, and this hidma has version "
-                              f"{HOOKSPEC_VERSION}: install a plugin and a hidma that go together")
-        declared = self.call("hidma_reset_module")
-        self.has_model = "hidma_device_model" in hooks
-        self.declared = check_module(found, declared)
-        self.module = guarded(found, self.declared)
+            hooks = {caller.name for caller in manager().get_hookcallers(thing) or ()}
+            self.has_model = "hidma_device_model" in hooks
+            attribute = getattr(thing, "hidma_hookspec_version", 1)
+            version = self.call("hidma_hookspec_version") if "hidma_hookspec_version" in hooks else attribute
+            if version != HOOKSPEC_VERSION:
+                raise PluginError(f"{source} is written for version {version!r} of the hooks, and this hidma has version "
+                                  f"{HOOKSPEC_VERSION}: install a plugin and a hidma that go together")
+            self.declared: ResetModule | None = None
+            self.module: ResetModule | None = None
+            if "hidma_reset_module" in hooks:
+                self.declared = check_module(source, self.call("hidma_reset_module"))
+                self.module = guarded(source, self.declared)
+            elif source.group == ENTRY_POINT_GROUP:
+                raise PluginError(f"{source} implements no hook hidma_reset_module(): give it one, marked with "
+                                  "hidma.hookspecs.hookimpl, that returns what module_vfio_reset_handler() made")
+        except PluginError:
+            manager().unregister(thing)
+            raise
 
     def call(self, hook: str, **arguments: Any) -> Any:
-        """The answer of a hook.
+        """The answer of this plugin to a hook. What it prints goes to standard error.
 
         :raises PluginError: when it raises an exception
         """
+        others = [thing for thing in manager().get_plugins() if thing is not self.thing]
         try:
-            return getattr(self.manager.hook, hook)(**arguments)
+            with quiet():
+                return manager().subset_hook_caller(hook, others)(**arguments)
         except (Exception, SystemExit) as error:
-            raise PluginError(f"{self.found}: its hook {hook}() fails: {described(error)}") from error
+            raise PluginError(f"{self.source}: its hook {hook}() fails: {in_one_line(error)}") from error
 
 
-def check_module(found: Found, declared: Any) -> ResetModule:
+known: dict[str, Plugin] = {}
+"""Plugins that were looked over, by identity."""
+
+
+def register(source: Source, thing: Any) -> None:
+    """Make a plugin known to the manager by its identity, in place of an older one of the same identity.
+
+    :raises PluginError: when it does not fit the hooks
+    """
+    plugins = manager()
+    old = plugins.get_plugin(source.identity)
+    if old is not None:
+        plugins.unregister(old)
+    if plugins.is_registered(thing):
+        plugins.unregister(thing)
+    try:
+        plugins.register(thing, source.identity)
+        plugins.check_pending()
+    except pluggy.PluginValidationError as error:
+        if plugins.is_registered(thing):
+            plugins.unregister(thing)
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise PluginError(f"{source} does not fit the hooks of hidma: {' '.join(lines)}") from error
+
+
+def plugin(source: Source) -> Plugin:
+    """Import a plugin and look it over, unless that was done.
+
+    :raises PluginError: with what is wrong with it
+    """
+    thing = import_plugin(source)
+    old = known.get(source.identity)
+    if old is not None and old.thing is thing and manager().get_plugin(source.identity) is thing:
+        if source.name != old.source.name and old.declared is not None and source.group == ENTRY_POINT_GROUP:
+            check_module(source, old.declared)
+        if old.module is not None or source.group != ENTRY_POINT_GROUP:
+            return old
+    known[source.identity] = Plugin(source, thing)
+    return known[source.identity]
+
+
+def device_model(names: Iterable[str]) -> tuple[DeviceModel, str] | None:
+    """A model of a device that is called one of ``names``, and which plugin it is of; None where no plugin has one.
+
+    :param names: its compatible strings or hardware IDs, the most specific first
+    :raises PluginError: when the plugin that has it cannot be used, or gives no model
+    """
+    for source in models(names):
+        found = plugin(source)
+        if not found.has_model:
+            continue
+        model = found.call("hidma_device_model", stuck=False)
+        if not isinstance(model, DeviceModel):
+            raise PluginError(f"{source}: its hook hidma_device_model() returns {model!r}, not a hidma.testing.DeviceModel")
+        return model, str(source)
+    return None
+
+
+# --- checking -----------------------------------------------------------------------------------------------------------------
+
+
+def check_module(source: Source, declared: Any) -> ResetModule:
     """What ``hidma_reset_module()`` returned, if it can be used.
 
     :raises PluginError: when it cannot
     """
     if not isinstance(declared, ResetModule):
-        raise PluginError(f"{found}: its hook hidma_reset_module() returns {declared!r}, not what "
+        raise PluginError(f"{source}: its hook hidma_reset_module() returns {declared!r}, not what "
                           "module_vfio_reset_handler(compat, acpihid, reset) makes")
     for what, value in (("compatible string", declared.compat), ("hardware ID", declared.acpihid)):
         if value is not None and (not isinstance(value, str) or not value):
-            raise PluginError(f"{found}: its {what} is {value!r}; it is text, or None")
+            raise PluginError(f"{source}: its {what} is {value!r}; it is text, or None")
     if declared.compat is None and declared.acpihid is None:
-        raise PluginError(f"{found}: its compatible string and its hardware ID are both None, so that no device would ever be "
+        raise PluginError(f"{source}: its compatible string and its hardware ID are both None, so that no device would ever be "
                           "matched: give module_vfio_reset_handler() one of them")
-    if found.name not in (declared.compat, declared.acpihid):
+    if source.group == ENTRY_POINT_GROUP and source.name not in (declared.compat, declared.acpihid):
         matches = " or ".join(repr(value) for value in (declared.compat, declared.acpihid) if value is not None)
-        raise PluginError(f"{found}: the entry point is called {found.name!r} but the reset function is for {matches}, so that "
+        raise PluginError(f"{source}: the entry point is called {source.name!r} but the reset function is for {matches}, so that "
                           "the lookup after loading it would fail: give both the same name")
-    if not callable(declared.reset):
-        raise PluginError(f"{found}: its reset function is {declared.reset!r}, which cannot be called")
+    reset: Any = declared.reset
+    if not callable(reset):
+        raise PluginError(f"{source}: its reset function is {reset!r}, which cannot be called")
+    code = getattr(reset, "__code__", None)
+    place = f" ({Path(code.co_filename).name}, line {code.co_firstlineno})" if code is not None else ""
     try:
-        signature = inspect.signature(declared.reset)
-        signature.bind(object())
+        inspect.signature(reset).bind(object())
     except TypeError:
-        name = getattr(declared.reset, "__name__", "reset")
-        raise PluginError(f"{found}: its reset function is {name}{inspect.signature(declared.reset)}, and has to take one "
-                          "argument, the struct vfio_platform_device: reset(vdev) -> int") from None
+        name = getattr(reset, "__name__", "reset")
+        raise PluginError(f"{source}: its reset function is {name}{inspect.signature(reset)}, and has to take one argument, the "
+                          f"struct vfio_platform_device: reset(vdev) -> int{place}") from None
     except ValueError:
-        pass  # built in: it will be seen
-    if inspect.iscoroutinefunction(declared.reset) or inspect.isgeneratorfunction(declared.reset):
-        raise PluginError(f"{found}: its reset function is a coroutine or a generator, and nobody would run it")
+        pass  # built in: whether it fits shows when it is called
+    if inspect.iscoroutinefunction(reset) or inspect.isgeneratorfunction(reset):
+        raise PluginError(f"{source}: its reset function is a coroutine or a generator{place}, which calling it does not run")
     return declared
 
 
-def guarded(found: Found, declared: ResetModule) -> ResetModule:
-    """``declared`` with a reset function that cannot take the host down: what it raises, and what is no number, becomes a
-    negative errno and a line in the kernel log."""
+# --- running ------------------------------------------------------------------------------------------------------------------
+
+
+def guarded(source: Source, declared: ResetModule) -> ResetModule:
+    """``declared`` with a reset function that returns, whatever the plugin's does: what it raises, what never ends, and what is
+    neither 0 nor a negative errno, becomes a negative errno and a line in the kernel log."""
     reset = declared.reset
     assert reset is not None
 
     def guard(vdev: VfioPlatformDevice) -> int:
-        kernel = sched.running_cpu().kernel
+        cpu = sched.running_cpu()
+        kernel = cpu.kernel
+
+        def failed(rc: int, why: str) -> int:
+            cpu.irqs_off = irqs_off
+            cpu.bh_off = bh_off
+            kernel.printk(3, f"{source}: the reset of {vdev.name} fails with -{errname(rc)}: {why}")
+            return rc
+
+        irqs_off, bh_off = cpu.irqs_off, cpu.bh_off
         try:
-            rc = reset(vdev)
+            with quiet():
+                rc: Any = limited(cpu, reset, vdev)
+        except GreenletExit:
+            raise
         except KernelOops as oops:
             if kernel.dead is not None:
-                raise  # somebody else's: the kernel has stopped
-            kernel.printk(3, f"{found}: the reset of {vdev.name} fails with -EFAULT: {described(oops)}")
-            return -EFAULT
-        except Exception as error:
-            kernel.printk(3, f"{found}: the reset of {vdev.name} fails with -EIO: {described(error)}")
-            return -EIO
-        if isinstance(rc, bool) or not isinstance(rc, int):
-            kernel.printk(3, f"{found}: the reset of {vdev.name} returns {rc!r} in place of 0 or a negative errno: taken for "
+                raise  # that of another CPU: the kernel has stopped
+            return failed(-EFAULT, in_one_line(oops))
+        except NeverEnds as error:
+            return failed(-ETIMEDOUT, in_one_line(error).removeprefix("NeverEnds: "))
+        except KeyboardInterrupt as error:
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                raise  # that of the terminal; where the machine keeps SIGINT back, it is the plugin's own
+            return failed(-EINTR, in_one_line(error))
+        except BaseException as error:
+            return failed(-EIO, in_one_line(error))
+        if isinstance(rc, bool) or not isinstance(rc, int) or rc > 0:
+            kernel.printk(3, f"{source}: the reset of {vdev.name} returns {rc!r} in place of 0 or a negative errno: taken for "
                              "-EINVAL")
             return -EINVAL
         return rc
@@ -232,50 +252,47 @@ def guarded(found: Found, declared: ResetModule) -> ResetModule:
     guard.__name__ = getattr(reset, "__name__", "reset")
 
     def reset_module_init() -> int:
-        warn_of_duplicates(found, module)
+        warn_of_duplicates(source, module)
         register_node(VfioPlatformResetNode(module.compat, module.acpihid, module, guard))
         return 0
 
     def reset_module_exit() -> None:
         vfio_platform_unregister_reset(module.compat, module.acpihid, guard)
 
-    module: ResetModule = replace(declared, name=found.module_name, init=reset_module_init, exit=reset_module_exit,
-                                  reset=guard, depends=("vfio_platform_base",), source=str(found))
+    module: ResetModule = replace(declared, name=source.module_name, init=reset_module_init, exit=reset_module_exit,
+                                  reset=guard, depends=("vfio_platform_base",), source=str(source))
     return module
 
 
-def warn_of_duplicates(found: Found, module: ResetModule) -> None:
-    """Two functions for the same device: both are named, and which one V14 takes."""
+def warn_of_duplicates(source: Source, module: ResetModule) -> None:
+    """Two functions for the same device: a line names both, and which one V14 takes."""
     for node in list_for_each_entry(reset_list()):
         for what in (module.acpihid, module.compat):
             if what is not None and what in (node.acpihid, node.compat):
                 other = getattr(node.owner, "source", "") or getattr(node.owner, "name", "another module")
                 sched.running_cpu().kernel.printk(
-                    4, f"{found} is registered for {what!r} as is {other} already: of two that match, V14 takes the one that "
+                    4, f"{source} is registered for {what!r} as is {other} already: of two that match, V14 takes the one that "
                        "was registered last (row 31), so this one")
                 break
 
 
-def plugin(found: Found) -> Plugin:
-    """Import a plugin and look it over.
-
-    :raises PluginError: with what is wrong with it
-    """
-    return Plugin(found, import_plugin(found))
-
-
-def load_plugin(found: Found, load: Callable[[Module], int]) -> int:
+def load_plugin(source: Source, load: Callable[[Module], int]) -> int:
     """Load a plugin into the running kernel with ``load``: 0, -EEXIST (loaded already), or what was wrong, which then
     stands in the kernel log."""
     kernel = sched.running_cpu().kernel
     try:
-        module = plugin(found).module
+        module = plugin(source).module
     except PluginError as error:
         kernel.printk(3, f"{error}")
         return -error.errno
+    assert module is not None
+    there = next((loaded for loaded in modules(kernel) if loaded.name == module.name), None)
     rc = load(module)
-    if rc < 0 and rc != -EEXIST:
-        kernel.printk(3, f"{found} cannot be loaded: {errname(rc)}")
+    if rc == -EEXIST and there is not module:
+        kernel.printk(3, f"{source} cannot be loaded: {there.source if there is not None else 'another module'} is loaded as "
+                         f"{module.name} already (EEXIST); rmmod {module.name} unloads that one")
+    elif rc < 0 and rc != -EEXIST:
+        kernel.printk(3, f"{source} cannot be loaded: {errname(rc)}")
     return rc
 
 
@@ -292,21 +309,25 @@ def modprobe(name: str, load: Callable[[Module], int] | None = None) -> int:
         return -ENOENT
     result = 0
     for each in found:
+        logged = len(kernel.log)
         rc = load_plugin(each, load or (lambda module: load_module(kernel, module)))
-        if rc < 0 and (rc != -EEXIST or len(found) == 1):
+        if rc < 0 and (rc != -EEXIST or len(found) == 1 or len(kernel.log) > logged):
             result = rc
     return result
 
 
 __all__ = [
     "ALIAS",
-    "Found",
     "Plugin",
     "PluginError",
+    "Source",
     "check_module",
+    "choose",
+    "device_model",
     "find",
     "guarded",
     "import_plugin",
+    "in_one_line",
     "installed",
     "load_plugin",
     "manager",

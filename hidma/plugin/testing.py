@@ -10,15 +10,27 @@ In a plugin's own tests (pytest collects the inherited checks)::
     class TestAcme(ResetPluginTests):
         plugin = acme_reset
 
+Each check runs in a process of its own, with a limit on its time, so that a reset function that hangs, exits or crashes fails one
+check and the next one runs.
+
 A plugin that imports this module, ``hidma.linux`` or ``hidma.vfio_platform`` is bound by GPL-2.0-only, as they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+import math
+import os
+import resource
+import select
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any
 
 from hidma.hw.bus import Block, Bus
 from hidma.hw.channel import Channel
@@ -46,13 +58,15 @@ from hidma.hw.trace import Trace
 from hidma.hw.xgbe import Xgbe
 from hidma.hw.xgmac import Xgmac
 from hidma.linux import sched
+from hidma.linux.device import Device
 from hidma.linux.dma_mapping import DmaOps
 from hidma.linux.errno import errname
 from hidma.linux.kernel import Kernel
 from hidma.linux.sched import KernelOops
 from hidma.linux.slab import Array
 from hidma.plugin.hookspecs import hookimpl
-from hidma.plugin.loading import Found, Plugin, PluginError
+from hidma.plugin.loading import Plugin, PluginError, plugin
+from hidma.plugin.sources import NAMED, Source, in_one_line, quiet
 from hidma.vfio_platform import VFIO_PLATFORM_REGION_TYPE_MMIO, ResetModule, VfioPlatformDevice, VfioPlatformRegion
 
 __all__ = ["CHECKS", "Bench", "DeviceModel", "HidmaChannelModel", "Region", "ResetPluginTests", "Result", "Row", "Xgbe",
@@ -69,6 +83,9 @@ LONGEST_NS = 60_000_000_000
 MOST_ACCESSES = 100_000
 #: How long the device is watched after the reset has returned.
 WATCH_NS = 5_000_000
+#: Seconds of processor time that one check may take, and how many times as long it may take in all.
+CHECK_S = 10.0
+PATIENCE = 6
 
 
 class HidmaChannelModel(DeviceModel):
@@ -142,6 +159,7 @@ class Bench:
         count = len(bases) if regions is None else regions
         self.vdev = VfioPlatformDevice()
         self.vdev.name = model.name
+        self.vdev.device = Device(model.name)
         self.vdev.regions = Array(VfioPlatformRegion() for _ in range(count))
         self.vdev.num_regions = count
         for region, start, size in zip(self.vdev.regions, bases, model.sizes, strict=False):
@@ -200,17 +218,18 @@ class Bench:
 
         self.bus.trace.open(count)
         try:
-            rc = reset(self.vdev)
+            with quiet():
+                rc: Any = reset(self.vdev)
         except KernelOops as oops:
-            raise AssertionError(f"the reset stops the kernel: {oops}") from oops
+            raise AssertionError(f"the reset stops the kernel: {in_one_line(oops)}") from oops
         except AssertionError:
             raise
-        except Exception as error:
-            raise AssertionError(f"the reset raises {type(error).__name__}: {error}") from error
+        except BaseException as error:
+            raise AssertionError(f"the reset raises {in_one_line(error)}") from error
         finally:
             self.bus.trace.close()
         self.accesses += accesses
-        if isinstance(rc, bool) or not isinstance(rc, int):
+        if isinstance(rc, bool) or not isinstance(rc, int) or rc > 0:
             raise AssertionError(f"the reset returns {rc!r} in place of 0 or a negative errno")
         return rc
 
@@ -245,7 +264,8 @@ class Case:
 
     def __init__(self, plugin: Plugin) -> None:
         self.plugin = plugin
-        assert plugin.declared.reset is not None
+        assert plugin.declared is not None and plugin.declared.reset is not None and plugin.module is not None
+        self.module = plugin.module
         self.reset: Callable[[VfioPlatformDevice], int] = plugin.declared.reset
 
     def model(self, stuck: bool = False) -> DeviceModel:
@@ -286,24 +306,23 @@ def regions_are_mapped_when_they_are_not(case: Case) -> None:
 def mapping_that_fails_is_an_error(case: Case) -> None:
     """The registers cannot be mapped: a negative errno."""
     with case.bench() as bench:
-        for block in bench.bus.blocks:
-            bench.kernel.fault_inject.values[f"ioremap_{block.name}"] = -12
+        bench.bus.blocks.clear()
         rc = bench.call(case.reset)
         if rc >= 0:
-            raise AssertionError(f"the registers cannot be mapped, and the reset returns {said(rc)}; use "
-                                 "ioremap_nocache() and return -ENOMEM when it gives 0")
+            raise AssertionError(f"the registers cannot be mapped, and the reset returns {said(rc)}; return "
+                                 "-ENOMEM when ioremap() or ioremap_nocache() gives 0")
 
 
 def wrong_number_of_regions_is_an_error(case: Case) -> None:
     """The device shows fewer regions than it has: a negative errno."""
     count = len(case.model().sizes)
-    guard = case.plugin.module.reset
+    guard = case.module.reset
     assert guard is not None
     caught = False
     for regions in range(count):
         with case.bench(regions=regions) as bench:
             rc = guard(bench.vdev)
-            caught |= any(str(case.plugin.found) in line for line in bench.log)
+            caught |= any(str(case.plugin.source) in line for line in bench.log)
             if rc >= 0:
                 raise AssertionError(f"with {regions} of {count} regions the reset returns {said(rc)}; look at "
                                      "vdev.num_regions first")
@@ -378,7 +397,7 @@ def registration_is_undone(case: Case) -> None:
     from hidma.linux.list import list_for_each_entry
     from hidma.vfio_platform import reset_list
 
-    module = case.plugin.module
+    module = case.module
     with case.bench():
         module.init()
         nodes = [(node.compat, node.acpihid) for node in list_for_each_entry(reset_list())]
@@ -405,57 +424,160 @@ CHECKS: tuple[Callable[[Case], None], ...] = (
 
 
 def as_plugin(thing: Any) -> Plugin:
-    """A :class:`hidma.plugin.loading.Plugin` of a module (or an object) that implements the hooks.
+    """A :class:`hidma.plugin.loading.Plugin` of what implements the hooks: a module, an object, or a
+    :class:`hidma.plugin.sources.Source`, which is imported.
 
     :raises PluginError: with what is wrong with it
     """
     if isinstance(thing, Plugin):
         return thing
+    if isinstance(thing, Source):
+        return plugin(thing)
     declared = getattr(thing, "module", None)
     name = getattr(thing, "__name__", type(thing).__name__)
     match = name
     if isinstance(declared, ResetModule):
         match = declared.compat or declared.acpihid or name
-    return Plugin(Found(match, name, "no distribution"), thing)
+    return Plugin(Source(match, name, "no distribution", origin=NAMED), thing)
 
 
-def check(thing: Any, checks: tuple[Callable[[Case], None], ...] = CHECKS) -> list[Result]:
-    """Run the kit on a plugin.
+def opened(thing: Any) -> Plugin:
+    """:func:`as_plugin`, with a model and a reset function to check.
 
-    :param thing: a module that implements the hooks, or a :class:`hidma.plugin.loading.Plugin`
+    :raises PluginError: when it lacks one
+    """
+    found = as_plugin(thing)
+    if not found.has_model:
+        raise PluginError(f"{found.source} implements no hook hidma_device_model(), so that nothing can be proved: let it "
+                          "return a hidma.testing.DeviceModel")
+    if found.module is None:
+        raise PluginError(f"{found.source} has no reset function to check")
+    return found
+
+
+def run_here(thing: Any, function: Callable[[Case], None]) -> Result:
+    """One check, in this process."""
+    name = function.__name__.replace("_", " ")
+    try:
+        function(Case(opened(thing)))
+    except Note as note:
+        return Result(name, "note", str(note))
+    except (AssertionError, PluginError) as error:
+        return Result(name, "failed", str(error))
+    except BaseException as error:
+        return Result(name, "failed", in_one_line(error))
+    return Result(name, "ok")
+
+
+def bounded(function: Callable[[], list[str]], seconds: float = CHECK_S) -> list[str]:
+    """What ``function`` returns, run in a process of its own.
+
+    :param seconds: how much processor time it may take; it may take :data:`PATIENCE` times as long in all
+    :raises AssertionError: it takes longer, or its process ends in the middle of it
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # other threads of this process do not run in the new one
+        child = os.fork()
+    if not child:
+        status = 1
+        try:
+            os.close(reading)
+            os.dup2(2, 1)
+            sys.stdout = sys.stderr
+            resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds), math.ceil(seconds)))
+            rest = json.dumps(function()).encode()
+            while rest:
+                rest = rest[os.write(writing, rest):]
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(writing)
+    data = bytearray()
+    end = time.monotonic() + PATIENCE * seconds
+    try:
+        while select.select([reading], [], [], max(end - time.monotonic(), 0))[0]:
+            part = os.read(reading, 1 << 16)
+            if not part:
+                break
+            data += part
+        else:
+            raise AssertionError(f"it has not ended after {PATIENCE * seconds:g} s: it waits in real time")
+    finally:
+        os.close(reading)
+        ended, status = os.waitpid(child, 0 if data else os.WNOHANG)
+        if not ended:
+            time.sleep(0.01)  # its end of the pipe is closed a moment before it is gone
+            os.kill(child, signal.SIGKILL)
+            _, status = os.waitpid(child, 0)
+    try:
+        answer: list[str] = json.loads(data)
+    except ValueError:
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
+            raise AssertionError(f"it has not ended after {seconds:g} s of processor time: it loops without a register access, or "
+                                 "keeps what would end it from ending it") from None
+        how = f"with status {os.waitstatus_to_exitcode(status)}" if os.WIFEXITED(status) else (
+            f"by signal {os.WTERMSIG(status)} ({signal.Signals(os.WTERMSIG(status)).name})")
+        raise AssertionError(f"its process ends {how} in the middle of it") from None
+    return answer
+
+
+def run_check(thing: Any, function: Callable[[Case], None], seconds: float = CHECK_S, strict: bool = False) -> Result:
+    """One check, in a process of its own.
+
+    :param strict: whether a note is a failure
+    """
+    def run() -> list[str]:
+        result = run_here(thing, function)
+        return [result.name, result.status, result.text]
+
+    try:
+        result = Result(*bounded(run, seconds))
+    except AssertionError as error:
+        result = Result(function.__name__.replace("_", " "), "failed", str(error))
+    return replace(result, status="failed") if strict and result.status == "note" else result
+
+
+def check(thing: Any, checks: Iterable[Callable[[Case], None]] = CHECKS, seconds: float = CHECK_S,
+          strict: bool = False) -> list[Result]:
+    """Run the kit on a plugin, each check in a process of its own.
+
+    :param thing: a module that implements the hooks, a :class:`hidma.plugin.loading.Plugin`, or a
+        :class:`hidma.plugin.sources.Source`, which is imported in those processes only
+    :param seconds: how much processor time one check may take
+    :param strict: whether a note is a failure
     :raises PluginError: when it cannot even be looked at, or brings no model of its device
     """
-    plugin = as_plugin(thing)
-    if not plugin.has_model:
-        raise PluginError(f"{plugin.found} implements no hook hidma_device_model(), so that nothing can be proved: let it "
-                          "return a hidma.testing.DeviceModel")
-    case = Case(plugin)
-    results = []
-    for each in checks:
-        name = each.__name__.replace("_", " ")
+    def look() -> list[str]:
         try:
-            each(case)
-        except Note as note:
-            results.append(Result(name, "note", str(note)))
-        except AssertionError as error:
-            results.append(Result(name, "failed", str(error)))
+            opened(thing)
         except PluginError as error:
-            results.append(Result(name, "failed", str(error)))
-        except Exception as error:
-            results.append(Result(name, "failed", f"{type(error).__name__}: {error}"))
-        else:
-            results.append(Result(name, "ok"))
-    return results
+            return [str(error)]
+        except BaseException as error:
+            return [f"{thing} cannot be looked at: {in_one_line(error)}"]
+        return []
+
+    try:
+        said = bounded(look, seconds)
+    except AssertionError as error:
+        said = [f"{thing} cannot be imported: {error}"]
+    if said:
+        raise PluginError(said[0])
+    return [run_check(thing, each, seconds, strict) for each in checks]
 
 
 class ResetPluginTests:
     """The kit as a class of tests for pytest: subclass it and set ``plugin`` to the module with the hooks."""
 
-    plugin: ClassVar[Any] = None
+    plugin: Any = None
+    strict: bool = False
+    """Whether a note is a failure."""
 
     def run_check(self, function: Callable[[Case], None]) -> None:
-        """One check; a note is none of pytest's business."""
-        (result,) = check(self.plugin, (function,))
+        """One check."""
+        result = run_check(self.plugin, function, strict=self.strict)
         assert result.status != "failed", result.text
 
 

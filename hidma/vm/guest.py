@@ -19,7 +19,7 @@ from hidma.firmware.fdt import text as fdt_text
 from hidma.firmware.fdt import u32 as fdt_u32
 from hidma.hw.block import RegisterBlock
 from hidma.hw.bus import Block, Bus
-from hidma.hw.device import Region
+from hidma.hw.device import DeviceModel, Region, Unmodelled
 from hidma.hw.line import Line
 from hidma.hw.memory import Memory
 from hidma.hw.smmu import Smmu
@@ -218,7 +218,7 @@ class Resampler:
 
 def seen_by(block: Block) -> int:
     """How many accesses have reached ``block``."""
-    if isinstance(block, Region):
+    if isinstance(block, Region | Unmodelled):
         return block.accesses
     return block.reads + block.writes if isinstance(block, RegisterBlock) else 0
 
@@ -285,6 +285,25 @@ def device_tree(devices: Sequence[Owned], memory: int, cpus: int) -> Tree:
     return Tree(root)
 
 
+class Driven:
+    """A device model whose registers are written through the pages of a guest: what its ``start_traffic()`` is given for itself."""
+
+    def __init__(self, model: DeviceModel, bus: Bus, bases: list[int]) -> None:
+        vars(self).update(model=model, bus=bus, bases=bases)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.model, name, value)
+
+    def write(self, region: int, offset: int, value: int) -> None:
+        """A driver of the guest writes a register."""
+        block = self.bus.find(self.bases[region] + offset)
+        if block is not None:
+            block.write32(self.bases[region] + offset - block.base, value)
+
+
 class Owner:
     """The side of a guest that is on the host: a process that has RAM pinned and owns channels through VFIO.
 
@@ -339,13 +358,15 @@ class Owner:
         return found
 
     def _compatible(self, channel: str) -> str:
-        """What the guest's tree calls a device: what the user of QEMU names with ``-device``, ``qcom,hidma-1.0`` here unless
-        the host's own firmware says another thing."""
+        """What the guest's tree calls a device, which the user of QEMU says with ``-device``: the host's compatible string,
+        ``qcom,hidma-1.0`` for a channel of an ACPI host, the hardware ID for another device of one."""
         dev = self._device(channel).dev
         node = dev.of_node if dev.of_node is not None else dev.fwnode
         raw = getattr(node, "properties", {}).get("compatible", b"")
-        first = raw.partition(b"\0")[0].decode("latin-1") if isinstance(raw, bytes) else str(raw)
-        return first or firmware.board.CHANNEL
+        first = raw.partition(b"\0")[0].decode("latin-1") if isinstance(raw, bytes) else str(
+            raw[0] if isinstance(raw, list) and raw else raw)
+        hid = getattr(node, "hid", None)
+        return first or (hid if hid and hid != firmware.acpi.CHANNEL_HID else firmware.board.CHANNEL)
 
     def _device(self, channel: str) -> PlatformDevice:
         """A device of the host."""
@@ -435,9 +456,12 @@ class Guest(GuestMachine, Owner):
     def _build(self, board: firmware.Board, instant: bool, timing: Any) -> None:
         for owned in self.owned:
             for index, (region, base) in enumerate(zip(owned.regions, owned.bases, strict=True)):
-                mapped = bool(region.flags & VFIO_REGION_INFO_FLAG_MMAP) and not self.trapping
-                registers = owned.device.mmap(index)
-                page: Passthrough = Passthrough(base, registers) if mapped else Trapped(base, registers, self.host.clock)
+                mapped = bool(region.flags & VFIO_REGION_INFO_FLAG_MMAP)
+                registers = owned.device.mmap(index) if mapped else owned.device.registers(index)
+                if registers is None:
+                    continue
+                page: Passthrough = Passthrough(base, registers) if mapped and not self.trapping else Trapped(
+                    base, registers, self.host.clock)
                 self.pages.append(page)
                 self.bus.add(page)
                 hardware = self.host.registers.get(registers.block.base)
@@ -464,6 +488,23 @@ class Guest(GuestMachine, Owner):
                 gic.forwarded.append(irqfd)
                 owned.device.unmask_with(unmask, index)
                 owned.device.trigger(trigger, index)
+
+    def start_traffic(self, device: str, address: int) -> DeviceModel:
+        """Do what a driver of the guest does to start the work of a device beside HIDMA: what its model says in
+        ``start_traffic()``, with each register access through the guest's own pages.
+
+        :param device: what the host calls it, such as ``fff50000.ethernet``
+        :param address: where in the guest's RAM it shall write to
+        :returns: the model, which tells what it has done
+        :raises OSError: ENODEV, the guest has no such device, or it has no model
+        """
+        owned = next((owned for owned in self.owned if owned.device.name == device), None)
+        model = self.host.model(device) if owned is not None else None
+        if owned is None or model is None:
+            raise OSError(ENODEV, f"{self.name} has no device {device!r} with a model; it has "
+                                  f"{', '.join(owned.device.name for owned in self.owned) or 'none'}")
+        type(model).start_traffic(Driven(model, self.bus, owned.bases), address)  # type: ignore[arg-type]
+        return model
 
     # --- what is counted ----------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from hidma.linux.errno import EINVAL, ENODEV, ENOMEM, errname, strerror
 from hidma.linux.eventfd import EventfdCtx, eventfd_file
 from hidma.linux.file import OpenedFile, Process, calling_as
 from hidma.linux.iommu import group_of
+from hidma.linux.ioport import IORESOURCE_MEM
 from hidma.linux.mm import PAGE_SIZE
 from hidma.linux.mm_types import RLIM_INFINITY, VM_READ, VM_SHARED, VM_WRITE, VmAreaStruct, pfn_of
 from hidma.linux.platform_device import platform_bus
@@ -71,10 +72,10 @@ def failure(rc: int, sentence: str) -> OSError:
 
 
 def assign(machine: Machine, device: str) -> None:
-    """Take ``device`` away from the host's driver and give it to vfio-platform: unbind, driver_override, bind, all through
-    sysfs. The modules are loaded when they are not.
+    """Take ``device`` away from the host's driver, if it has one, and give it to vfio-platform: unbind, driver_override, bind, all
+    through sysfs. The modules are loaded when they are not.
 
-    :param device: a platform device, such as ``hidma.0``
+    :param device: a platform device, such as ``hidma.0`` or ``fff50000.ethernet``
     :raises OSError: ENODEV (no such device, or vfio-platform does not bind it)
     """
     drivers = dict(machine.devices())
@@ -86,21 +87,31 @@ def assign(machine: Machine, device: str) -> None:
             machine.modprobe(module)
     if drivers[device] == "vfio-platform":
         return
+    machine.drivers_before[device] = drivers[device]
     if drivers[device]:
         machine.sysfs[f"{DRIVERS}/{drivers[device]}/unbind"] = device
     machine.sysfs[f"{DEVICES}/{device}/driver_override"] = "vfio-platform"
     machine.sysfs[f"{DRIVERS}/vfio-platform/bind"] = device
 
 
-def release(machine: Machine, device: str, driver: str = "hidma") -> None:
-    """Give ``device`` back to the host's ``driver``.
+def release(machine: Machine, device: str, driver: str | None = None) -> None:
+    """Give ``device`` back to the host.
 
-    :raises OSError: EDEADLK (it is in use), ENODEV (the driver does not bind it)
+    :param driver: which driver it goes to, none if this is empty; by default the one that it had before :func:`assign`, and the one
+        that the kernel finds where it was not assigned so
+    :raises OSError: ENODEV (no such device, or the driver does not bind it), EDEADLK (it is in use)
     """
-    if dict(machine.devices()).get(device) == "vfio-platform":
+    drivers = dict(machine.devices())
+    if device not in drivers:
+        raise OSError(ENODEV, f"there is no device {device!r}; there are {', '.join(drivers)}")
+    if drivers[device] == "vfio-platform":
         machine.sysfs[f"{DRIVERS}/vfio-platform/unbind"] = device
     machine.sysfs[f"{DEVICES}/{device}/driver_override"] = "\n"
-    machine.sysfs[f"{DRIVERS}/{driver}/bind"] = device
+    before = machine.drivers_before.pop(device, None)
+    if driver is None and before is None:
+        machine.sysfs["/sys/bus/platform/drivers_probe"] = device
+    elif driver or (driver is None and before):
+        machine.sysfs[f"{DRIVERS}/{driver or before}/bind"] = device
 
 
 @dataclass(frozen=True)
@@ -453,7 +464,17 @@ class Device:
         if rc:
             mm.unmap(start)
             raise failure(rc, f"region {region} of {self.name} cannot be mapped")
-        return Mapping(self.hypervisor, vma)
+        return Mapping(self.hypervisor, pfn_of(vma, vma.vm_start) * PAGE_SIZE, vma.vm_end - vma.vm_start)
+
+    def registers(self, region: int) -> Mapping | None:
+        """Registers of a region that cannot be mapped, as whoever reads and writes them for the device's owner reaches them; None
+        where there are none."""
+        with self.hypervisor.calling() as kernel:
+            dev = next(dev for dev in platform_bus(kernel).devices if dev.name == self.name)
+            start = [res for res in dev.container.resource if res.flags & IORESOURCE_MEM][region].start
+        if self.hypervisor.machine.bus.find(start) is None:
+            return None
+        return Mapping(self.hypervisor, start, self.region(region).size)
 
     def close(self) -> None:
         """Close it: with the last one that has it open it is reset."""
@@ -463,12 +484,10 @@ class Device:
 class Mapping:
     """Registers in the address space of a process: ``block`` is what the bus has there, ``start`` the offset in it."""
 
-    def __init__(self, hypervisor: Hypervisor, vma: VmAreaStruct) -> None:
-        self.vma = vma
-        phys = pfn_of(vma, vma.vm_start) * PAGE_SIZE
+    def __init__(self, hypervisor: Hypervisor, phys: int, size: int) -> None:
         block = hypervisor.machine.bus.find(phys)
         if block is None:
             raise OSError(ENODEV, f"there are no registers at 0x{phys:x}")
         self.block: Block = block
         self.start = phys - block.base
-        self.size = vma.vm_end - vma.vm_start
+        self.size = size

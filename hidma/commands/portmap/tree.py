@@ -9,9 +9,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hidma.commands.extras import requires
 from hidma.commands.portmap.series import ARCHIVE, PATCHES, SOURCES, CFile
-
-NEEDS = "reading C needs the extra `source`: pip install 'hidma[source]' brings tree-sitter, tree-sitter-c and unidiff"
 
 
 class TreeError(Exception):
@@ -94,10 +93,8 @@ def from_patch(path: Path) -> Tree:
 
     :raises TreeError: unreadable, no patches, or another series
     """
-    try:
+    with requires("source"):
         from hidma.commands.portmap import patches
-    except ModuleNotFoundError:
-        raise TreeError(NEEDS) from None
     try:
         files, called = patches.read(path)
     except patches.SourceError as error:
@@ -124,10 +121,8 @@ def from_patch(path: Path) -> Tree:
 
 
 def _tree(where: str, called: str, found: dict[str, tuple[bytes, frozenset[int]]], change: bool = False) -> Tree:
-    try:
+    with requires("source"):
         from hidma.commands.portmap.csource import decode, read_file
-    except ModuleNotFoundError:
-        raise TreeError(NEEDS) from None
     tree = Tree(where, called, change=change)
     names: dict[str, object] = {}
     for source in SOURCES:

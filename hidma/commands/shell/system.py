@@ -18,7 +18,7 @@ from hidma.linux.sched import schedule_timeout
 from hidma.machine.boot import MODULES
 
 if TYPE_CHECKING:
-    from hidma.plugin.loading import Found
+    from hidma.plugin.loading import Source
 
 RELEASE = "4.5.0-rc1"
 LOADABLE = {**MODULES, "dmatest": dmatest_module.module}
@@ -133,7 +133,7 @@ def modprobe(shell: Shell, args: list[str], io: Io) -> int:
     return 0
 
 
-def reset_plugins(name: str | None = None) -> list[Found]:
+def reset_plugins(name: str | None = None) -> list[Source]:
     """The reset plugins that are called ``name``; all of them without one."""
     from hidma.plugin import loading  # few shells need them, and they bring pluggy
 

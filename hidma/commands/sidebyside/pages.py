@@ -23,6 +23,7 @@ from hidma.commands.portmap.compare import Comparison, Difference, compare
 from hidma.commands.portmap.series import CROSS_REFERENCE, PATCHES, SOURCES, Function, Source, v14
 from hidma.commands.portmap.tree import Tree
 from hidma.commands.sidebyside.align import chunks, rising
+from hidma.commands.sidebyside.commentary import COMMENTARY
 from hidma.quirks import BY_NUMBER
 
 IDENTIFIER = CROSS_REFERENCE.removesuffix("source/") + "A/ident/"
@@ -77,6 +78,14 @@ def _linked(part: str, kind: Any, before: str, link: Callable[[str, bool], str |
         if to:
             return f'<a href="{esc(to)}">{esc(part)}</a>'
     return esc(part)
+
+
+def _rows_linked(text: str) -> str:
+    """A sentence whose rows show their titles."""
+    def row(match: re.Match[str]) -> str:
+        title = BY_NUMBER[int(match[0])].title
+        return f'<abbr title="{esc(title)}">{match[0]}</abbr>'
+    return re.sub(r"(?<=row )\d+|(?<=rows )\d+|(?<=\d and )\d+", row, text)
 
 
 @dataclass
@@ -153,6 +162,39 @@ def collect(tree: Tree | None) -> Names:
     return names
 
 
+def references() -> dict[str, list[tuple[str, str]]]:
+    """For each function, constant and macro of the series: the functions of the port that use it, each with its page."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for source in SOURCES:
+        module, facts = port.read(source.module), v14()[source.path]
+        if module is None:
+            continue
+        known = {f.name for f in facts.functions} | set(facts.macros)
+        for node in ast.parse(module.text).body:
+            if isinstance(node, ast.FunctionDef) and node.name in known:
+                used = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+                used |= {inner.attr for inner in ast.walk(node) if isinstance(inner, ast.Attribute)}
+                for name in sorted(used):
+                    found.setdefault(name, []).append((node.name, page_name(source)))
+    return found
+
+
+def users_table(page: Page) -> str:
+    """Where the constants of a file are used."""
+    facts = v14()[page.source.path]
+    rows = []
+    for name in (*facts.constants, *facts.macros):
+        users = page.users.get(name, [])
+        place = page.module.values.get(name) or page.module.functions.get(name) if page.module is not None else None
+        if users and place is not None:
+            links = ", ".join(f'<a href="{where}#f-{esc(user)}"><code>{esc(user)}</code></a>' for user, where in users)
+            rows.append(f'<tr><td><a href="#p{place.first}"><code>{esc(name)}</code></a></td><td>{links}</td></tr>')
+    if not rows:
+        return ""
+    return (f'<details class="text"><summary>Where {len(rows)} constants and macros are used</summary><div class="wide"><table>'
+            f"{''.join(rows)}</table></div></details>")
+
+
 def fields(module: port.PortModule) -> Iterator[tuple[str, str, int]]:
     """Struct, field and line of each field in a module of the port."""
     places = {place.first: struct for struct, place in module.structs.items()}
@@ -215,8 +257,10 @@ def _with_comment(side: Side, start: int) -> int:
 class Page:
     """One C file and what stands for it."""
 
-    def __init__(self, source: Source, tree: Tree | None, comparison: Comparison | None, names: Names) -> None:
+    def __init__(self, source: Source, tree: Tree | None, comparison: Comparison | None, names: Names,
+                 users: dict[str, list[tuple[str, str]]]) -> None:
         self.source = source
+        self.users = users
         self.tree = tree
         self.comparison = comparison
         self.module = port.read(source.module)
@@ -358,7 +402,7 @@ class Page:
             function_there = self.comparison.pairs.get((self.source.path, name)) if self.comparison else None
             about.append(f'<a href="#c{function_there.first}">stands elsewhere in C</a>' if function_there
                          else "not in this copy of C")
-        notes = "".join(self._difference(d) for d in self._about(name))
+        notes = self._users(name) + self._commentary(name) + "".join(self._difference(d) for d in self._about(name))
         rows = [n for n in (report.function_rows(self.source, function) if function else [])
                 if b is not None and self.module is not None and n not in self._marked(b)]
         self.told.update(rows)
@@ -367,6 +411,20 @@ class Page:
         anchor = f"f-{esc(name)}" + (f"-{self.anchors[name]}" if self.anchors[name] > 1 else "")
         self.out.append(f'<div class="rows"><div class="title" id="{anchor}"><h2>{shown}</h2><span>{" · ".join(about)}'
                         f"</span></div>{notes}</div>")
+
+    @staticmethod
+    def _commentary(name: str) -> str:
+        """What the blocks of a function do, and why."""
+        paragraphs = "".join(f"<p>{_rows_linked(esc(text))}</p>" for text in COMMENTARY.get(name, ()))
+        return f'<div class="note why">{paragraphs}</div>' if paragraphs else ""
+
+    def _users(self, name: str) -> str:
+        """The functions of the port that use a function."""
+        users = [user for user in self.users.get(name, ()) if user[0] != name]
+        if not users:
+            return ""
+        links = ", ".join(f'<a href="{page}#f-{esc(user)}"><code>{esc(user)}</code></a>' for user, page in users)
+        return f'<div class="note users"><p>Referenced by {links}</p></div>'
 
     def _marked(self, item: Item) -> list[int]:
         assert self.module is not None and isinstance(item.facts, port.Place)
@@ -456,7 +514,8 @@ def file_page(page: Page) -> str:
             lines.append(f"<p>Left: {esc(page.tree.called)}, {len(page.left.text)} lines.{part}</p>")
     body = page.body()
     css = "only-p" if page.there is None else "only-c" if page.module is None else ""
-    return frame(source.name, f'<div class="text">{"".join(lines)}</div>{constants_note(page)}{body}', css)
+    head = f'<div class="text">{"".join(lines)}</div>{constants_note(page)}{users_table(page)}'
+    return frame(source.name, head + body, css)
 
 
 def index_page(pages: Sequence[Page], tree: Tree | None) -> str:
@@ -492,7 +551,8 @@ def build(tree: Tree | None) -> dict[str, str]:
     """Every file of the pages, by name."""
     comparison = None if tree is None else compare(tree)
     names = collect(tree)
-    pages = [Page(source, tree, comparison, names) for source in SOURCES]
+    users = references()
+    pages = [Page(source, tree, comparison, names, users) for source in SOURCES]
     made = {page_name(page.source): file_page(page) for page in pages}
     made["index.html"] = index_page(pages, tree)
     entries = []

@@ -9,12 +9,11 @@ from typing import TextIO
 
 import click
 
+from hidma.commands.extras import requires
 from hidma.commands.options import interpret
 from hidma.commands.step.engine import Break, BreakError, Session
 from hidma.commands.step.lines import Locator
 from hidma.commands.trace.run import runner
-
-NEEDS = ("the full screen needs the extra `step`: pip install 'hidma[step]' brings textual; --plain works without it")
 
 
 def reader(out: TextIO) -> Callable[[], str | None]:
@@ -67,10 +66,8 @@ def step(ctx: click.Context, plain: bool, breaks: tuple[str, ...], words: tuple[
     full = not plain and sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
     try:
         if full:
-            try:
+            with requires("step", "--plain works without it"):
                 from hidma.commands.step import screen
-            except ModuleNotFoundError:
-                raise click.ClickException(NEEDS) from None
             return screen.run(session)
         from hidma.commands.step.plain import run
 

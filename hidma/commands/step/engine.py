@@ -6,16 +6,21 @@ running again up to an earlier event, which gives the same. It stands for no C f
 from __future__ import annotations
 
 import contextlib
+import difflib
 import fnmatch
+import functools
 import io
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from hidma.commands.portmap import port
+from hidma.commands.portmap.series import OTHERS, SOURCES, v14
 from hidma.commands.step.lines import Location, Locator
 from hidma.commands.step.state import Driver, State, snapshot
-from hidma.commands.trace.events import HARDWARE, Event
+from hidma.commands.trace.events import BLOCKS, HARDWARE, Event
+from hidma.commands.trace.functions import wanted
 from hidma.commands.trace.recorder import Recorder
 from hidma.hw.registers import State as HwState
 
@@ -41,6 +46,25 @@ class BreakError(ValueError):
     """A breakpoint that can never be met; the message is one sentence."""
 
 
+@functools.cache
+def functions() -> list[str]:
+    """The functions whose entry is an event."""
+    found = [f.name for file in v14().values() for f in file.functions]
+    for source in (*SOURCES, *OTHERS):
+        module = port.read(source.module)
+        found += [] if module is None else list(module.functions)
+    return [name for name in dict.fromkeys(found) if wanted(name)]
+
+
+@functools.cache
+def registers() -> list[str]:
+    """The registers that an access can be to."""
+    found = []
+    for prefix, rows in BLOCKS.values():
+        found += [f"{prefix}_{row.name}" for row in rows if row.name != "QOS_N"]
+    return list(dict.fromkeys([*found, *(f"HIDMA_QOS_{n}" for n in range(64))]))
+
+
 @dataclass(frozen=True)
 class Break:
     """Where to stop: ``function PATTERN``, ``register PATTERN``, ``state STATE`` or ``fault``."""
@@ -63,6 +87,12 @@ class Break:
                 raise BreakError(f"there is no state {words[1]}; there are {', '.join(HwState.__members__)}")
             return cls("state", name)
         if sort in ("function", "register") and len(words) == 2:
+            known = functions() if sort == "function" else registers()
+            pattern = words[1] if sort == "function" else words[1].upper()
+            if not any(fnmatch.fnmatchcase(name, pattern) for name in known):
+                close = difflib.get_close_matches(pattern, known, 1, 0.5)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                raise BreakError(f"the driver has no {sort} {words[1]}{hint}")
             return cls(sort, words[1])
         raise BreakError("a break is: function PATTERN, register PATTERN, state STATE, or fault")
 
@@ -206,9 +236,12 @@ class Session:
         return self.advance(lambda event, number: event.time >= ns)
 
     def to_function(self, name: str) -> bool:
-        """To the next entry of a function."""
-        wanted = Break("function", name)
-        return self.advance(lambda event, number: wanted.met(event))
+        """To the next entry of a function.
+
+        :raises BreakError: there is no such function
+        """
+        entry = Break.parse(["function", name])
+        return self.advance(lambda event, number: entry.met(event))
 
     def to(self, number: int) -> bool:
         """To event ``number``, forward, or back by running again up to there. Breaks do not count."""

@@ -102,7 +102,12 @@ class Dialogue:
         elif rest[0][:1].isdigit():
             self.say(f"{rest[0]!r} is no time: 12.02ms, 300us and 12021500 (ns) are")
         else:
-            self._moved(lambda: self.session.to_function(rest[0]))
+            try:
+                Break.parse(["function", rest[0]])
+            except BreakError as error:
+                self.say(str(error))
+            else:
+                self._moved(lambda: self.session.to_function(rest[0]))
 
     def _g(self, rest: list[str]) -> None:
         number = self._number(rest, -1)

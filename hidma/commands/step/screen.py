@@ -89,7 +89,7 @@ class Screen(App[int]):
         with Vertical(id="bottom"):
             yield Pane("events", "events")
         yield Static(id="said")
-        yield Input(id="ask", disabled=True)
+        yield Input(id="ask", disabled=True, select_on_focus=False)  # typing goes on behind the letter
         yield Footer()
 
     def on_mount(self) -> None:
@@ -100,6 +100,7 @@ class Screen(App[int]):
     def move(self, what: Callable[[], object]) -> Worker[None] | None:
         """Run the job on; the screen is drawn again when it stops."""
         if self.busy:
+            self.say("still running; the key was not taken")
             return None
         self.busy = True
         self.say("running")
@@ -115,11 +116,11 @@ class Screen(App[int]):
         self.busy = False
         answers, self.answers[:] = list(self.answers), []
         self.draw()
+        known = (*STEPS, "c", "g", "r")
+        said = answers[-1] if answers and self.dialogue.last.split()[0] not in known else ""
         if self.session.ended:
-            self.say(show.end(self.session)[0])
+            self.say(said if len(answers) == 1 else show.end(self.session)[0])
         else:
-            known = (*STEPS, "c", "g", "r")
-            said = answers[-1] if answers and self.dialogue.last.split()[0] not in known else ""
             self.say(said or show.event(self.session.at.number, self.session.at.event))
 
     def say(self, text: str) -> None:

@@ -15,8 +15,9 @@ from typing import Any
 
 import click
 
+from hidma.commands.extras import requires
 from hidma.commands.trace import formats
-from hidma.commands.trace.events import KINDS, Event
+from hidma.commands.trace.events import KINDS, Event, channels_of
 from hidma.commands.trace.recorder import Filter, FilterError, Recorder, squeeze
 from hidma.commands.trace.run import runner, stdout_to_stderr
 from hidma.machine import _mode
@@ -53,11 +54,8 @@ def render(kind: str, machines: Sequence[Sequence[Event]], name: str) -> tuple[s
     :raises click.ClickException: the format cannot show it, or needs what is not installed
     """
     if kind == "vcd":
-        try:
+        with requires("trace"):
             from hidma.commands.trace import vcd
-        except ModuleNotFoundError as error:
-            raise click.ClickException(f"the format vcd needs the Python module {error.name}: pip install 'hidma[trace]' "
-                                       "brings it") from None
         return vcd.write(machines, name)
     if kind == "svg":
         from hidma.commands.trace import svg
@@ -85,6 +83,14 @@ def interpreted(words: Sequence[str]) -> int:
                 return child.wait()
             except KeyboardInterrupt:
                 pass  # the process has it too, and ends
+
+
+def refuse_unknown(channels: Sequence[str], machines: Sequence[Sequence[Event]], wanted: Filter) -> None:
+    """:raises click.ClickException: a channel that the run does not have"""
+    known = channels_of(event for events in machines for event in events)
+    for channel in channels:
+        if not any(wanted.is_channel(name, channel) for name in known):
+            raise click.ClickException(f"the run has no channel {channel}; it has {', '.join(known) or 'none'}")
 
 
 def check_writable(path: Path) -> None:
@@ -145,6 +151,9 @@ def trace(ctx: click.Context, kind: str, output: str | None, channels: tuple[str
         wanted.check()
     except FilterError as error:
         raise click.ClickException(str(error)) from None
+    if kind == "vcd":  # better said before a long run than after it
+        with requires("trace"):
+            import hidma.commands.trace.vcd  # noqa: F401
     if output is not None:
         check_writable(Path(output))
     root = ctx.find_root()
@@ -161,6 +170,7 @@ def trace(ctx: click.Context, kind: str, output: str | None, channels: tuple[str
     machines = recorder.machines()
     if not machines:
         raise click.ClickException(f"the trace has no event: {words[0]} booted no machine")
+    refuse_unknown(channels, machines, wanted)
     count = sum(len(events) for events in machines)
     machines = [found for events in machines if (found := wanted.apply(events))]
     if not machines:

@@ -6,6 +6,7 @@ C file.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -105,6 +106,11 @@ def value_of(name: str, value: int) -> str:
     if name == "state":
         return State(value).name if value in State._value2member_map_ else str(value)
     return str(value) if value < 10 else f"{value:#x}"
+
+
+def channels_of(events: Iterable[Event]) -> list[str]:
+    """Names of the channels that events are about; the management block of a core is none."""
+    return list(dict.fromkeys(e.channel for e in events if e.channel and not e.data.get("register", "").startswith("HIDMA_")))
 
 
 def causes_of(value: int) -> str:

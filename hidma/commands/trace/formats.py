@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from hidma.commands.trace.events import CONTEXTS, Event
+from hidma.commands.trace.events import CONTEXTS, Event, channels_of
 from hidma.commands.trace.recorder import place
 from hidma.hw.registers import State
 
@@ -61,7 +61,7 @@ class _Chrome:
         self.events = events
         self.suffix = f" of machine {number}" if several else ""
         self.out: list[dict[str, Any]] = []
-        self.channels = list(dict.fromkeys(e.channel for e in events if e.channel))
+        self.channels = channels_of(events)
         self.cpus = sorted({e.cpu for e in events if e.cpu is not None})
         self.end = max((e.data.get("end", e.time) if e.kind == "burst" else e.time) for e in events)
 

@@ -162,8 +162,13 @@ class Filter:
             return True
         return not self.registers if not self.kinds else not {"function", "callback"}.isdisjoint(self.kinds)
 
+    @staticmethod
+    def is_channel(name: str, wanted: str) -> bool:
+        """Whether the channel ``name`` is the one that a number or a name asks for."""
+        return name == wanted or (wanted.isdigit() and name.endswith(f"chan{wanted}"))
+
     def _channel(self, name: str) -> bool:
-        return any(name == wanted or (wanted.isdigit() and name.endswith(f"chan{wanted}")) for wanted in self.channels)
+        return any(self.is_channel(name, wanted) for wanted in self.channels)
 
     def _passes(self, event: Event) -> bool:
         if self.start is not None and event.time < self.start or self.end is not None and event.time > self.end:

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from vcd import VCDWriter
 from vcd.gtkw import GTKWSave
 
-from hidma.commands.trace.events import CONTEXTS, Event
+from hidma.commands.trace.events import CONTEXTS, Event, channels_of
 from hidma.hw.registers import State
 
 #: Signals of a channel: name, bits, what it shows.
@@ -30,7 +31,7 @@ class _Waves:
     def __init__(self, number: int, events: Sequence[Event], several: bool) -> None:
         self.events = events
         self.top = f"machine{number}" if several else "hidma"
-        self.channels = list(dict.fromkeys(e.channel for e in events if e.channel))
+        self.channels = channels_of(events)
         self.cpus = sorted({e.cpu for e in events if e.cpu is not None})
         self.changes: list[tuple[int, int, tuple[str, str], Any]] = []
 
@@ -60,7 +61,7 @@ class _Waves:
                     self.at(e.time, cpu, "tasklet", d["enter"])
                     if not d["enter"]:
                         self.at(e.time, cpu, "context", 0)
-            if not e.channel:
+            if e.channel not in self.channels:
                 continue
             c = self.scope(e.channel)
             if e.kind == "state" and d["block"] in ("trca", "evca"):
@@ -134,9 +135,11 @@ def _save(waves: Sequence[_Waves], name: str) -> str:
     save = GTKWSave(out)
     if name:
         save.dumpfile(name, abspath=False)
-    starts = [time for wave in waves for time, *_ in wave.changes]
-    if starts:
-        save.timestart(min(starts))
+    times = [time for wave in waves for time, *_ in wave.changes]
+    if times:
+        # the window shows about five frames of 200 pixels, each of 2 ** -zoom time units
+        save.zoom_markers(-math.log2(max(max(times) - min(times), 1) / 5))
+        save.timestart(min(times))
     states = [(state.value, state.name) for state in State]
     contexts = list(enumerate(CONTEXTS))
     for wave in waves:
