@@ -31,6 +31,10 @@ TOPS = ("/sys/devices/platform", "/sys/kernel/debug", "/sys/module", "/sys/class
 SRC, DEST = 0x80200000, 0x80100000
 
 
+def void(_: object) -> None:
+    """What a function returned that is void in C."""
+
+
 class Orders:
     """One machine and what is done to it."""
 
@@ -126,8 +130,8 @@ class Orders:
         tre = dice.randrange(20)
         with self.machine.running():
             self.say(dice.choice([
-                lambda: ll.hidma_ll_uninit(lldev), lambda: ll.hidma_ll_free(lldev, tre), lambda: ll.hidma_ll_setup(lldev),
-                lambda: ll.hidma_ll_queue_request(lldev, tre), lambda: ll.hidma_ll_start(lldev),
+                lambda: ll.hidma_ll_uninit(lldev), lambda: void(ll.hidma_ll_free(lldev, tre)), lambda: ll.hidma_ll_setup(lldev),
+                lambda: void(ll.hidma_ll_queue_request(lldev, tre)), lambda: void(ll.hidma_ll_start(lldev)),
                 lambda: ll.hidma_ll_status(lldev, tre), lambda: ll.hidma_ll_isenabled(lldev)])())
             self.machine.settle()
 

@@ -470,7 +470,7 @@ def test_plain_on_a_real_terminal(one: Path) -> None:
 
 
 def test_full_screen_without_its_extra() -> None:
-    code = ("import sys; sys.modules['textual'] = sys.modules['textual.app'] = None\n"
+    code = ("import os, sys; os.environ['HIDMA_INTERPRETED'] = '1'; sys.modules['textual'] = sys.modules['textual.app'] = None\n"
             "from hidma.commands.main import main; sys.exit(main(sys.argv[1:]))")
     shown = terminal([sys.executable, "-c", code, "step", "--", "dmesg"], [("pip install", "")])
     assert "--plain works without it" in shown.replace("\r\n", " ")

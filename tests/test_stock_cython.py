@@ -56,10 +56,10 @@ def test_a_constant_has_one_value(pxd: Path) -> None:
         for statement in body:
             if isinstance(statement, ast.ImportFrom) and statement.module and not statement.module.startswith("cython"):
                 source = ROOT / (statement.module.replace(".", "/") + ".py")
-                for alias in statement.names:
-                    if alias.name in items and source.is_file():
-                        there = importlib.import_module(statement.module)
-                        values[alias.name] = getattr(there, alias.name)
+                for alias in statement.names if source.is_file() else ():
+                    found = getattr(importlib.import_module(statement.module), alias.name, None)
+                    if isinstance(found, int):
+                        values[alias.name] = found
             elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
                 name = statement.targets[0].id
                 scope = {**vars(importlib.import_module("hidma.linux.bitops")), **values}

@@ -110,6 +110,7 @@ def test_times_never_go_back_and_events_are_of_known_kinds() -> None:
             assert e.cpu is None
 
 
+@interpreted
 def test_interrupts_and_tasklets_come_in_pairs_in_their_context() -> None:
     events = copies(3)
     for kind, context in (("interrupt", "hardirq"), ("tasklet", "softirq")):
@@ -140,6 +141,7 @@ def test_descriptors_are_decoded() -> None:
     assert evre.text.startswith("#0 at 0x0: complete")
 
 
+@interpreted
 def test_faults_are_seen() -> None:
     events = copies(faults="read-burst:1")
     kinds = Counter(e.kind for e in events)
@@ -161,6 +163,7 @@ def test_iommu_fault_is_seen() -> None:
     assert fault.data["address"] == 1 << 47 and fault.channel == "hidma.chan0"
 
 
+@interpreted
 def test_sysfs_functions_that_a_macro_makes_and_the_management_driver() -> None:
     with Recorder() as recorder, hidma.boot() as machine:
         path = next(f"/sys/devices/platform/{n}" for n in machine.sysfs.listdir("/sys/devices/platform") if "mgmt" in n)
@@ -217,6 +220,7 @@ def test_no_event_is_made_when_nobody_listens() -> None:
     assert hw_trace.listener is None
 
 
+@interpreted
 def test_watch_and_a_recorder_do_not_hinder_each_other() -> None:
     mine: list[Any] = []
     with Recorder() as recorder, hidma.boot() as machine:
@@ -265,6 +269,7 @@ def test_same_bytes_again_and_in_the_other_mode(one: Path) -> None:
 # --- filters ----------------------------------------------------------------------------------------------------------
 
 
+@interpreted
 def test_filters() -> None:
     events = copies(2)
     assert {e.kind for e in Filter(functions=("hidma_ll_*",)).apply(events)} == {"function"}
@@ -286,6 +291,7 @@ def test_functions_and_registers_beside_kinds() -> None:
     assert [e.kind for e in found] == ["write", "tre"]
 
 
+@interpreted
 def test_repetitions_are_squeezed() -> None:
     with Recorder() as recorder, hidma.boot() as machine:
         chan = machine.dma.request_channel()
@@ -404,6 +410,7 @@ def test_gtkwave_opens_where_things_happen() -> None:
     assert span == pytest.approx(events[-1].time - events[0].time, rel=0.1)
 
 
+@interpreted
 def test_svg_is_a_picture_of_the_descriptor() -> None:
     events = Filter(after="hidma_prep_dma_memcpy", until="hidma_free_chan_resources").apply(copies())
     picture = svg.draw([events])
@@ -539,6 +546,6 @@ def test_vcd_without_its_extra(tmp_path: Path, one: Path) -> None:
     code = ("import sys; sys.modules['vcd'] = None\n"
             "from hidma.commands.main import main; sys.exit(main(sys.argv[1:]))")
     done = subprocess.run([sys.executable, "-c", code, "trace", "--format", "vcd", "--", str(one)], capture_output=True,
-                          text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+                          text=True, env={**os.environ, "PYTHONPATH": str(ROOT), "HIDMA_INTERPRETED": "1"})
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert done.stderr.startswith("hidma: this needs the Python module vcd: pip install ") and "[trace]'" in done.stderr

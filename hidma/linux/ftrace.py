@@ -14,7 +14,7 @@ from hidma.linux.types import CFunction
 
 def entered(name: str) -> int:
     """The function ``name`` is entered on the running CPU."""
-    cpu = sched.this_cpu
+    cpu = sched.running_cpu()
     if cpu is not None and cpu.trace.on:
         cpu.trace.emit(("function", cpu.number, name))
     return 0
@@ -22,7 +22,7 @@ def entered(name: str) -> int:
 
 def called(callback: Any) -> int:
     """The function ``callback`` of a client is about to be called."""
-    cpu = sched.this_cpu
+    cpu = sched.running_cpu()
     if cpu is not None and cpu.trace.on:
         name = "a compiled function"
         if type(callback) is not CFunction:

@@ -19,7 +19,6 @@ cdef class BatchCounter:
 cdef enum:
     FLAGS = 3
     CODE_COMPLETE = 1
-    MAX_LENGTH = 0xFFFFFFFF
     FAILURES_KEPT = 100
     NO_COOKIE = -2
 

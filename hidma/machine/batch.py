@@ -22,6 +22,7 @@ from hidma.machine.ledger import (
     COMPLETED,
     FAILED,
     LOST,
+    MAX_LENGTH,
     NEVER_ANNOUNCED,
     PENDING,
     TERMINATED,
@@ -45,7 +46,7 @@ if not cython.compiled:
         set_callback,
     )
     from hidma.linux.types import function
-    from hidma.machine.ledger import CODE_COMPLETE, FLAGS, MAX_LENGTH
+    from hidma.machine.ledger import CODE_COMPLETE, FLAGS
 
     FAILURES_KEPT = 100
     NO_COOKIE = -2  # nor is what follows it

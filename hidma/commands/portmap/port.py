@@ -9,6 +9,7 @@ import ast
 import functools
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -100,6 +101,15 @@ def path_of(module: str) -> Path | None:
     return None
 
 
+def statements(tree: ast.Module) -> Iterator[ast.stmt]:
+    """The statements of a module, with those that stand for interpreted runs only: what a .pxd has for compiled ones."""
+    for node in tree.body:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "not cython.compiled":
+            yield from node.body
+        else:
+            yield node
+
+
 @functools.cache
 def read(module: str) -> PortModule | None:
     """A module by its dotted name, None where it is not ported."""
@@ -108,7 +118,7 @@ def read(module: str) -> PortModule | None:
         return None
     text = path.read_text(encoding="utf-8")
     found = PortModule(module, path.relative_to(TOP).as_posix(), text)
-    for node in ast.parse(text).body:
+    for node in statements(ast.parse(text)):
         end = node.end_lineno or node.lineno
         place = Place(found.path, node.lineno, end)
         if isinstance(node, ast.FunctionDef):

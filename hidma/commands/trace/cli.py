@@ -11,7 +11,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Any, TextIO
+from typing import Any
 
 import click
 
@@ -71,23 +71,18 @@ def render(kind: str, machines: Sequence[Sequence[Event]], name: str) -> tuple[s
 def interpreted(words: Sequence[str]) -> int:
     """The same command in a process that runs the sources, whose functions report; its exit status."""
     flags = ["-P"] if sys.flags.safe_path else []
-    child = subprocess.Popen([sys.executable, *flags, "-m", "hidma", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                             env={**os.environ, "HIDMA_INTERPRETED": "1"}, encoding="utf-8", errors="surrogateescape")
-    assert child.stdout is not None and child.stderr is not None
-
-    def pass_on(pipe: IO[str], to: TextIO) -> None:
-        for line in pipe:
-            to.write(line)
-
-    errors = threading.Thread(target=pass_on, args=(child.stderr, sys.stderr))
-    errors.start()
-    while True:
-        try:
-            pass_on(child.stdout, sys.stdout)
-            errors.join()
-            return child.wait()
-        except KeyboardInterrupt:
-            pass  # the process has it too, and ends
+    with subprocess.Popen([sys.executable, *flags, "-m", "hidma", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          env={**os.environ, "HIDMA_INTERPRETED": "1"}, encoding="utf-8", errors="surrogateescape") as child:
+        assert child.stdout is not None and child.stderr is not None
+        errors = threading.Thread(target=sys.stderr.writelines, args=(child.stderr,))
+        errors.start()
+        while True:
+            try:
+                sys.stdout.writelines(child.stdout)
+                errors.join()
+                return child.wait()
+            except KeyboardInterrupt:
+                pass  # the process has it too, and ends
 
 
 def refuse_unknown(channels: Sequence[str], machines: Sequence[Sequence[Event]], wanted: Filter) -> None:
