@@ -19,7 +19,7 @@ from setuptools.command.build_ext import build_ext
 
 # A .pxd that holds inline functions only, for the modules that cimport it: its .py is for interpreted runs.
 HEADERS = {"hidma.hw.cmem", "hidma.hw.faults", "hidma.hw.realtime", "hidma.hw.registers"}
-DIRECTIVES = {"cdivision": True, "wraparound": False, "initializedcheck": False, "annotation_typing": False}
+DIRECTIVES = {"cdivision": True, "wraparound": False, "annotation_typing": False, "auto_pickle": False}
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 CFLAGS = ["-fno-tree-slp-vectorize", "-g0", "-w"]
 # Off the path of a descriptor, compiled because others cimport their classes: gcc takes half the time for -O1.
@@ -41,8 +41,8 @@ def look_around() -> dict[str, str]:
     try:
         subprocess.run(trial, input="#include <Python.h>\n", capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        said = (getattr(error, "stderr", "") or str(error)).strip().splitlines()[0]
-        return {"why_not": f"no C compiler that works ({said}): apt-get install gcc libc6-dev python3-dev"}
+        said = (getattr(error, "stderr", "") or getattr(error, "strerror", "") or "it fails").strip().splitlines()[0]
+        return {"why_not": f"no C compiler that works ({cc[0]}: {said}): apt-get install gcc libc6-dev python3-dev"}
     version = subprocess.run([*cc, "--version"], capture_output=True, text=True).stdout.partition("\n")[0]
     flags = filter(None, map(os.environ.get, ("CPPFLAGS", "CFLAGS", "LDFLAGS")))
     return {"cython": cython, "cc": version, "cflags": " ".join([*flags, "-O3", *CFLAGS])}
