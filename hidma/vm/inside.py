@@ -44,6 +44,7 @@ from hidma.linux.eventfd import EventfdCtx, eventfd_signal
 from hidma.linux.kthread import WaitQueueHead, wait_event_timeout, wake_up
 from hidma.linux.sched import KernelOops
 from hidma.machine.boot import os_error
+from hidma.machine.ledger import FLAGS
 from hidma.vm.guest import RAM_BASE, SPI, GuestMachine, Irqfd
 from hidma.vm.shared import LOOKS, TIME, Words, die_with
 
@@ -53,7 +54,6 @@ SPINS = 20
 NAP_S = 0.00005
 LONG_NAP_S = 0.001
 LONG = 200
-FLAGS = 3  # DMA_PREP_INTERRUPT | DMA_CTRL_ACK
 PATIENCE_NS = 200_000_000
 CALLBACK_NS = 1_000_000
 

@@ -29,8 +29,8 @@ from hidma.commands.bench.core import Ring
 from hidma.linux.dmaengine import dma_async_issue_pending, dmaengine_prep_dma_memcpy, dmaengine_submit
 from hidma.machine import _mode
 from hidma.machine.boot import Machine
+from hidma.machine.ledger import FLAGS
 
-FLAGS = 3
 PAIRS = 5
 FOOTPRINT = 1 << 20
 
