@@ -33,13 +33,13 @@ extensions = [
 ]
 abi_row_role = "row"
 templates_path: list[str] = []
-exclude_patterns = ["_build", "_ext"]
+exclude_patterns = ["_build", "_ext", "examples"]
 root_doc = "index"
 highlight_language = "none"
 nitpicky = True
 # what the standard library has is named without a link: the pages need no other site
 nitpick_ignore_regex = [
-    (r"py:.*", r"(typing|collections|os|types|pathlib|enum|greenlet|json|mmap)\..*"),
+    (r"py:.*", r"(typing|collections|os|types|pathlib|enum|greenlet|importlib|json|mmap)\..*"),
     (r"py:(class|exc|obj)", r"(Any|Callable|Iterator|Iterable|Sequence|Counter|PathLike|Path|memoryview)"),
     (r"py:(class|exc|obj)", r"(int|str|bytes|bool|float|list|dict|tuple|set|frozenset|object|None|optional)"),
     (r"py:class", r"dict\[str"),  # what Sphinx makes of a parameter's dict[str, ...]

@@ -401,6 +401,7 @@ def hidma_terminate_channel(chan: DmaChan) -> int:
 
     irqflags = spin_lock_irqsave(mchan.lock)
     list_splice_init(mchan.active, list_)
+    # V14: takes what another thread has prepared and will submit (row 60)
     list_splice_init(mchan.prepared, list_)
     list_splice_init(mchan.completed, list_)
     spin_unlock_irqrestore(mchan.lock, irqflags)
@@ -605,7 +606,7 @@ def hidma_probe(pdev: PlatformDevice) -> int:
             dmadev.nr_descriptors = value
 
         # V14: the property wins over the parameter (row 22)
-        prm = sched.running_cpu().kernel.module("hidma").nr_desc_prm
+        prm = sched.running_cpu().kernel.module("hdma").nr_desc_prm
         if not dmadev.nr_descriptors and prm:
             dmadev.nr_descriptors = prm
 
@@ -686,18 +687,19 @@ hidma_driver = PlatformDriver(
     remove=hidma_remove,
     of_match_table=hidma_match,
     acpi_match_table=hidma_acpi_ids,
-    owner="hidma",
+    owner="hdma",
 )
 
 # module_platform_driver(hidma_driver)
+# V14's Makefile links this file, hidma_ll.c and hidma_dbg.c into hdma.ko
 module = Module(
-    name="hidma",
+    name="hdma",
     init=lambda: platform_driver_register(hidma_driver),
     exit=lambda: platform_driver_unregister(hidma_driver),
     params=(nr_desc_prm,),
     license="GPL v2",
     source="drivers/dma/qcom/hidma.c",
-    aliases=("of:N*T*Cqcom,hidma-1.0*", "acpi*:QCOM8061:*"),
+    aliases=("hidma", "of:N*T*Cqcom,hidma-1.0*", "acpi*:QCOM8061:*"),
 )
 
 

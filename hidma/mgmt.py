@@ -270,13 +270,13 @@ hidma_mgmt_driver = PlatformDriver(
     probe=hidma_mgmt_probe,
     of_match_table=hidma_mgmt_match,
     acpi_match_table=hidma_mgmt_acpi_ids,
-    owner="hidma_mgmt",
+    owner="hdma_mgmt",
 )
 
 
 def hidma_mgmt_of_populate_channels(np: DeviceNode) -> int:
     pdev_parent = of_find_device_by_node(np)
-    statics = sched.running_cpu().kernel.module("hidma_mgmt")
+    statics = sched.running_cpu().kernel.module("hdma_mgmt")
     ret = 0
     # V14: not initialised; freed all the same when the loop ends before its first kcalloc() (row 48)
     res: Any = UNINITIALISED
@@ -341,7 +341,7 @@ def hidma_mgmt_of_populate_channels(np: DeviceNode) -> int:
 
 
 def hidma_mgmt_init() -> int:
-    statics = sched.running_cpu().kernel.module("hidma_mgmt")
+    statics = sched.running_cpu().kernel.module("hdma_mgmt")
     if not hasattr(statics, "object_counter"):
         statics.object_counter = 0
 
@@ -357,11 +357,11 @@ def hidma_mgmt_init() -> int:
     return 0
 
 
-# module_init(hidma_mgmt_init); V14 has no module_exit
+# module_init(hidma_mgmt_init); V14 has no module_exit. Its Makefile links this file and hidma_mgmt_sys.c into hdma_mgmt.ko
 module = Module(
-    name="hidma_mgmt",
+    name="hdma_mgmt",
     init=hidma_mgmt_init,
     license="GPL v2",
     source="drivers/dma/qcom/hidma_mgmt.c",
-    aliases=("of:N*T*Cqcom,hidma-mgmt-1.0*", "acpi*:QCOM8060:*"),
+    aliases=("hidma_mgmt", "of:N*T*Cqcom,hidma-mgmt-1.0*", "acpi*:QCOM8060:*"),
 )

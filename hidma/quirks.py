@@ -310,6 +310,12 @@ ROWS: tuple[Row, ...] = (
         "for its next copy when the hardware was done before that copy was prepared: the copy then depends on itself, has the "
         "ACK flag by that, and async_tx_quiesce() stops at its BUG_ON().",
         "seen in a real kernel"),
+    Row(60, "A termination frees what other threads have prepared", ("hidma_terminate_channel",),
+        "The list of prepared descriptors is emptied as well, with those that another thread of the client has prepared and "
+        "not submitted. The next preparation hands such a descriptor out a second time. Both threads submit it, and its "
+        "second completion stops at the BUG_ON() of dma_cookie_complete().",
+        SAME,
+        "seen with dmatest"),
 )
 
 BY_NUMBER = {row.number: row for row in ROWS}
@@ -340,7 +346,10 @@ def oops_row(oops: Any, kernel: Any) -> int | None:
     if inner == "hidma_mgmt_of_populate_channels":
         return 48
     if inner in ("hidma_callback", "hidma_process_completed"):
-        return 36 if freed_in_flight(kernel) else None
+        if freed_in_flight(kernel):
+            return 36
+        terminated = getattr(kernel.module("dmaengine"), "terminated", False)
+        return 60 if terminated and "tx->cookie < DMA_MIN_COOKIE" in oops.message else None
     if "soft lockup" in oops.message:
         if inner == "hidma_cleanup_pending_tre":
             return _overrun(kernel)

@@ -104,7 +104,8 @@ def chan(machine: Machine) -> Channel:
 
 #: Debian's package linux-source-6.1, and what of it the tests look at.
 KERNEL_SOURCE = Path("/usr/src/linux-source-6.1.tar.xz")
-KERNEL_PARTS = ("Makefile", "drivers/dma", "drivers/vfio/platform", "scripts/get_abi.pl")
+KERNEL_PARTS = ("Makefile", "drivers/dma", "drivers/vfio/platform", "scripts/get_abi.pl",
+                "Documentation/ABI")
 
 
 @pytest.fixture(scope="session")

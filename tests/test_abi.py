@@ -7,14 +7,16 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 from click.testing import CliRunner
 
 from hidma import firmware
-from hidma.commands.abi import tree
+from hidma.commands.abi import entries, tree
 from hidma.commands.abi.cli import abi
 from hidma.commands.abi.entries import matches, read_file, render, validate, warning, whats
 from hidma.commands.abi.texts import AbiDoc
@@ -179,6 +181,15 @@ def test_a_documented_name_that_no_kernel_makes_carries_the_warning() -> None:
 
 def test_generated_entries_are_well_formed() -> None:
     assert validate(sorted(TESTING.iterdir())) == []
+    # a date or a contact that the kernel does not have is left out and not made up
+    strict = [problem.text.partition(" has no ")[2] for problem in validate(sorted(TESTING.iterdir()), strict=True)]
+    assert set(strict) <= {"Date", "Contact"}
+    declared = {path: doc for doc in tree.declared() for path in whats(doc)}
+    for file in sorted(TESTING.iterdir()):
+        for entry in read_file(file)[0]:
+            for path in entry.what:
+                assert entry.fields.get("date", "") == declared[path].date
+                assert entry.fields.get("contact", "") == declared[path].contact
 
 
 @pytest.mark.parametrize(
@@ -219,16 +230,101 @@ def test_generated_entries_are_well_formed() -> None:
 def test_malformed_entries_are_told_with_file_and_line(tmp_path: Path, text: str, line: int, sentence: str) -> None:
     file = tmp_path / "entry"
     file.write_text(text)
-    code, out = run("validate", str(file))
+    code, out = run("validate", "--strict", str(file))
     assert code == 1
     assert f"{file}:{line}: {sentence}" in out.splitlines()
+
+
+HEAD = "What:\t\t/sys/a\nDate:\t\tMay 2015\nContact:\tx\nDescription:\n\t\tText.\n"
+
+
+@pytest.mark.parametrize("text", [
+    # two lines of What, blanks in place of tabs, a comma in the date; and an entry without a date or a contact
+    "What:\t\t/sys/a/limit\n\t\t/sys/a/limit_max\nDate:\t\tMay, 2019\nKernelVersion:\t5.3\nContact:\tx\n"
+    "Description:\n  A limit. The two lines here begin with blanks.\n  More.\n\nWhat:\t\t/sys/a/mode\nDescription:\tRead only.\n",
+    "Note: this is a file of its own\n\n" + HEAD,
+    "=====\nTitle\n=====\n\n" + HEAD,
+    HEAD + "not indented\nNote: a colon\n",
+    HEAD.replace("/sys/a", "sys/a"),
+    HEAD.replace("May 2015", "12-March-2010"),
+    HEAD.replace("May 2015", "May 2010 (scheduled), finally removed in kernel v2.6.37"),
+    HEAD.replace("May 2015", "pre-git history"),
+])
+def test_what_the_kernel_takes_is_taken(tmp_path: Path, text: str) -> None:
+    (tmp_path / "entry").write_text(text)
+    code, out = run("validate", str(tmp_path / "entry"))
+    assert code == 0 and out.splitlines()[:-1] == []
+    assert HEAD in text or run("validate", "--strict", str(tmp_path / "entry"))[0] == 1
+
+
+@pytest.mark.parametrize(("text", "sentence"), [
+    (HEAD + "What;\t\t/sys/b\n", "6: 'What;' is no tag; What: is"),
+    (HEAD.replace("Contact:", "Contact;"), "3: 'Contact;' is no tag; Contact: is"),
+    (HEAD.replace("Date:", "WDate:"), "2: the tag 'WDate' is none of What, Date,"),
+    (HEAD.replace("May 2015", "Mai 2012"), "1: Date is 'Mai 2012': May is meant?"),
+    (HEAD.replace("May 2015", "Febuary 2006"), "1: Date is 'Febuary 2006': February is meant?"),
+    (HEAD.replace("/sys/a", "/x[z-a]"), "1: /x[z-a]: [z-a] is no range; its begin is behind its end, or it is not complete"),
+])
+def test_mistakes_are_told_whatever_the_style(tmp_path: Path, text: str, sentence: str) -> None:
+    (tmp_path / "entry").write_text(text)
+    code, out = run("validate", str(tmp_path / "entry"))
+    assert code == 1 and f"{tmp_path / 'entry'}:{sentence}" in out
+
+
+@pytest.mark.slow
+def test_entries_of_the_kernel_have_mistakes_only_where_they_have_some(kernel_source: Path) -> None:
+    files = [path for path in sorted((kernel_source / "Documentation" / "ABI").rglob("*"))
+             if path.is_file() and path.name != "README"]
+    assert sum(len(read_file(path)[0]) for path in files) == 4060
+    problems = validate(files)
+    assert {problem.text for problem in problems} == {
+        "Date is 'Januar 2011': January is meant?", "Date is 'Mai 2012': May is meant?",
+        "Date is 'Januarry, 2022': January is meant?", "Date is 'Febuary 2006': February is meant?",
+        "Date is 'Januari 2021': January is meant?",
+        "Date is 'Feburary 2018': February is meant?",
+        "the tag 'WDate' is none of What, Date, KernelVersion, Contact, Description, Users", "'What;' is no tag; What: is",
+        "'KernelVersion' is no tag; KernelVersion: is", "'Date' is no tag; Date: is", "'What' is no tag; What: is",
+    }
+    assert len(problems) == 29
+
+
+def test_many_wildcards_match_in_a_time_that_is_linear() -> None:
+    steps = 0
+
+    class Counted(str):
+        def __iter__(self) -> Iterator[str]:
+            nonlocal steps
+            for char in str(self):
+                steps += 1
+                yield char
+
+    assert not matches("/" + "*a" * 20 + "b", Counted("/" + "a" * 2000))
+    assert steps <= 2001
+    assert not matches("/*****************      *    z", "/" + "x" * 5000)
+    assert matches("/*a*a*a*z", "/" + "a" * 300 + "z") and not matches("/*a*a*a*z", "/" + "a" * 300)
+    assert matches("/**/*a*/b", "/x/y/a/b") and not matches("/*a*a*/b", "/a/a/b")
+    assert not matches("/x[z-a]", "/xz")
+
+
+def test_regular_expression_and_walk_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = Random(14)
+    cases = [("".join(random.choices(["a", "b", "/", "*", "**", "?", "<n>", "[ab]"], k=random.randint(1, 6))),
+              "".join(random.choices("ab/", k=random.randint(0, 8)))) for _ in range(2000)]
+    monkeypatch.setattr(entries, "ONE_REGEX", 99)
+    entries._regex.cache_clear()
+    by_regex = [matches(*case) for case in cases]
+    monkeypatch.setattr(entries, "ONE_REGEX", -1)
+    entries._regex.cache_clear()
+    assert [matches(*case) for case in cases] == by_regex
+    entries._regex.cache_clear()
+    assert 0 < sum(by_regex) < len(cases)
 
 
 def test_a_path_that_two_entries_claim_is_told(tmp_path: Path) -> None:
     entry = "What:\t\t/sys/a\nDate:\t\tMay 2015\nContact:\tx\nDescription:\n\t\tText.\n"
     (tmp_path / "one").write_text(entry)
     (tmp_path / "two").write_text(entry)
-    code, out = run("validate", str(tmp_path))
+    code, out = run("validate", "--strict", str(tmp_path))
     assert code == 1
     assert f"{tmp_path / 'two'}:1: /sys/a has an entry already, at {tmp_path / 'one'}:1" in out
 

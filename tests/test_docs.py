@@ -177,6 +177,17 @@ def test_each_register_field_command_and_state_is_in_the_reference(site: Site) -
         assert f">{field.name}</text>" in site.pages["registers.html"].html, "the drawing lacks a field"
 
 
+def test_each_register_says_what_it_is_known_from(site: Site) -> None:
+    rows = {}
+    for row in re.findall(r"<tr[^>]*>(.*?)</tr>", site.pages["registers.html"].html, re.DOTALL):
+        cells = [" ".join(re.sub(r"<[^>]+>", "", cell).split()) for cell in re.findall(r"<td>(.*?)</td>", row, re.DOTALL)]
+        if len(cells) == 6 and cells[0]:
+            rows.setdefault(cells[1], []).append(cells[5])
+    assert set(rows) == {row.name for _, _, block in registers.BLOCKS for row in block}
+    assert rows["QOS_N"] == ["V14; 6.1"] and rows["DOORBELL"] == ["V14", "V14"] and rows["CHIDX"] == ["V14"]
+    assert {source for sources in rows.values() for source in sources} <= {"V14", "V14; 6.1", "model"}
+
+
 def test_the_names_that_the_drivers_have_for_the_hardware_can_be_found(site: Site) -> None:
     text = site.text("registers")
     for line in (

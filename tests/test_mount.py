@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import shutil
 import signal
 import stat
@@ -17,39 +16,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import click
 import pytest
+from fuse_rig import needs_fuse
 
 import hidma
-from hidma.commands.shell.interp import Exit, Shell
-from hidma.commands.shell.io import Buffer, Input, Io
 
 PLATFORM = "sys/devices/platform"
 MGMT = f"{PLATFORM}/f9984000.hidma-mgmt"
 DRIVERS = "sys/bus/platform/drivers"
-
-
-def why_not() -> str:
-    """Why nothing can be mounted here; '' when it can."""
-    if os.geteuid() != 0:
-        return "only root mounts in the tests"
-    if not os.path.exists("/dev/fuse"):
-        return "there is no /dev/fuse here"
-    try:
-        os.close(os.open("/dev/fuse", os.O_RDWR))
-    except OSError as error:
-        return f"/dev/fuse cannot be opened: {error.strerror}"
-    try:
-        import mfusepy  # noqa: F401
-    except ImportError:
-        return "the Python package mfusepy is not installed (the extra 'fuse' brings it)"
-    except OSError:
-        return "the library libfuse3 is not here: apt-get install libfuse3-3"
-    return ""
-
-
-NOT_HERE = why_not()
-needs_fuse = [pytest.mark.fuse, pytest.mark.skipif(bool(NOT_HERE), reason=NOT_HERE)]
 
 
 class Mounted:
@@ -114,55 +88,6 @@ def own(tmp_path: Path) -> Iterator[Mounted]:
         yield mount
     finally:
         mount.end()
-
-
-AS_IN_BASH = Path(__file__).resolve().parent / "data" / "shell" / "as_in_bash.txt"
-
-
-def other_words() -> str:
-    """Why bash and its companions cannot be compared with word for word; '' when they can: texts change with versions."""
-    for program, first, last in (("bash", (5, 0), (6,)), ("ls", (9, 0), (10,)), ("grep", (3, 5), (4,)), ("find", (4, 8), (5,))):
-        said = subprocess.run([program, "--version"], capture_output=True, text=True).stdout if shutil.which(program) else ""
-        found = re.search(r"\d+(?:\.\d+)+", said)
-        version = tuple(int(part) for part in found[0].split(".")) if found else ()
-        if not first <= version < last:
-            return f"{program} is {found[0] if found else 'not GNU'}: from {'.'.join(map(str, first))} on its texts are known"
-    return ""
-
-
-class TestBash:
-    """bash, coreutils and grep on the mounted tree, against the shell of hidma on the same files."""
-
-    pytestmark = needs_fuse
-
-    @pytest.mark.skipif(bool(other_words()), reason=other_words())
-    def test_the_shell_says_what_bash_says_of_the_same_files(self, own: Mounted) -> None:
-        lines = [line for line in AS_IN_BASH.read_text().splitlines() if not line.startswith("#")]
-        assert len(lines) > 150
-        differ = []
-        environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": "/"}
-        with hidma.boot() as machine:
-            for line in lines:
-                bash = subprocess.run(
-                    ["bash", "--norc", "-c", line],
-                    cwd=own.where,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    text=True,
-                    timeout=60,
-                )
-                out, err = Buffer(), Buffer()
-                shell = Shell(machine)
-                try:
-                    status = shell.execute(line, Io(Input(), out, err))
-                except Exit as end:
-                    status = end.status
-                theirs = (bash.returncode, bash.stdout, re.sub(r"^bash: line \d+: ", "bash: ", bash.stderr, flags=re.M))
-                ours = (status, out.data.decode(), err.data.decode())
-                if theirs != ours:
-                    differ.append(f"{line}\n  bash  {theirs}\n  shell {ours}")
-        assert not differ, "\n".join(differ)
 
 
 class TestFiles:
@@ -329,6 +254,76 @@ class TestFiles:
         assert (done.stdout, done.stderr) == ("1\n", "")
 
 
+def ctl(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "hidma", "ctl", *map(str, words)], capture_output=True, text=True, timeout=120,
+                          env={**os.environ, **environment})
+
+
+class TestControl:
+    """A mounted machine is steered from outside."""
+
+    pytestmark = needs_fuse
+
+    def test_modules_are_loaded_and_the_log_is_read(self, own: Mounted) -> None:
+        done = ctl(own.where, "modprobe", "-a", "dmatest", "vfio-platform")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        assert (own / "sys/module/dmatest").is_dir() and (own / "sys/bus/platform/drivers/vfio-platform").is_dir()
+        (own / "dev/kmsg").write_text("from outside\n")
+        assert ctl(own.where, "dmesg", "-t").stdout.endswith("\nfrom outside\n")
+        assert (own / "proc/cmdline").read_text() == "\n"
+        assert (own / "proc/device-tree/model").read_bytes() == b"HIDMA host\0"
+        assert ctl("lsmod", HIDMA_CONTROL=os.readlink(own / "run/control")).stdout.count("\n") == 7
+        assert ctl(own.where, "dmatest", "iterations=1").returncode == 1  # it is loaded already
+
+    def test_mistakes_are_sentences(self, own: Mounted, tmp_path: Path) -> None:
+        done = ctl(own.where, "reboot")
+        assert done.returncode == 127 and done.stderr.startswith("hidma: the machine has no program 'reboot'; there are date, ")
+        done = ctl(tmp_path, "dmesg")
+        assert (done.returncode, done.stderr) == (
+            2, f"hidma: {tmp_path} is no mount of a machine; mount one with: hidma mount {tmp_path}\n")
+        assert ctl("dmesg").stderr == ("hidma: there is no machine here: hidma ctl DIR dmesg reaches one that is mounted on DIR\n")
+
+    def test_program_below_the_mount_finds_the_clients(self, tmp_path: Path) -> None:
+        script = ("modprobe dmatest || exit 9; sleep 2; cut -d. -f1 $0/proc/uptime; ls -d $0/sys/module/dmatest; "
+                  "ls $0/dev/kmsg $0/proc/kmsg; stat -c '%a %F' $HIDMA_CONTROL; stat -c %a $(dirname $HIDMA_CONTROL)")
+        done = subprocess.run(
+            [sys.executable, "-m", "hidma", "mount", str(tmp_path), "--time", "step", "--", "bash", "-c", script, str(tmp_path)],
+            capture_output=True, text=True, timeout=120)
+        assert (done.stdout.splitlines(), done.stderr, done.returncode) == (
+            ["2", f"{tmp_path}/sys/module/dmatest", f"{tmp_path}/dev/kmsg", f"{tmp_path}/proc/kmsg", "600 socket", "700"], "", 0)
+
+    def test_reader_of_the_log_waits_for_a_message_and_can_be_interrupted(self, own: Mounted) -> None:
+        fd = os.open(own / "dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            with pytest.raises(BlockingIOError):
+                while True:
+                    assert os.read(fd, 8192)
+            os.set_blocking(fd, True)
+            found: list[bytes] = []
+            reader = threading.Thread(target=lambda: found.append(os.read(fd, 8192)))
+            reader.start()
+            (own / "dev/kmsg").write_text("<5>now\n")
+            reader.join(60)
+            assert found[0].endswith(b";now\n") and found[0].startswith(b"13,")
+        finally:
+            os.close(fd)
+        done = own.bash("timeout -s INT 1 cat dev/kmsg > /dev/null; echo $?")
+        assert done.stdout == "124\n"
+
+    def test_two_shells_share_one_machine(self, own: Mounted) -> None:
+        control = os.readlink(own / "run/control")
+        work = (f"export HIDMA_CONTROL={control} PATH={os.readlink(own / 'run/bin')}:$PATH; for i in 1 2 3 4 5; do "
+                f"modprobe dmatest 2>/dev/null; rmmod dmatest 2>/dev/null; run 1ms || exit 1; done; lsmod | wc -l")
+        found: list[subprocess.CompletedProcess[str]] = []
+        threads = [threading.Thread(target=lambda: found.append(own.bash(work))) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [done.returncode for done in found] == [0, 0]
+        assert int(ctl(own.where, "lsmod").stdout.count("\n")) == 3
+
+
 class TestUsers:
     """Who is not root."""
 
@@ -474,50 +469,55 @@ def test_directory_that_cannot_be_used_is_refused_in_one_sentence(make: object, 
 
 
 def test_missing_binding_library_and_device_name_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from click.testing import CliRunner
+    from hidma.commands.main import main
+    from hidma.commands.mount import fuse
 
-    from hidma.commands import mount as fuse
+    where = tmp_path / "there"
+    where.mkdir()
 
     def says(sentence: str) -> None:
-        result = CliRunner().invoke(fuse.mount, [str(tmp_path)], standalone_mode=False)
-        assert (result.return_value, result.exception) == (2, None)
-        assert sentence in result.output
+        assert main(["mount", str(where)]) == 2
+        assert sentence in capfd.readouterr().err
 
-    monkeypatch.setattr(fuse, "DEVICE", str(tmp_path.parent / "nothing"))
+    monkeypatch.setattr(fuse, "DEVICE", str(tmp_path / "nothing"))
     says("modprobe fuse")
     monkeypatch.setattr(fuse, "DEVICE", "/dev/null")
-    modules = tmp_path.parent / "modules"
-    modules.mkdir(exist_ok=True)
+    modules = tmp_path / "modules"
+    modules.mkdir()
     monkeypatch.syspath_prepend(str(modules))
     monkeypatch.delitem(sys.modules, "mfusepy", raising=False)
     (modules / "mfusepy.py").write_text("raise OSError('Unable to find libfuse')\n")
     says("apt install libfuse3-3")
     shutil.rmtree(modules / "__pycache__", ignore_errors=True)
     (modules / "mfusepy.py").write_text("raise ModuleNotFoundError('no', name='mfusepy')\n")
-    with pytest.raises(click.ClickException, match=r"needs the Python module mfusepy: pip install .*\[fuse\]'"):
+    monkeypatch.delenv("HIDMA_TOOL", raising=False)
+    with pytest.raises(fuse.Unusable, match=r"needs the Python module mfusepy: pip install .*\[fuse\]'"):
         fuse.binding()
     monkeypatch.delitem(sys.modules, "mfusepy", raising=False)
 
 
 def test_oops_is_eio_for_who_asked_and_ends_the_mount() -> None:
-    import hidma
-    from hidma.commands.mount import Tree
+    from hidma.commands.mount.server import Job, Server
+    from hidma.commands.mount.tree import Tree
     from hidma.linux.sched import KernelOops
 
-    stopped = []
     with hidma.boot() as machine:
-        tree = Tree(machine, real=False, own=False, context=lambda: (0, 0, 0), stop=lambda: stopped.append(True))
+        server = Server(machine)
+        tree = Tree(server, own=False, context=lambda: (0, 0, 0))
 
         def strike() -> int:
             raise KernelOops("kernel BUG: a test", 36)
 
         for _ in range(2):
             with pytest.raises(OSError) as error:
-                tree.call(strike)
+                server.call(strike)
             assert error.value.errno == errno.EIO
-        assert stopped == [True]
-        assert tree.oops is not None and tree.oops.row == 36
+        server.serve()  # it was told to end
+        assert server.oops is not None and server.oops.row == 36
         with pytest.raises(OSError):
             tree.getattr("/sys")
+        with pytest.raises(OSError) as error:
+            server.enqueue(Job(strike, ()))
+        assert error.value.errno == errno.EIO

@@ -16,7 +16,7 @@ from vfio_rig import DEVICE, Owner
 import hidma
 from hidma import vm
 from hidma.linux.list import list_for_each_entry
-from hidma.plugin import hookspecs
+from hidma.plugin import hookspecs, sources
 from hidma.plugin import loading as plugins
 from hidma.vfio_platform import reset_list
 
@@ -284,3 +284,175 @@ def test_two_kernels_have_their_own_lists() -> None:
 def test_parameters_are_refused() -> None:
     with hidma.boot() as machine, pytest.raises(OSError, match="has no parameters"):
         machine.modprobe("QCOM8061", {"a": "1"})
+
+
+# --- by path, disabled, broken metadata ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def chosen(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """``chosen(paths, disabled)``: as ``hidma --plugin`` and ``--no-plugin``, until the test ends."""
+    monkeypatch.setattr(sources, "choice", sources.Choice())
+    return sources.choose
+
+
+def test_a_plugin_by_path_wins_and_one_that_is_disabled_is_left_alone(tmp_path: Path, chosen: Callable[..., None]) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(GOOD.format(result=0, compat="qcom,hidma-1.0", hid=None))
+    chosen([str(path)])
+    assert [source.origin for source in plugins.find("qcom,hidma-1.0")] == [sources.BUNDLED, sources.NAMED]
+    with hidma.boot() as machine:
+        Owner(machine)
+        assert registered(machine) == ["mine", "vfio_platform_qcomhidma"]
+    chosen((), ["hidma"])
+    with hidma.boot() as machine:
+        Owner(machine)
+        assert registered(machine) == ["mine"]
+    chosen((), ["mine"])
+    assert plugins.find("qcom,hidma-1.0") == []
+
+
+def test_a_path_of_the_environment_is_taken_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack" / "__init__.py").write_text(GOOD.format(result=0, compat="x,y", hid="XX0001"))
+    monkeypatch.setenv("HIDMA_PLUGINS", f"{tmp_path / 'pack'}:{tmp_path / 'gone.py'}")
+    assert [source.name for source in plugins.installed() if source.origin == sources.NAMED] == ["x,y", "XX0001"]
+    assert sources.found_now()[1] == [f"there is no file or directory {tmp_path / 'gone.py'}"]
+
+
+def test_broken_metadata_of_one_distribution_is_a_sentence_and_the_others_are_found(install: Install, tmp_path: Path) -> None:
+    install("plug_a", GOOD.format(result=0, compat="x,y", hid=None), "x,y")
+    install("plug_b", "", "z,z")
+    (tmp_path / "plug_b" / "plug_b-1.2.dist-info" / "entry_points.txt").write_bytes(b"[hidma.reset]\n\xff\xfe = plug_b\n")
+    found, said = sources.found_now()
+    assert "x,y" in {source.name for source in found}
+    (sentence,) = said
+    assert sentence.startswith("the metadata of plug_b-1.2.dist-info cannot be read, and its plugins are left out: Unicode")
+
+
+def test_two_modules_of_one_name_are_two_plugins(install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package, compat in (("aaa", "x,a"), ("bbb", "x,b")):
+        place = tmp_path / f"{package}-place"
+        (place / package).mkdir(parents=True)
+        (place / package / "__init__.py").write_text("")
+        (place / package / "reset.py").write_text(GOOD.format(result=0, compat=compat, hid=None))
+        info = place / f"{package}-1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1\n")
+        (info / "entry_points.txt").write_text(f"[hidma.reset]\n{compat} = {package}.reset\n")
+        monkeypatch.syspath_prepend(str(place))
+    with hidma.boot() as machine:
+        machine.modprobe("x,a")
+        machine.modprobe("x,b")
+        assert registered(machine) == ["bbb.reset", "aaa.reset"]
+
+
+def test_a_name_that_another_module_has_is_said(tmp_path: Path, chosen: Callable[..., None]) -> None:
+    for folder, compat in (("one", "x,a"), ("two", "x,b")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same.py").write_text(GOOD.format(result=0, compat=compat, hid=None))
+    chosen([str(tmp_path / "one" / "same.py"), str(tmp_path / "two" / "same.py")])
+    with hidma.boot() as machine:
+        machine.modprobe("x,a")
+        with pytest.raises(OSError, match="EEXIST"):
+            machine.modprobe("x,b")
+        assert "is loaded as same already (EEXIST); rmmod same unloads that one" in machine.dmesg()
+
+
+# --- resets that do not return, and models that fail ----------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.gettrace() is not None, reason="something traces already, and then there is no limit")
+@pytest.mark.parametrize(("body", "code", "said"), [
+    ("while True: pass", errno.ETIMEDOUT, "it does not end: 3000000 instructions were executed"),
+    ("while True: delay.mdelay(100)", errno.ETIMEDOUT, "BUG: soft lockup - CPU#0 stuck for 20s!"),
+    ("while True: delay.msleep(100)", errno.ETIMEDOUT, "it does not end: it has taken 120 s"),
+    ("raise SystemExit(3)", errno.EIO, "SystemExit: 3 (plug_a.py, line "),
+    ("raise KeyboardInterrupt", errno.EINTR, "KeyboardInterrupt"),
+    ("return 5", errno.EINVAL, "returns 5 in place of 0 or a negative errno"),
+], ids=["loop", "spin", "sleep", "exit", "interrupt", "positive"])
+def test_reset_that_does_not_return_leaves_no_lock_held(install: Install, body: str, code: int, said: str) -> None:
+    text = GOOD.format(result=0, compat="x,y", hid=None).replace(
+        "    return 0\n", f"    from hidma.linux import delay\n    {body}\n")
+    install("plug_a", text, "x,y")
+    with hidma.boot() as machine:
+        dev = next(dev for dev in machine.kernel.buses["platform"].devices if dev.name == DEVICE)
+        dev.fwnode.properties["compatible"] = b"x,y\0"
+        owner = Owner(machine)
+        with pytest.raises(OSError) as error:
+            owner.device.reset()
+        assert error.value.errno == code
+        assert any(said in line.text and "reset plugin 'x,y' of plug_a 1.2 (plug_a)" in line.text for line in machine.kernel.log)
+        owner.hypervisor.exit()
+        vm.release(machine, DEVICE)
+        assert machine.kernel.dead is None and dict(machine.devices())[DEVICE] == "hidma"
+
+
+MODEL = '''
+from hidma.hookspecs import hookimpl
+from hidma.testing import DeviceModel
+
+hidma_model_names = ("acme,frobnicator-1.0",)
+
+class Frob(DeviceModel):
+    def read(self, region, offset):
+        return {read}
+
+@hookimpl
+def hidma_device_model(stuck):
+    print("built")
+    return {model}
+'''
+CASES = Path(__file__).parent / "data" / "firmware" / "cases"
+
+
+@pytest.mark.parametrize(("read", "model", "said"), [
+    ("1 / 0", "Frob()", "the model of /frobnicator@a000000 fails: ZeroDivisionError: division by zero (mine.py, line 9)"),
+    ("'text'", "Frob()", "the model of /frobnicator@a000000 fails: TypeError"),
+    ("0", "5", "its hook hidma_device_model() returns 5, not a hidma.testing.DeviceModel; the device has no model."),
+    ("0", "1 / 0", "its hook hidma_device_model() fails: ZeroDivisionError: division by zero (mine.py, line 14); the device"),
+])
+def test_a_model_that_is_none_is_one_sentence(tmp_path: Path, chosen: Callable[..., None], capsys: pytest.CaptureFixture[str],
+                                              read: str, model: str, said: str) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(MODEL.format(read=read, model=model))
+    chosen([str(path)])
+    with hidma.boot(CASES / "06-own-device-no-group.dts") as machine:
+        vm.assign(machine, "a000000.frobnicator")
+        owner = Owner(machine, "a000000.frobnicator")
+        value = owner.device.read(0, 0, 4)
+        assert value == (b"\xff" * 4 if model == "Frob()" else bytes(4))
+        owner.device.read(0, 0, 4)
+        assert sum(said in line for line in (*machine.notes, *machine.dmesg().splitlines())) == 1
+        assert machine.kernel.dead is None
+    assert capsys.readouterr().out == ""
+
+
+# --- boards of anybody ------------------------------------------------------------------------------------------------------
+
+
+def test_an_own_device_behind_an_iommu_has_a_group_and_is_looked_up() -> None:
+    with hidma.boot(CASES / "06-own-device-no-group.dts") as machine:
+        asked: list[Any] = []
+        machine.watch(lambda event: asked.append(event[1]) if event[0] == "request_module" else None)
+        vm.assign(machine, "a000000.frobnicator")
+        machine.watch(None)
+        assert asked == ["vfio-reset:acme,frobnicator-1.0"]
+        assert machine.sysfs.listdir("/sys/kernel/iommu_groups") == ["0"]
+        vm.release(machine, "a000000.frobnicator")
+        assert dict(machine.devices())["a000000.frobnicator"] == ""
+
+
+def test_a_board_without_an_iommu_has_no_group() -> None:
+    with hidma.boot(CASES / "08-no-iommu-has-group.dts") as machine:
+        with pytest.raises(OSError) as error:
+            vm.assign(machine, "fff50000.ethernet")
+        assert error.value.errno == errno.ENODEV
+        assert "VFIO: No IOMMU group for device fff50000.ethernet" in machine.dmesg()
+        assert machine.sysfs.listdir("/sys/kernel/iommu_groups") == []
+
+
+@pytest.mark.parametrize("name", ["03-no-memory.dts", "04-controller-in-ram.dts", "09-region-address.asl"])
+def test_what_a_kernel_boots_is_booted(name: str) -> None:
+    with hidma.boot(CASES / name) as machine:
+        assert machine.kernel.dead is None and list(machine.devices())

@@ -15,9 +15,12 @@ from typing import Any
 
 import pytest
 
+import hidma
 from hidma import quirks
 from hidma.commands.replay import compare, load, replay
 from hidma.commands.replay.runner import Scenario, quirk_expectation
+from hidma.linux import dmatest
+from hidma.linux.module import load_module
 from hidma.machine import _mode
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -146,6 +149,18 @@ def test_repeated_log_lines_are_no_loop_while_time_passes() -> None:
     assert events[-1] == ["ret", "irq", 1]
 
 
+def test_descriptors_that_two_threads_hold_after_a_termination_are_row_60() -> None:
+    with hidma.boot() as machine:
+        with pytest.raises(hidma.KernelOops) as oops, machine.running() as kernel:
+            load_module(kernel, dmatest.module, {"threads_per_chan": "100", "iterations": "8"})
+            dmatest.dmatest_run_set("1")
+            dmatest.dmatest_wait_get()
+        assert "tx->cookie < DMA_MIN_COOKIE" in str(oops.value)
+        assert oops.value.row == 60
+        machine.kernel.module("dmaengine").terminated = False
+        assert quirks.oops_row(oops.value, machine.kernel) is None
+
+
 def test_oops_that_is_not_of_v14_has_no_row() -> None:
     events = run("ll", [["init", 4, 0], ["uninit"], ["queue", 0]])
     assert row_of(events) is None
@@ -155,7 +170,7 @@ def test_oops_that_is_not_of_v14_has_no_row() -> None:
 
 
 def test_rows_are_numbered_without_a_gap() -> None:
-    assert [row.number for row in quirks.ROWS] == list(range(1, 60))
+    assert [row.number for row in quirks.ROWS] == list(range(1, 61))
     assert all(quirks.BY_NUMBER[row.number] is row for row in quirks.ROWS)
 
 
@@ -178,7 +193,7 @@ def test_every_place_is_a_name_of_the_series() -> None:
 def test_every_recorded_run_that_is_named_as_evidence_is_there() -> None:
     runs = {path.stem for kind in ("golden", "quirks") for path in (DATA / kind).glob("*.json")}
     for row in quirks.ROWS:
-        if row.evidence in (quirks.READ, "seen in a real kernel"):
+        if row.evidence in (quirks.READ, "seen in a real kernel", "seen with dmatest"):
             continue
         for name in row.evidence.split(", "):
             assert fnmatch.filter(runs, name), f"row {row.number}: {name}"

@@ -87,7 +87,7 @@ RULES: dict[str, Rules] = {
     f"{DRIVERS}/hidma/unbind": NO_DEVICE,
     "/sys/bus/platform/drivers_probe": NO_DEVICE,
     # kstrtouint() in base 0
-    "/sys/module/hidma/parameters/nr_desc_prm": (
+    "/sys/module/hdma/parameters/nr_desc_prm": (
         {EINVAL: NO_NUMBER, ERANGE: (*TOO_LARGE, "2^32", "2^32+8")},
         {
             "0x10": "16\n",
@@ -216,7 +216,7 @@ def test_files_that_go_with_the_driver_are_enodev_for_who_holds_them() -> None:
 def test_files_of_a_module_and_of_its_driver_are_enodev_after_rmmod() -> None:
     with hidma.boot() as machine, machine.running() as kernel:
         vfs = mount_root(kernel)
-        held = opened(vfs, "/sys/module/hidma/parameters/nr_desc_prm", "/sys/module/hidma/initstate")
+        held = opened(vfs, "/sys/module/hdma/parameters/nr_desc_prm", "/sys/module/hdma/initstate")
         writer = vfs.open(f"{DRIVERS}/hidma/unbind", O_WRONLY)
         machine.rmmod("hidma")
         assert [file.read(100) for file in held] == [-ENODEV] * 2

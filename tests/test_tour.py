@@ -66,6 +66,15 @@ def test_chapters_are_there_and_lead_to_each_other() -> None:
         assert f":doc:`{following}`" in (TOUR / f"{here}.rst").read_text(), here
 
 
+def test_no_example_has_the_name_of_a_module() -> None:
+    """A script called copy.py would be imported by what it runs in place of the library's copy."""
+    names = [found.argument for path in sorted((ROOT / "docs").rglob("*.rst")) for found in directives(path.read_text())
+             if found.name == "example-file"]
+    assert len(names) > 8
+    for name in names:
+        assert name.removesuffix(".py") not in sys.stdlib_module_names, name
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_commands_of_a_chapter(chapter: str, tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_guest_without_channels_is_a_machine_all_the_same(host: hidma.Machine) -
 
 def test_guest_takes_parameters_of_the_driver(host: hidma.Machine) -> None:
     with vm.Guest(host, memory=MEMORY, channels=["hidma.0"], params={"hidma": {"nr_desc_prm": "20"}}) as guest:
-        assert guest.sysfs["/sys/module/hidma/parameters/nr_desc_prm"] == "20\n"
+        assert guest.sysfs["/sys/module/hdma/parameters/nr_desc_prm"] == "20\n"
         chan = guest.dma.request_channel()
         buffer = guest.alloc(PAGE)
         transfers = [chan.memcpy(buffer.address, buffer.address, 64) for _ in range(20)]

@@ -118,7 +118,7 @@ def test_guest_is_another_process_with_a_kernel_of_its_own(host: hidma.Machine) 
         assert Path(f"/proc/{guest.pid}/status").read_text().split("PPid:")[1].split()[0] == str(os.getpid())
         assert "HI-DMA engine driver registration complete" in guest.dmesg()
         assert guest.read("/sys/bus/platform/devices/c000000.hidma/chid") == "1\n"
-        assert guest.read("/sys/module/hidma/parameters/nr_desc_prm") == "20\n"
+        assert guest.read("/sys/module/hdma/parameters/nr_desc_prm") == "20\n"
         assert guest.hypervisor.process.mm.locked_vm == MEMORY // PAGE
         copy(guest, b"abcd", 50)
 
@@ -363,7 +363,7 @@ def test_host_that_closes_closes_its_guests() -> None:
     ({"channels": "hidma.0"}, errno.EINVAL, "channels are a list"),
     ({"memory": 5000}, errno.EINVAL, "1 MiB of RAM or more"),
     ({"channels": ["hidma.0"], "memlock": PAGE}, errno.ENOMEM, "cannot be mapped"),
-    ({"params": {"hidma": {"nr_desc_prm": "many"}}, "channels": ["hidma.0"]}, errno.EINVAL, "module hidma could not be loaded"),
+    ({"params": {"hidma": {"nr_desc_prm": "many"}}, "channels": ["hidma.0"]}, errno.EINVAL, "module hdma could not be loaded"),
 ])
 def test_guest_that_cannot_be(host: hidma.Machine, arguments: dict[str, object], code: int, sentence: str) -> None:
     free = sum(room for _, room in host.kernel.dma_ops.pages.free)

@@ -97,11 +97,25 @@ class RunPython(SphinxDirective):
         return shown
 
 
+def has_fuse() -> bool:
+    """Whether ``hidma shell`` can be the system's shell here."""
+    from hidma.commands.mount.fuse import Unusable, binding, check_device
+
+    try:
+        binding()
+        check_device()
+    except Unusable:
+        return False
+    return True
+
+
 class RunHidma(SphinxDirective):
     """Run ``hidma ARGUMENTS`` and show it as ``$ tools/hidma ARGUMENTS``.
 
     ``:status:`` the exit status that it must have, 0 unless said; ``:head:`` show so many lines; ``:drawing:`` show the
-    SVG that it has written under this name as well; ``:input:`` lines for its stdin, with a slash between them.
+    SVG that it has written under this name as well; ``:input:`` lines for its stdin, with a slash between them; ``:shell:``
+    it needs the system's shell: without FUSE it is shown and not run. Other commands for ``hidma shell`` are simple enough for its
+    small prompt.
     """
 
     required_arguments = 1
@@ -111,6 +125,7 @@ class RunHidma(SphinxDirective):
         "head": directives.positive_int,
         "drawing": directives.unchanged_required,
         "input": directives.unchanged,
+        "shell": directives.flag,
     }
 
     def run(self) -> list[nodes.Node]:
@@ -118,8 +133,13 @@ class RunHidma(SphinxDirective):
         prompt = f"$ tools/hidma {command}"
         if importlib.util.find_spec("hidma.commands.main") is None:
             return [block(prompt, "none")]
+        words = shlex.split(command)
+        if words[0] == "shell" and not has_fuse():
+            if "shell" in self.options:
+                return [block(prompt, "none")]
+            words.insert(1, "--simple")
         typed = [line.strip() for line in self.options.get("input", "").split("/") if line.strip()]
-        done = hidma(self.env, shlex.split(command), typed=typed)
+        done = hidma(self.env, words, typed=typed)
         if typed:
             prompt += f"    # then: {', '.join(typed)}"
         wanted = self.options.get("status", 0)

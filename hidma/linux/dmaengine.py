@@ -596,8 +596,9 @@ def dmaengine_resume(chan: DmaChan) -> int:
 
 
 def dmaengine_terminate_all(chan: DmaChan) -> int:
-    """Give up everything that the channel was given."""
+    """Give up everything that the channel was given. That it happened stays known, to find the cause of an Oops."""
     device = device_of(chan)
+    sched.this_cpu.kernel.module("dmaengine").terminated = True
     return device.device_terminate_all(data_of(chan))
 
 

@@ -99,6 +99,11 @@ class Module:
     depends: tuple[str, ...] = ()
     aliases: tuple[str, ...] = field(default=())
 
+    def is_named(self, name: str) -> bool:
+        """Whether ``name`` is the module's name or an alias of it; hyphens count as underscores."""
+        wanted = name.replace("-", "_")
+        return wanted == self.name or wanted in self.aliases or name in self.aliases
+
 
 def load_module(kernel: Kernel, module: Module, params: Mapping[str, str | None] | None = None) -> int:
     """``modprobe``: set the parameters, run the init function: 0, -EEXIST (loaded already), -EINVAL, -ERANGE or
@@ -139,9 +144,10 @@ def unload_module(kernel: Kernel, name: str) -> int:
     What the module kept at file scope goes with it.
     """
     loaded = kernel.module("module")
-    module = getattr(loaded, "list", {}).get(name)
+    module: Module | None = next((m for m in getattr(loaded, "list", {}).values() if m.is_named(name)), None)
     if module is None:
         return -ENOENT
+    name = module.name
     if users(kernel, name):
         return -EAGAIN
     if module.exit is None:

@@ -88,6 +88,11 @@ UNTRANSLATED = 1 << 24
 """First number of the streams of devices that no IOMMU translates for, beyond those of firmware."""
 
 
+def find_module(name: str) -> Module | None:
+    """The module of the port that has this name or alias; None when there is none."""
+    return next((module for module in MODULES.values() if module.is_named(name)), None)
+
+
 def os_error(rc: int, sentence: str) -> OSError:
     """An errno of the port as the exception of the public interface."""
     return OSError(abs(rc), f"{sentence} ({errname(rc)}: {strerror(rc)})")
@@ -426,8 +431,9 @@ class Machine:
             else:
                 acpi_load_tables(self.tree.tables)
                 acpi_bus_scan(acpi_devices(self.tree))
-            for name in ("hidma_mgmt", "hidma") if load else ():
-                rc = load_module(kernel, MODULES[name], dict(params.get(name, {})))
+            for name in ("hdma_mgmt", "hdma") if load else ():
+                given = next((values for key, values in params.items() if MODULES[name].is_named(key)), {})
+                rc = load_module(kernel, MODULES[name], dict(given))
                 if rc < 0:
                     raise os_error(rc, f"module {name} could not be loaded; see dmesg")
             self.settle()
@@ -596,7 +602,7 @@ class Machine:
         :param name: a module's name, or what a reset plugin is found by (see :func:`hidma.plugin.loading.find`)
         :returns: 0, -EEXIST (loaded already), -ENOENT (there is none), or what loading gave
         """
-        module = MODULES.get(name.replace("-", "_"))
+        module = find_module(name)
         if module is not None:
             return self._load(module, params)
         return self._modprobe_plugin(name)
@@ -614,7 +620,7 @@ class Machine:
         :param params: parameters as text: ``{"nr_desc_prm": "32"}``
         :raises OSError: ENOENT (no such module), EINVAL (parameters), or what loading gave
         """
-        plugin = isinstance(name, str) and name.replace("-", "_") not in MODULES and _is_plugin(name)
+        plugin = isinstance(name, str) and find_module(name) is None and _is_plugin(name)
         if plugin and params:
             raise OSError(EINVAL, f"a reset plugin such as {name!r} has no parameters")
         if not plugin:
@@ -633,9 +639,9 @@ class Machine:
         :raises OSError: ENOENT (not loaded), EBUSY (it is held or another module needs it, a channel is in use, or it has no exit
             function: V14's management driver)
         """
-        if name == "hidma" and self.dma.requested:
+        if channel_module.module.is_named(name) and self.dma.requested:
             held = ", ".join(channel.name for channel in self.dma.requested)
-            raise OSError(EBUSY, f"module hidma is in use: release {held} first")
+            raise OSError(EBUSY, f"module {name} is in use: release {held} first")
         with self.calling() as kernel:
             rc = unload_module(kernel, name)
             needed = users(kernel, name)
@@ -660,7 +666,7 @@ class Machine:
     def why_no_channel(self) -> str:
         """One or two sentences on a machine without channels."""
         loaded = [module.name for module in self.modules()]
-        for name in ("hidma_mgmt", "hidma"):
+        for name in ("hdma_mgmt", "hdma"):
             if name not in loaded:
                 return f"module {name} is not loaded; modprobe({name!r}) loads it"
         if not self.notes:
@@ -720,7 +726,7 @@ def _check_params(params: Any) -> None:
     if not isinstance(params, Mapping):
         raise OSError(EINVAL, f"params are a mapping such as {{'hidma': {{'nr_desc_prm': '32'}}}}, not {params!r}")
     for name, values in params.items():
-        module = MODULES.get(name.replace("-", "_")) if isinstance(name, str) else None
+        module = find_module(name) if isinstance(name, str) else None
         if module is None:
             from hidma.plugin import loading
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""An end for a reset function that has none: limits on its lines, on its time and on the time that it keeps the CPU. It stands for
-the soft-lockup detector (``kernel/watchdog.c``) and ``kernel/hung_task.c``, which complain and go on waiting; here the function
-ends.
+"""An end for a reset function that has none: limits on its instructions, on its time and on the time that it keeps the CPU. It
+stands for the soft-lockup detector (``kernel/watchdog.c``) and ``kernel/hung_task.c``, which complain and go on waiting; here the
+function ends.
 
 The limits count what the plugin's own code does, so that they are the same in every run. Where something else traces Python
 already, a debugger or the measurement of coverage, that keeps its place and there is no limit.
@@ -18,8 +18,8 @@ from hidma.linux.sched import Cpu
 
 T = TypeVar("T")
 
-MOST_LINES = 1_000_000
-"""Lines of Python outside hidma that a reset may execute."""
+MOST_STEPS = 3_000_000
+"""Instructions of Python outside hidma that a reset may execute."""
 LONGEST_NS = 120_000_000_000
 """Virtual time that it may take: 120 s, after which the kernel says that a task is blocked."""
 LOCKUP_NS = 20_000_000_000
@@ -42,22 +42,27 @@ def limited(cpu: Cpu, function: Callable[..., T], *arguments: Any) -> T:
     watchdog = cpu.kernel.module("watchdog")
     watchdog.touched = clock.now
     end = clock.now + LONGEST_NS
-    lines = 0
+    steps = 0
 
-    def line(frame: FrameType, event: str, _: Any) -> Any:
-        nonlocal lines
-        lines += 1
-        if lines > MOST_LINES:
-            raise NeverEnds(f"it does not end: {MOST_LINES} lines were executed, and it goes on")
+    def step(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal steps
+        if event == "opcode":  # a loop of one line has no other event
+            steps += 1
+            if steps > MOST_STEPS:
+                raise NeverEnds(f"it does not end: {MOST_STEPS} instructions were executed, and it goes on")
+            return step
         took = clock.now - watchdog.touched
         if took > LOCKUP_NS:
             raise NeverEnds(f"BUG: soft lockup - CPU#{cpu.number} stuck for {took // 1_000_000_000}s!")
         if clock.now > end:
             raise NeverEnds(f"it does not end: it has taken {LONGEST_NS // 1_000_000_000} s, and it goes on")
-        return line
+        return step
 
     def called(frame: FrameType, event: str, _: Any) -> Any:
-        return None if str(frame.f_globals.get("__name__", "")).startswith("hidma.") else line(frame, event, _)
+        if str(frame.f_globals.get("__name__", "")).startswith("hidma."):
+            return None
+        frame.f_trace_opcodes = True
+        return step(frame, event, _)
 
     sys.settrace(called)
     try:

@@ -262,8 +262,8 @@ class Inside(GuestMachine):
 
     def off(self) -> None:
         """Its driver lets go of the channels."""
-        if any(module.name == "hidma" for module in self.modules()):
-            self.rmmod("hidma")
+        if any(module.name == "hdma" for module in self.modules()):
+            self.rmmod("hdma")
 
     def answer(self, what: str, arguments: list[Any]) -> Any:
         """What comes of a word of the host."""

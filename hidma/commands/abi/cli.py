@@ -93,8 +93,12 @@ def search(regex: str) -> None:
 
 @abi.command("validate")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-def validate_(files: tuple[Path, ...]) -> None:
-    """Check FILES of entries (those of the attributes when there are none): malformed entries, with file and line."""
+@click.option("--strict", is_flag=True, help="Also report what is not in the style of Documentation/ABI/README.")
+def validate_(files: tuple[Path, ...], strict: bool) -> None:
+    """Check FILES of entries (those of the attributes when there are none): mistakes, with file and line.
+
+    What the kernel's own parser takes is taken; --strict is for entries that are new.
+    """
     if files:
         chosen = [
             p
@@ -102,14 +106,14 @@ def validate_(files: tuple[Path, ...]) -> None:
             for p in (sorted(f.rglob("*")) if f.is_dir() else [f])
             if not p.is_dir() and p.name != "README"
         ]
-        problems = validate(chosen)
+        problems = validate(chosen, strict)
         count = tree.entries_in([p for p in chosen if p.is_file()])
     else:
         import tempfile
 
         with tempfile.TemporaryDirectory() as out:
             written = tree.generate(Path(out))
-            problems = validate(written)
+            problems = validate(written, strict)
             count = tree.entries_in(written)
     for problem in problems:
         click.echo(str(problem))

@@ -7,8 +7,10 @@ field for (mode, accepted values, errors) stands in the description, in lines th
 
 from __future__ import annotations
 
+import difflib
 import re
 import textwrap
+import warnings
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -39,7 +41,10 @@ MONTHS = (
     "November",
     "December",
 )
+SHORT = (*(month[:3] for month in MONTHS), "Sept")
 DATE = re.compile(rf"({'|'.join(MONTHS)}|{'|'.join(m[:3] for m in MONTHS)}) \d{{4}}")
+#: A tag with another sign than its colon, or none: "What;", "Date  ", but not "Date :".
+MISTYPED = re.compile(r"([A-Za-z]+)(?:\s*[;.,=](?=\s)\s*|[ \t]{2,}(?=[^\s:]))")
 NOWHERE = (
     "No kernel makes a device of the name {names} from a device tree: the device of a node is called after its address, "
     "so the file is at {real} (row 27 of docs/quirks)."
@@ -94,10 +99,13 @@ def render(doc: AbiDoc) -> str:
 
 
 def _entry(doc: AbiDoc, path: str, text: list[str]) -> str:
-    lines = [f"What:\t\t{path}", f"Date:\t\t{doc.date or 'February 2016'}"]
+    lines = [f"What:\t\t{path}"]
+    if doc.date:
+        lines.append(f"Date:\t\t{doc.date}")
     if doc.kernel_version:
         lines.append(f"KernelVersion:\t{doc.kernel_version}")
-    lines.append(f"Contact:\t{doc.contact or 'the maintainers of the file in the kernel'}")
+    if doc.contact:
+        lines.append(f"Contact:\t{doc.contact}")
     lines.append("Description:")
     for number, paragraph in enumerate(text):
         if number:
@@ -126,19 +134,34 @@ def paragraphs(doc: AbiDoc) -> list[str]:
     return parts
 
 
-def read_file(path: str | Path) -> tuple[list[Entry], list[Problem]]:
-    """The entries of a file, and what is malformed in it."""
+def read_file(path: str | Path, strict: bool = False) -> tuple[list[Entry], list[Problem]]:
+    """The entries of a file, and what is wrong in it.
+
+    What the kernel's own parser takes is taken: text before the first entry, lines that continue a field without a tab, entries
+    without a date or a contact. Certain mistakes are reported all the same: a tag that is none, a mistyped month, a path whose
+    pattern means nothing.
+
+    :param strict: also report what is not in the style of Documentation/ABI/README
+    """
     name = str(path)
     entries: list[Entry] = []
     problems: list[Problem] = []
     entry: Entry | None = None
     tag = ""
+
+    def wrong(line: int, text: str) -> None:
+        problems.append(Problem(name, line, text))
+
     for number, raw in enumerate(Path(path).read_text(encoding="utf-8", errors="replace").split("\n"), 1):
         found = TAG.fullmatch(raw)
         new = found[1].lower() if found is not None else ""
+        mistyped = MISTYPED.match(raw)
+        if mistyped and (tag != "description" or mistyped[1] == "What") and mistyped[1].lower() in TAGS:
+            wrong(number, f"{mistyped[0].strip()!r} is no tag; {mistyped[1]}: is")
+            continue
         if found is not None and new not in TAGS:
-            if tag != "description":
-                problems.append(Problem(name, number, f"the tag {found[1]!r} is none of {', '.join(NAMES.values())}"))
+            if tag not in ("", "description"):
+                wrong(number, f"the tag {found[1]!r} is none of {', '.join(NAMES.values())}")
                 continue
             new = ""
         if new:
@@ -148,15 +171,15 @@ def read_file(path: str | Path) -> tuple[list[Entry], list[Problem]]:
                 if tag != "what" or entry is None:
                     entry = Entry(name, number)
                     entries.append(entry)
-                if not content.startswith("/"):
-                    problems.append(Problem(name, number, f"What names a path that begins with /, not {content!r}"))
+                if strict and not content.startswith("/"):
+                    wrong(number, f"What names a path that begins with /, not {content!r}")
                 entry.what.append(content)
             elif entry is None:
-                problems.append(Problem(name, number, f"What comes first, before {NAMES[new]}"))
+                wrong(number, f"What comes first, before {NAMES[new]}")
                 continue
             else:
-                if new in entry.fields:
-                    problems.append(Problem(name, number, f"{NAMES[new]} is there a second time"))
+                if strict and new in entry.fields:
+                    wrong(number, f"{NAMES[new]} is there a second time")
                 entry.fields[new] = content
             tag = new
             continue
@@ -165,43 +188,63 @@ def read_file(path: str | Path) -> tuple[list[Entry], list[Problem]]:
                 entry.fields[tag] += "\n"
             continue
         if entry is None:
-            problems.append(Problem(name, number, f"an entry begins with What, not with {raw.strip()[:40]!r}"))
-        elif not raw[0].isspace():
-            problems.append(Problem(name, number, "a line that continues a field begins with a tab"))
-        elif tag == "what":
+            if strict:
+                wrong(number, f"an entry begins with What, not with {raw.strip()[:40]!r}")
+            continue
+        if strict and not raw[0].isspace():
+            wrong(number, "a line that continues a field begins with a tab")
+        if tag == "what":
             entry.what.append(raw.strip())
         else:
-            entry.fields[tag] = (
-                (entry.fields.get(tag, "") + "\n" + raw.strip()).strip()
-                if tag != "description"
-                else entry.fields[tag] + "\n" + raw.strip()
-            )
+            entry.fields[tag] = (entry.fields.get(tag, "") + "\n" + raw.strip()).lstrip("\n" if tag != "description" else "")
     for one in entries:
         one.fields = {key: value.strip("\n") for key, value in one.fields.items()}
-        if not one.fields.get("description", "").strip():
-            problems.append(Problem(name, one.line, f"{one.what[0] if one.what else 'the entry'} has no Description"))
-        for wanted in ("date", "contact"):
-            if not one.fields.get(wanted):
-                problems.append(Problem(name, one.line, f"{one.what[0]} has no {NAMES[wanted]}"))
-        if one.fields.get("date") and not DATE.fullmatch(one.fields["date"]):
-            problems.append(Problem(name, one.line, f"Date is a month and a year, not {one.fields['date']!r}"))
+        what = one.what[0] if one.what else "the entry"
+        if strict:
+            for wanted in ("description", "date", "contact"):
+                if not one.fields.get(wanted, "").strip():
+                    wrong(one.line, f"{what} has no {NAMES[wanted]}")
+        date = one.fields.get("date", "")
+        if strict and date and not DATE.fullmatch(date):
+            wrong(one.line, f"Date is a month and a year, not {date!r}")
+        else:
+            for word in re.findall(r"[^\W\d_]{3,}", date):
+                month = mistyped_month(word)
+                if month:
+                    wrong(one.line, f"Date is {date!r}: {month} is meant?")
+        for path_of in one.what:
+            try:
+                tokens(path_of)
+            except PatternError as error:
+                wrong(one.line, str(error))
     return entries, sorted(problems, key=lambda p: p.line)
 
 
-def validate(paths: list[Path]) -> list[Problem]:
-    """Everything malformed in some files, and paths that two entries claim."""
+def mistyped_month(word: str) -> str:
+    """The month that a word is nearly, or "" when it is one, or none."""
+    if word.title() in MONTHS or word.title() in SHORT:
+        return ""
+    close = difflib.get_close_matches(word.title(), MONTHS, 1, 0.66)
+    return close[0] if close else ""
+
+
+def validate(paths: list[Path], strict: bool = False) -> list[Problem]:
+    """Everything that is wrong in some files.
+
+    :param strict: also what is not in the style of Documentation/ABI/README, and paths that two entries claim
+    """
     problems: list[Problem] = []
     seen: dict[str, Entry] = {}
     for path in paths:
         try:
-            entries, found = read_file(path)
+            entries, found = read_file(path, strict)
         except OSError as error:
             problems.append(Problem(str(path), 0, f"cannot be read: {error.strerror}"))
             continue
         problems += found
         if not entries and not found:
             problems.append(Problem(str(path), 1, "there is no entry in the file"))
-        for entry in entries:
+        for entry in entries if strict else ():
             for what in entry.what:
                 if what in seen:
                     other = seen[what]
@@ -212,37 +255,92 @@ def validate(paths: list[Path]) -> list[Problem]:
     return problems
 
 
-@lru_cache(maxsize=4096)
-def pattern(what: str) -> re.Pattern[str]:
-    """The paths that ``what`` means.
+class PatternError(ValueError):
+    """A path with wildcards that means nothing; the message is one sentence."""
 
-    ``*`` is anything within a name, ``**`` across names, ``?`` one character, ``[..]`` one of those.
+
+#: Part of a pattern: the characters that it takes, and whether it takes one, one or more ("+"), or any number ("*").
+Token = tuple[re.Pattern[str], str]
+
+WILDCARDS = {"**": ".", "*": "[^/]", "?": "[^/]"}
+ONE_REGEX = 2
+
+
+@lru_cache(maxsize=8192)
+def tokens(what: str) -> tuple[Token, ...]:
+    """The parts of a path with wildcards.
+
+    ``*`` is anything within a name, ``**`` across names, ``?`` one character, ``[..]`` one of those, ``<name>`` a name.
+
+    :raises PatternError: a range whose end is before its begin
     """
-    out = []
-    i = 0
-    while i < len(what):
-        if what.startswith("**", i):
-            out.append(".*")
-            i += 2
-            continue
-        char = what[i]
-        close = what.find("]", i)
+    out: list[Token] = []
+    at = 0
+    while at < len(what):
+        char = what[at]
+        close = what.find("]", at)
         if char == "*":
-            out.append("[^/]*")
-        elif char == "?":
-            out.append("[^/]")
-        elif char == "[" and close > i + 1:
-            out.append(what[i : close + 1])
-            i = close
-        elif char == "<" and ">" in what[i:]:
-            out.append("[^/]+")
-            i = what.index(">", i)
+            stars = len(what[at:]) - len(what[at:].lstrip("*"))
+            out.append((re.compile(WILDCARDS["**" if stars > 1 else "*"]), "*"))
+            at += stars
+        elif char == "[" and close > at + 1:
+            out.append((_one_of(what, what[at:close + 1]), ""))
+            at = close + 1
+        elif char == "<" and ">" in what[at:]:
+            out.append((re.compile("[^/]"), "+"))
+            at = what.index(">", at) + 1
         else:
-            out.append(re.escape(char))
-        i += 1
-    return re.compile("".join(out))
+            out.append((re.compile(WILDCARDS.get(char, re.escape(char))), ""))
+            at += 1
+    return tuple(out)
+
+
+def _one_of(what: str, text: str) -> re.Pattern[str]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return re.compile(text)
+    except re.error:
+        raise PatternError(f"{what}: {text} is no range; its begin is behind its end, or it is not complete") from None
+
+
+@lru_cache(maxsize=8192)
+def _regex(what: str) -> re.Pattern[str] | None:
+    """A pattern with few wildcards as one regular expression; None for one with many, which would go back and forth."""
+    parts = tokens(what)
+    if sum(bool(many) for _, many in parts) > ONE_REGEX:
+        return None
+    return re.compile("".join(part.pattern + many for part, many in parts))
 
 
 def matches(what: str, path: str) -> bool:
-    """Whether ``path`` is one that ``what`` means, as a whole."""
-    return pattern(what).fullmatch(path) is not None
+    """Whether ``path`` is one that ``what`` means, as a whole; in a time that grows with the product of their lengths."""
+    try:
+        whole = _regex(what)
+    except PatternError:
+        return False
+    if whole is not None:
+        return whole.fullmatch(path) is not None
+    parts = tokens(what)
+    here = _skips(parts, {0})
+    for char in path:
+        following = set()
+        for at in here:
+            if at < len(parts) and parts[at][0].fullmatch(char):
+                following.add(at + 1)
+                if parts[at][1]:
+                    following.add(at)
+        here = _skips(parts, following)
+        if not here:
+            return False
+    return len(parts) in here
+
+
+def _skips(parts: tuple[Token, ...], places: set[int]) -> set[int]:
+    """Places in a pattern, and those that are reached by skipping a part that may be empty."""
+    found = set(places)
+    for at in sorted(places):
+        while at < len(parts) and parts[at][1] == "*":
+            at += 1
+            found.add(at)
+    return found

@@ -126,7 +126,7 @@ ENTRIES: tuple[AbiDoc, ...] = (
         "pointers, not the pointers (V14 row 24). For debugging; no program should rely on its form.",
         "February 2016", "4.6", driver="hidma"),
     AbiDoc(
-        ("/sys/module/hidma/parameters/nr_desc_prm",),
+        ("/sys/module/hdma/parameters/nr_desc_prm",),
         0o644,
         "Descriptors of a channel whose firmware has no desc-count. A change counts for channels that are probed afterwards. "
         "V14 takes desc-count first, then this, then 10 (row 22).",

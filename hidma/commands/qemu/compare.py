@@ -105,7 +105,7 @@ def port_events(transfers: int, length: int, desc_count: int, faults: str | None
             except OSError:
                 told.append(f"transfer {number + 1}: the driver says {transfer.driver}, the hardware {transfer.end}")
         channel.release()
-        machine.rmmod("hidma")
+        machine.rmmod("hdma")
     return as_dicts(events), told
 
 

@@ -182,7 +182,7 @@ class Channel(Player):
 
     def __init__(self, scenario: dict[str, Any]) -> None:
         super().__init__(scenario)
-        statics = self.kernel.module("hidma")
+        statics = self.kernel.module("hdma")
         statics.nr_desc_prm = u32(table(scenario.get("params"), "params").get("nr_desc_prm", 0))
         self.pdev = platform_device(self, "QCOM8061")
         # the asynchronous get returns what the scenario says, whatever the state of the device

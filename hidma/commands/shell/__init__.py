@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A root shell on a booted machine: the language of ``bash`` as far as people type it, the commands that they use on
-/sys, /proc and debugfs, with the error texts of bash, coreutils, kmod and util-linux. It stands for no C file.
+"""``hidma shell``: the system's own shell on the files of a booted machine. It stands for no C file.
 
-There are no processes: every command is a function, and the files are those of the kernel of the machine.
+``cli`` boots the machine and starts the shell in a mount namespace (``hidma.commands.mount.namespace``); ``client`` is what
+stands for modprobe, dmesg, sleep and the others there, and asks ``programs`` and ``kmod`` in the machine's process; ``prompt``
+serves where there is no FUSE or no namespace.
 """
-
-from hidma.commands.shell import commands as commands  # the table of commands is complete whenever there is a shell
