@@ -200,27 +200,35 @@ if not cython.compiled:
 
     NO_DESC = None
 
+    def item_at(items: list[Any] | None, index: int) -> Any:
+        """Item of an array of structures; beyond its end is an Oops."""
+        if items is None:
+            no_structure()
+        if index >= len(items):
+            past_array()
+        return items[index]
+
     def tre_at(lldev: HidmaLldev, index: int) -> HidmaTre:
         """``&lldev->trepool[index]``."""
-        return lldev.trepool[index]
+        return item_at(lldev.trepool, index)
 
     def status_at(lldev: HidmaLldev, index: int) -> HidmaTxStatus:
         """``&lldev->tx_status_list[index]``."""
-        return lldev.tx_status_list[index]
+        return item_at(lldev.tx_status_list, index)
 
     def pending_at(lldev: HidmaLldev, index: int) -> HidmaTre | None:
         """``lldev->pending_tre_list[index]``."""
-        return lldev.pending_tre_list[index]
+        return item_at(lldev.pending_tre_list, index)
 
     def set_pending(lldev: HidmaLldev, index: int, tre: HidmaTre | None) -> int:
         """``lldev->pending_tre_list[index] = tre``."""
+        item_at(lldev.pending_tre_list, index)
         lldev.pending_tre_list[index] = tre
         return 0
 
     def clear_pending(lldev: HidmaLldev, index: int) -> int:
         """``lldev->pending_tre_list[index] = NULL``."""
-        lldev.pending_tre_list[index] = None
-        return 0
+        return set_pending(lldev, index, None)
 
     def to_lldev(arg: Any) -> HidmaLldev:
         """The ``void *`` as a ``struct hidma_lldev *``."""
