@@ -163,7 +163,7 @@ def real_files(root: Path) -> Iterator[tuple[str, int]]:
                 if file.is_symlink():
                     continue
                 path = prefix + "/" + str(file.relative_to(base))
-                if ours or "hidma" in path or "QCOM806" in path:
+                if ours or any(name in path for name in ("hidma", "/hdma", "QCOM806")):
                     yield path, file.stat().st_mode & 0o777
 
 
