@@ -47,6 +47,7 @@ NO_FUNCTION = {
 OTHER_PARAMETERS = {
     "hidma_chan_stats_open": "struct inode and struct file are one object here: the file knows what it was made with",
     "hidma_dma_info_open": "as hidma_chan_stats_open",
+    "vfio_platform_lookup_reset": "its out-parameter, the module, comes back with the function",
 }
 
 #: Fields beyond those of the C struct.

@@ -18,6 +18,11 @@ cdef extern from *:
         int lockdep
         int patience
 
+# above 31 bits: an enum's Python value would be wrong
+cdef extern from *:
+    long long LOCKUP_NS "20000000000LL"
+    long long NEVER "0x7FFFFFFFFFFFFFFFLL"
+
 cpdef enum:
     TASK_RUNNING = 0
     TASK_INTERRUPTIBLE = 1
@@ -25,10 +30,8 @@ cpdef enum:
     TASK_DEAD = 64
     LOCKUP_ROUNDS = 100000
     PATIENCE = 1000000000
-    LOCKUP_NS = 20000000000
     LOCKUP_LINES = 900
     KSOFTIRQD_NS = 1000
-    NEVER = 0x7FFFFFFFFFFFFFFF
     STOPPED = 1
     CLOSED = 2
 
