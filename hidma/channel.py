@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# cython: nonecheck=True
+# cython: annotation_typing=False, nonecheck=True
 #
 # drivers/dma/qcom/hidma.c: Qualcomm Technologies HIDMA DMA engine interface
 # Copyright (c) 2015, The Linux Foundation. All rights reserved.

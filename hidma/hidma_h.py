@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# cython: annotation_typing=False
 #
 # drivers/dma/qcom/hidma.h: Qualcomm Technologies HIDMA data structures
 # Copyright (c) 2014, The Linux Foundation. All rights reserved.

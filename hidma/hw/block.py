@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# cython: annotation_typing=False
 """A block of registers whose behaviour is made from the rows of `registers.py`.
 
 At construction the rows become two tables with an entry for each word: the effect of a write, and the bits that a write

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# cython: annotation_typing=False
 """The system bus: blocks of registers at physical addresses, beside the RAM, and the record of accesses that failed.
 
 An access of another width or alignment than 32 bits, or outside every block, is a bus error: a read gives all ones,

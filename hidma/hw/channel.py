@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# cython: annotation_typing=False
 """A channel: its blocks of registers (TRCA and EVCA), commands and states, interrupt, and the outcome of its TREs.
 
 A register access moves no data: the engine (`engine.py`) does, when the arbiter (`arbiter.py`) gives the channel its

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# cython: annotation_typing=False
 """Interrupt lines: a level, a number, and a sink.
 
 A line carries a level only; the sink makes an interrupt of it (mask, affinity, handler).

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# cython: annotation_typing=False
 """RAM: one flat region of physical addresses, anonymous or shared with another process.
 
 It only stores; bus and SMMU decide which initiator reaches which address.

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# cython: annotation_typing=False
 """The trace of a machine: a flag, which costs one C test when it is off, and the functions that receive the events.
 
 An event is a tuple whose first item is its name; `events.py` has the vocabulary of the hardware.

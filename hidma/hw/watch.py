@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# cython: annotation_typing=False
 """Real-time mode: the CPU is outside (an emulator, a guest in another process) and shares the pages of registers and the RAM.
 Accesses do not trap: the watcher polls the pages, acts on the changes, and lets the clock of the model follow real time.
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# cython: annotation_typing=False
 """``<linux/atomic.h>``: ``atomic_t``. CPUs switch at register accesses and unlocks only, so arithmetic is atomic."""
 
 from __future__ import annotations

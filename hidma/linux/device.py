@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# cython: annotation_typing=False
 """``<linux/device.h>``: devices, drivers, buses, and the resources that go with a driver (devres).
 
 The platform bus builds on it. Deferred probing, class devices and the order of unbinding are as in 4.5.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# cython: nonecheck=True
+# cython: annotation_typing=False, nonecheck=True
 """``<linux/dmaengine.h>`` and ``drivers/dma/dmaengine.{c,h}``: the DMA engine core of 4.5.
 
 Cookies, device registration, channels requested and released, DMA_PRIVATE rules, the table of public channels by CPU,

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# cython: annotation_typing=False
 """``<linux/io.h>``: the seam to registers.
 
 ``void __iomem *`` is an integer: window number and offset. Behind a window stands a block of the bus that the

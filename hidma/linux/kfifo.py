@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# cython: nonecheck=True
+# cython: annotation_typing=False, nonecheck=True
 """``<linux/kfifo.h>``: a FIFO of pointers whose size is a power of two; a full one refuses."""
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# cython: annotation_typing=False
 """``<linux/mm.h>`` and ``<linux/string.h>``: kernel virtual addresses of RAM, and copying to and from them.
 
 RAM is mapped linearly from PAGE_OFFSET on. An address outside is what it would be in the kernel: a paging request

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# cython: nonecheck=True
+# cython: annotation_typing=False, nonecheck=True
 """``<linux/pm_runtime.h>`` and ``drivers/base/power/runtime.c`` of 4.5: runtime power management with autosuspend.
 
 A usage count below zero is not refused (a later kernel does). Drivers of this series have no callbacks, so suspending

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# cython: nonecheck=True
+# cython: annotation_typing=False, nonecheck=True
 """``<linux/spinlock.h>``: spinlocks, and a lockdep in small.
 
 A lock is contended only when its holder handed over inside the section (a register access there); then the other

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# cython: annotation_typing=False
 """``<linux/types.h>``: the function pointer ``void (*)(void *)``.
 
 In compiled modules a pointer to one of our own functions is called as C; any Python callable will do instead.

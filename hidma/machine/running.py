@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# cython: annotation_typing=False
 """How a caller gets into a machine and out of it again: one at a time in a process, SIGINT held back until the machine is at
 a place where it can stop, an Oops told to whoever is inside. It stands for no C file.
 """

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+# cython: annotation_typing=False
 """The ring core as the bench drives it: the low level alone, compiled, with a completion that only counts."""
 
 from __future__ import annotations
