@@ -261,12 +261,6 @@ def test_script_starts_the_program_with_its_arguments(tmp_path: Path) -> None:
     assert done.stdout == "['replay', '--check', 'a b.json']\n", done.stderr
 
 
-def test_environment_knows_the_program() -> None:
-    code = "import _env; print(_env.PROGRAMS['replay'], _env.EXTRAS['replay'])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "tools", capture_output=True, text=True)
-    assert done.stdout == "hidma.commands.replay []\n", done.stderr
-
-
 # --- the format: what no recorded file shows --------------------------------------------------------------------------
 
 
