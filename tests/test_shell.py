@@ -39,8 +39,9 @@ def hidma_shell(*args: str, stdin: str = "", cwd: Path | None = None) -> subproc
 
 
 def mounts() -> list[str]:
-    """The mounts that everybody sees, of this file system."""
-    return [line for line in Path("/proc/self/mounts").read_text().splitlines() if "fuse.hidma" in line]
+    """The mounts of a machine's files that every process sees, without those that tests of `hidma mount` hold meanwhile."""
+    lines = Path("/proc/self/mounts").read_text().splitlines()
+    return [line for line in lines if "fuse.hidma" in line and "/pytest-" not in line]
 
 
 class TestScripts:
