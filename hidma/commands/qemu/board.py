@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where the hardware lies in the guest's machine (QEMU's ``virt``), and the device tree that says so.
+"""Where the hardware lies in the guest's machine (QEMU's ``virt``), and the device tree or the SSDT that describes it.
 
-The pages of registers are the last MiB of the guest's RAM, reserved and not mapped by its kernel: management block first, then
-TRCA and EVCA of each channel. Interrupts are SPIs that ``virt`` leaves free.
+The pages of registers are a window of 1 MiB: management block first, then TRCA and EVCA of each channel. With a device tree the
+window is the end of the guest's RAM, reserved and not mapped by its kernel. With ACPI the firmware itself uses that place, so the
+window is memory of its own (an NVDIMM to QEMU, for which the guest gets no driver) at the next GiB behind the RAM. Interrupts are
+SPIs that ``virt`` leaves free.
 """
 
 from __future__ import annotations
@@ -10,30 +12,45 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hidma.commands.qemu.errors import QemuError
-from hidma.firmware import Tree, fdt, text, u32, u64
+from hidma.firmware import Tree, amlwrite, fdt, text, u32, u64
+from hidma.firmware.acpi import CHANNEL_HID, MANAGEMENT_HID, MEMORY_HID, PROCESSOR_HID
 from hidma.hw.registers import MAX_CHANNELS, PAGE
 
 RAM_BASE = 0x40000000
 WINDOW = 1 << 20
+GIB = 1 << 30
 SPI_MANAGEMENT = 176
 SPI_CHANNELS = 177
+FIRST_SPI = 32
 LEVEL_HIGH = 4
+OEM = "HIDMA"
+LIMITS = {
+    "max-write-burst-bytes": 1024,
+    "max-read-burst-bytes": 1024,
+    "max-write-transactions": 31,
+    "max-read-transactions": 31,
+    "channel-reset-timeout-cycles": 0x500,
+}
+"""Properties of the management device, but for the number of channels."""
 
 
 @dataclass(frozen=True)
 class Layout:
     """Addresses and interrupts of one machine.
 
-    :param memory: bytes of RAM, the registers included
+    :param memory: bytes of RAM, with a device tree the registers included
     :param channels: how many channels the core has, 1..64
     :param desc_count: descriptors of a channel
-    :param nested: whether the channel nodes stand below the management node, as a host's do, and not at the root
+    :param nested: whether the channel nodes stand below the management node, as a host's do, and not at the root; with
+        ACPI they always do
+    :param acpi: whether ACPI tables describe the machine, and not a device tree
     """
 
     memory: int
     channels: int
     desc_count: int
     nested: bool = False
+    acpi: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.channels <= MAX_CHANNELS:
@@ -42,7 +59,13 @@ class Layout:
     @property
     def window(self) -> int:
         """Where the registers begin, a physical address."""
-        return RAM_BASE + self.memory - WINDOW
+        end = RAM_BASE + self.memory
+        return -(-end // GIB) * GIB if self.acpi else end - WINDOW
+
+    @property
+    def usable(self) -> int:
+        """Bytes of RAM without the registers."""
+        return self.memory if self.acpi else self.memory - WINDOW
 
     def trca(self, channel: int) -> int:
         """Physical address of the transfer channel's page."""
@@ -81,11 +104,7 @@ def add_hardware(tree: Tree, layout: Layout) -> None:
         "reg": u64(layout.window, PAGE),
         "interrupts": _interrupt(SPI_MANAGEMENT),
         "dma-channels": u32(layout.channels),
-        "max-write-burst-bytes": u32(1024),
-        "max-read-burst-bytes": u32(1024),
-        "max-write-transactions": u32(31),
-        "max-read-transactions": u32(31),
-        "channel-reset-timeout-cycles": u32(0x500),
+        **{name: u32(number) for name, number in LIMITS.items()},
     })
     above = root
     if layout.nested:
@@ -110,3 +129,29 @@ def blob(virt: bytes, layout: Layout) -> bytes:
     add_hardware(tree, layout)
     return fdt.dump(tree)
 
+def _core(layout: Layout) -> bytes:
+    """The management device with its channels below it, in AML."""
+    channels = [amlwrite.device(
+        f"CH{channel:02X}", amlwrite.name("_HID", CHANNEL_HID), amlwrite.name("_UID", channel), amlwrite.name("_CCA", 1),
+        amlwrite.resources([(layout.trca(channel), PAGE), (layout.evca(channel), PAGE)], [FIRST_SPI + layout.spi(channel)]),
+        amlwrite.properties({"desc-count": layout.desc_count})) for channel in range(layout.channels)]
+    return amlwrite.device(
+        "HDMA", amlwrite.name("_HID", MANAGEMENT_HID), amlwrite.name("_UID", 0), amlwrite.name("_CCA", 1),
+        amlwrite.resources([(layout.window, PAGE)], [FIRST_SPI + SPI_MANAGEMENT]),
+        amlwrite.properties({"dma-channels": layout.channels, **LIMITS}), *channels)
+
+
+def ssdt(layout: Layout) -> bytes:
+    """The table that adds the hardware to QEMU's own DSDT. The kernel takes it from its initrd (CONFIG_ACPI_TABLE_UPGRADE)."""
+    return amlwrite.table("SSDT", OEM, "HIDMAHW", amlwrite.scope("\\_SB", _core(layout)))
+
+
+def dsdt(layout: Layout, cpus: int) -> bytes:
+    """The same hardware as a board of this program, with RAM and CPUs, which a real machine's other tables describe."""
+    return amlwrite.table("DSDT", OEM, "HIDMABRD", amlwrite.scope(
+        "\\_SB",
+        *[amlwrite.device(f"CPU{number:X}", amlwrite.name("_HID", PROCESSOR_HID), amlwrite.name("_UID", number))
+          for number in range(cpus)],
+        amlwrite.device("MEM0", amlwrite.name("_HID", MEMORY_HID), amlwrite.name("_UID", 0),
+                        amlwrite.resources([(RAM_BASE, layout.memory)])),
+        _core(layout)))

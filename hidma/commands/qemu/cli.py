@@ -34,6 +34,9 @@ COMPARED_BYTES = 16384
 COMPARE_DMATEST = (f"iterations={COMPARED}", "run=1", "norandom=1", "timeout=2000", f"test_buf_size={COMPARED_BYTES}")
 TOLD_CLIENT = re.compile(r"dmatest: .*(result #|summary)")
 
+OPTIONS = ("channels", "cpus", "memory", "desc_count", "nested", "firmware", "append", "qemu", "timeout", "stall")
+"""Those that the session takes as they are."""
+
 Decorator = Callable[[Any], Any]
 
 
@@ -85,7 +88,12 @@ def guest_options(command: Any) -> Any:
         click.option("--memory", type=click.IntRange(256, 65536), metavar="MIB", help="RAM of the guest  [default: enough]"),
         click.option("--desc-count", default=64, show_default=True, type=click.IntRange(4, 8192),
                      help="Descriptors of a channel, the property of its node."),
-        click.option("--nested", is_flag=True, help="Channel nodes below the management node, as on a host."),
+        click.option("--nested", is_flag=True, help="Channel nodes below the management node, as on a host (ACPI has them so)."),
+        click.option("--firmware", type=click.Choice(["acpi", "dt"]),
+                     help="ACPI tables or a device tree  [default: what the driver's aliases take, a device tree first]"),
+        click.option("--suite", metavar="NAME", help="Debian suite of the fetched guest: bookworm, trixie, sid  [default: this "
+                     "machine's]"),
+        click.option("--efi", metavar="FILE", help="EFI firmware for a guest with ACPI in place of the fetched one."),
         click.option("--kernel", metavar="FILE", help="An arm64 Image in place of the fetched kernel."),
         click.option("--modules", metavar="DIR", help="Its /lib/modules/VERSION; without it all is built in."),
         click.option("--busybox", metavar="FILE", help="A static arm64 busybox in place of the fetched one."),
@@ -133,8 +141,8 @@ def option_set(given: dict[str, Any]) -> Options:
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     timing = Timing(bytes_per_ns=given["bandwidth"] / 1000) if given["bandwidth"] else None
-    return Options(channels=given["channels"], cpus=given["cpus"], memory=given["memory"], desc_count=given["desc_count"],
-                   nested=given["nested"], append=given["append"], qemu=given["qemu"], timing=timing, faults=faults)
+    named = {key: given[key] for key in OPTIONS if key in given}
+    return Options(**named, timing=timing, faults=faults, say=say)
 
 
 def plan_of(mode: str, given: dict[str, Any], mib: int = 0) -> Plan:
@@ -159,7 +167,7 @@ def trace_file(name: str | None) -> Any:
 
 def parts_of(given: dict[str, Any]) -> packages.Parts:
     """Kernel, modules, busybox."""
-    return packages.find(given["kernel"], given["modules"], given["busybox"], say)
+    return packages.find(given["kernel"], given["modules"], given["busybox"], say, given["suite"], given["efi"])
 
 
 def to_stdout(data: bytes) -> None:
@@ -170,8 +178,9 @@ def to_stdout(data: bytes) -> None:
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--fetch", "bring", is_flag=True, help="Fetch what the guest is made of (Debian packages, through apt).")
+@click.option("--suite", metavar="NAME", help="Debian suite to fetch from: bookworm, trixie, sid  [default: this machine's]")
 @click.pass_context
-def qemu(ctx: click.Context, bring: bool) -> int:
+def qemu(ctx: click.Context, bring: bool, suite: str | None) -> int:
     """Boot a real Linux in QEMU, with its own HIDMA driver on the model of the hardware.
 
     The guest's kernel, modules and busybox are fetched from Debian on the first start and kept in the cache of the user
@@ -180,10 +189,10 @@ def qemu(ctx: click.Context, bring: bool) -> int:
     if bring:
         try:
             with ending_well():
-                parts = packages.fetch(say)
+                parts = packages.fetch(say, suite)
         except QemuError as error:
             ctx.exit(complain(error))
-        click.echo(f"kernel: {parts.kernel}\nmodules: {parts.modules}\nbusybox: {parts.busybox}")
+        click.echo(f"kernel: {parts.kernel}\nmodules: {parts.modules}\nbusybox: {parts.busybox}\nefi: {parts.efi}")
     elif ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
     return 0
@@ -192,8 +201,6 @@ def qemu(ctx: click.Context, bring: bool) -> int:
 def run_guest(mode: str, given: dict[str, Any], mib: int = 0) -> int:
     """A guest that runs by itself, and its summary."""
     options = option_set(given)
-    options.timeout = given["timeout"]
-    options.stall = given["stall"]
     plan = plan_of(mode, given, mib)
     silent = given["quiet"] or given["as_json"]
     try:
@@ -314,7 +321,6 @@ def compare(fault_at: str, keep: str | None, **given: Any) -> int:
             parts = parts_of(given)
             for name, fault in (("clean", ()), ("broken", (fault_at,))):
                 options = option_set({**given, "fault": fault})
-                options.timeout, options.stall = given["timeout"], given["stall"]
                 console = bytearray()
                 trace = where / f"{name}.jsonl"
                 say(f"the guest's driver, {'with ' + fault_at if fault else 'without an error'}")
@@ -352,9 +358,7 @@ def compare(fault_at: str, keep: str | None, **given: Any) -> int:
 @guest_options
 def shell(**given: Any) -> int:
     """The guest's console on this terminal, with the model running. Ctrl-] ends it, and so does exit in the guest."""
-    options = option_set(given)
-    options.timeout = None
-    options.stall = None
+    options = option_set({**given, "timeout": None, "stall": None})
     plan = plan_of("shell", given)
     try:
         with ending_well(), trace_file(given["trace"]) as trace:

@@ -171,15 +171,12 @@ class Emulator:
     """QEMU, running one guest.
 
     :param path: the program
-    :param machine: the options that make the machine; ``-machine`` and its value among them
-    :param ram: descriptor of the guest's RAM
-    :param size: its bytes
-    :param files: option and descriptor of what is loaded: ``-kernel``, ``-initrd``, ``-dtb``
-    :param append: the kernel's command line
+    :param options: the machine, its memory and what it loads
+    :param fds: descriptors that the options name, as /dev/fd/N
     :raises QemuError: when it does not start
     """
 
-    def __init__(self, path: str, machine: Sequence[str], ram: int, size: int, files: dict[str, int], append: str) -> None:
+    def __init__(self, path: str, options: Sequence[str], fds: Sequence[int]) -> None:
         self.path = path
         self.sockets: list[socket.socket] = []
         self.qtest_waiting = 0
@@ -191,19 +188,13 @@ class Emulator:
         monitor, monitor_end = self._pair()
         self.qtest = qtest
         self.monitor = monitor
-        options = list(machine)
-        options[options.index("-machine") + 1] += ",memory-backend=ram"
-        handed = [ram, *files.values(), qtest_end.fileno(), monitor_end.fileno()]
+        handed = [*fds, qtest_end.fileno(), monitor_end.fileno()]
         command = [
             path, *options, "-no-reboot", "-S",
-            "-object", f"memory-backend-file,id=ram,size={size},mem-path=/dev/fd/{ram},share=on",
             "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
             "-chardev", f"socket,id=qtest,fd={qtest_end.fileno()}", "-qtest", "chardev:qtest", "-qtest-log", "none",
             "-chardev", f"socket,id=monitor,fd={monitor_end.fileno()}", "-mon", "chardev=monitor,mode=control",
         ]
-        for option, fd in files.items():
-            command += [option, f"/dev/fd/{fd}"]
-        command += ["-append", append]
         try:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, pass_fds=handed,
@@ -379,11 +370,17 @@ class Emulator:
             each.close()
 
 
-def machine_options(cpus: int, memory: int) -> list[str]:
+def backend(name: str, fd: int, size: int) -> list[str]:
+    """The option for memory of ``size`` bytes that lies in a file."""
+    return ["-object", f"memory-backend-file,id={name},size={size},mem-path=/dev/fd/{fd},share=on"]
+
+
+def machine_options(cpus: int, memory: int, extra: str = "") -> list[str]:
     """The options of QEMU that make the machine.
 
     :param memory: bytes of RAM
+    :param extra: more for ``-machine``
     """
-    return ["-machine", "virt,gic-version=2", "-accel", "tcg", "-cpu", "cortex-a57", "-smp", str(cpus),
+    return ["-machine", f"virt,gic-version=2{extra}", "-accel", "tcg", "-cpu", "cortex-a57", "-smp", str(cpus),
             "-m", str(memory >> 20), "-nodefaults", "-no-user-config", "-nic", "none", "-display", "none"]
 

@@ -13,21 +13,26 @@ tell() { echo "<3>hidma-guest: $*" >/dev/kmsg; }
 console() { echo "$1" >/proc/sys/kernel/printk; } # what is printed: 8 all, 4 errors
 warnings() { dmesg | grep -c 'Runtime PM usage count underflow'; }
 finish() { tell "end=$1"; sync; poweroff -f; }
-devices() { (cd "/sys/bus/platform/drivers/$1" 2>/dev/null && echo *.*[0-9a-z-]*) | tr ' ' '\n' | grep '^[0-9a-f]*\.' | tr '\n' ' '; }
-interrupts() { awk '/hidma|hdma|dma-controller|dma_controller/ { for (i = 2; i <= NF; i++) if ($i ~ /^[0-9]+$/) n += $i; else break } END { print n + 0 }' /proc/interrupts; }
+devices() { # those that a driver is bound to
+    for d in "/sys/bus/platform/drivers/$1"/*; do
+        [ ! -e "$d/driver_override" ] || echo "${d##*/}"
+    done | tr '\n' ' '
+}
+interrupts() { awk '/hidma|hdma|dma-controller|dma_controller|QCOM806/ { for (i = 2; i <= NF; i++) if ($i ~ /^[0-9]+$/) n += $i; else break } END { print n + 0 }' /proc/interrupts; }
 
 tell "release=$(uname -r)"
 for m in $DRIVERS; do
     insmod "/modules/$m.ko" || tell "failed=insmod $m"
 done
 for again in $RETRY; do
-    for d in /sys/bus/platform/devices/*.dma-controller; do
+    for d in /sys/bus/platform/devices/*.dma-controller /sys/bus/platform/devices/QCOM8061:*; do
         [ ! -e "$d" ] || [ -e "$d/driver" ] || ! tell "again=${d##*/}" || echo "${d##*/}" >/sys/bus/platform/drivers/hidma/bind
     done
 done
 bound=$(devices hidma)
 tell "mgmt=$(devices hidma-mgmt)"
 tell "bound=$bound"
+[ -z "$TABLE" ] || grep -q "$TABLE" /sys/firmware/acpi/tables/SSDT* 2>/dev/null || tell "notable=$TABLE"
 [ -n "$bound" ] || finish "the driver is bound to nothing"
 for m in $MODULES; do
     case $m in
@@ -72,9 +77,10 @@ array() { # number, CPU: an array of three RAM disks
         tell "failed=taskset"
 }
 
-copy() { # number: write to the array, read back, compare
+copy() { # number: write to the array, read back, compare; busybox before 1.33 knows no "direct"
     name=md$((127 - $1))
-    dd if=/source "of=/dev/$name" bs=1M oflag=direct 2>/dev/null || tell "failed=dd to $name"
+    dd if=/source "of=/dev/$name" bs=1M oflag=direct 2>/dev/null || dd if=/source "of=/dev/$name" bs=1M conv=fsync 2>/dev/null ||
+        tell "failed=dd to $name"
 }
 
 raid() {
@@ -104,7 +110,7 @@ raid() {
     i=0
     while [ $i -lt "$ARRAYS" ]; do
         name=md$((127 - i))
-        got=$(dd "if=/dev/$name" bs=1M count="$MIB" iflag=direct 2>/dev/null | md5sum | cut -d' ' -f1)
+        got=$({ dd "if=/dev/$name" bs=1M count="$MIB" iflag=direct || dd "if=/dev/$name" bs=1M count="$MIB"; } 2>/dev/null | md5sum | cut -d' ' -f1)
         differences=0
         [ "$got" = "$want" ] || differences=$(dd "if=/dev/$name" bs=1M count="$MIB" 2>/dev/null | cmp -l /source - 2>&1 | wc -l)
         tell "back=$name $got $differences"

@@ -13,7 +13,15 @@ from hidma.commands.qemu.errors import QemuError
 from hidma.commands.qemu.packages import Modules, Parts, dependencies, module_info, module_name, read_module
 
 DRIVERS = ("hdma_mgmt", "hdma")
-COMPATIBLE = {"hdma_mgmt": "qcom,hidma-mgmt-", "hdma": "qcom,hidma-1"}
+DEVICE_TREE, ACPI = "dt", "acpi"
+FIRMWARE_NAMES = {DEVICE_TREE: "a device tree", ACPI: "ACPI tables"}
+ALIASES = {
+    "hdma_mgmt": {DEVICE_TREE: "of:N*T*Cqcom,hidma-mgmt-1.0", ACPI: "acpi*:QCOM8060:*"},
+    "hdma": {DEVICE_TREE: "of:N*T*Cqcom,hidma-1.0", ACPI: "acpi*:QCOM8061:*"},
+}
+"""What the driver of each device must have among its aliases to be bound to what the firmware describes."""
+TABLE = "kernel/firmware/acpi/hidma.aml"
+"""Where the kernel looks for ACPI tables in its initrd (Documentation/admin-guide/acpi/initrd_table_override.rst)."""
 RAID = ("brd", "raid456")
 TRAILER = "TRAILER!!!"
 DIRECTORY = 0o040755
@@ -58,23 +66,60 @@ class Plan:
 
 
 def replacements(drivers: Sequence[Path]) -> dict[str, Path]:
-    """Which stock module each of the user's drivers takes the place of: the one with the same device tree strings.
+    """Which stock module each of the user's drivers takes the place of: the one with the same aliases.
 
     :raises QemuError: when one is for other hardware, or two are for the same
     """
     found: dict[str, Path] = {}
     for path in drivers:
         data = read_module(path, "--driver")
-        aliases = " ".join(module_info(data, "alias"))
-        names = [name for name in DRIVERS if COMPATIBLE[name] in aliases]
+        names = [name for name in DRIVERS if firmware_of(name, data)]
         if not names:
-            raise QemuError(f"{path} is no driver for this hardware: its aliases have neither qcom,hidma-1.0 nor "
-                            "qcom,hidma-mgmt-1.0")
+            raise QemuError(f"{path} is no driver for this hardware: it has {has_aliases(data)}, and none of "
+                            f"{', '.join(alias for name in DRIVERS for alias in ALIASES[name].values())}")
         for name in names:
             if name in found:
                 raise QemuError(f"{path} and {found[name]} are drivers for the same device; give one of them")
             found[name] = path
     return found
+
+
+def firmware_of(name: str, data: bytes) -> list[str]:
+    """The kinds of firmware by which a module finds the device of ``hdma`` or ``hdma_mgmt``."""
+    has = module_info(data, "alias")
+    return [kind for kind, alias in ALIASES[name].items() if alias in has]
+
+
+def has_aliases(data: bytes) -> str:
+    """The aliases of a module, for a sentence about it."""
+    has = [alias for alias in module_info(data, "alias") if not alias.endswith("C*")]
+    return f"the alias{'es' if len(has) > 1 else ''} {', '.join(has)}" if has else "no alias"
+
+
+def choose_firmware(plan: Plan, parts: Parts, wanted: str | None) -> tuple[str, str]:
+    """Device tree or ACPI, by the aliases of the modules that the guest will load; and the line that says why.
+
+    :param wanted: the user's choice, None for a device tree where the modules can be bound by one
+    :raises QemuError: when a module has no alias for it
+    """
+    modules = Modules(parts.modules)
+    files = {**{name: modules.files[name] for name in DRIVERS if name in modules.files}, **replacements(plan.drivers)}
+    kinds = list(FIRMWARE_NAMES)
+    reason = "the drivers are built into the kernel"
+    for name, path in files.items():
+        data = read_module(path)
+        left = [kind for kind in kinds if kind in firmware_of(name, data)]
+        if not left:
+            raise QemuError(f"{path} cannot be bound by {' or '.join(FIRMWARE_NAMES[kind] for kind in kinds)}: it has "
+                            f"{has_aliases(data)}, where {' or '.join(ALIASES[name][kind] for kind in kinds)} is needed")
+        if wanted is not None and wanted not in left:
+            raise QemuError(f"--firmware {wanted}: {path} cannot be bound by {FIRMWARE_NAMES[wanted]}: it has "
+                            f"{has_aliases(data)}, and not {ALIASES[name][wanted]}")
+        kinds = left
+        others = "" if len(kinds) > 1 else f" and nothing for {FIRMWARE_NAMES[next(k for k in FIRMWARE_NAMES if k not in kinds)]}"
+        reason = f"{path.name} has {' and '.join(ALIASES[name][kind] for kind in kinds)}{others}"
+    kind = wanted or kinds[0]
+    return kind, f"firmware: {FIRMWARE_NAMES[kind]}, {'as --firmware says' if wanted else 'because ' + reason}"
 
 
 def check_release(data: bytes, path: Path, kernel: str) -> None:
@@ -89,12 +134,13 @@ def check_release(data: bytes, path: Path, kernel: str) -> None:
                             "modules and kernel must be of one build")
 
 
-def build(plan: Plan, parts: Parts, kernel: str, retry: bool = False) -> bytes:
+def build(plan: Plan, parts: Parts, kernel: str, retry: bool = False, table: bytes = b"") -> bytes:
     """The archive.
 
     :param kernel: what the kernel calls itself, to compare with the modules
     :param retry: whether a device that the driver did not take is offered again: no fault is to be seen, and the machine may
         have been too busy to answer within the 10 ms that the driver waits
+    :param table: the ACPI table that the kernel adds to those of its firmware
     :raises QemuError: when a module is not there or of another kernel
     """
     modules = Modules(parts.modules)
@@ -115,7 +161,7 @@ def build(plan: Plan, parts: Parts, kernel: str, retry: bool = False) -> bytes:
         for other in dependencies(data):
             later += [item for item in modules.order([other], {}) if item not in later]
         later.append((client, plan.client))
-    out = bytearray()
+    out = bytearray(entry(TABLE, FILE, table) if table else b"")
     for directory in ("dev", "proc", "sys", "bin", "modules", "tmp"):
         out += entry(directory, DIRECTORY)
     out += entry("dev/console", DEVICE, device=(5, 1))
@@ -132,7 +178,8 @@ def build(plan: Plan, parts: Parts, kernel: str, retry: bool = False) -> bytes:
         "MODE": plan.mode, "MIB": str(plan.mib), "ARRAYS": str(plan.arrays),
         "DRIVERS": " ".join(name for name, _ in order),
         "MODULES": " ".join(name for name, _ in later if name != client),
-        "RETRY": "1 2 3" if retry else "", "CLIENT": client, "PARAMETERS": " ".join(plan.parameters),
+        "RETRY": "1 2 3" if retry else "", "TABLE": "HIDMAHW" if table else "",
+        "CLIENT": client, "PARAMETERS": " ".join(plan.parameters),
     }
     text = "".join(f"{key}={shlex.quote(value)}\n" for key, value in settings.items())
     out += entry("plan", FILE, text.encode())

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The hardware model in the guest's memory: a core of `hidma.hw` whose RAM is the guest's and whose blocks lie in its last MiB,
-and the watcher over them.
+"""The hardware model in the guest's memory: a core of `hidma.hw` whose RAM is the guest's and whose blocks lie in the window of
+registers that both have mapped, and the watcher over them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from hidma.commands.qemu.board import RAM_BASE, WINDOW, Layout
+from hidma.commands.qemu.board import RAM_BASE, Layout
 from hidma.hw.bus import Bus
 from hidma.hw.clock import Clock
 from hidma.hw.core import HidmaCore
@@ -48,27 +48,26 @@ class Lines(LineSink):
 class Model:
     """The hardware of one guest.
 
-    :param ram: the guest's RAM, ``layout.memory`` bytes that QEMU has mapped too
+    :param ram: the guest's RAM without the registers, ``layout.usable`` bytes that QEMU has mapped too
+    :param window: the pages of registers, mapped there too
     :param layout: where everything is
     :param drive: raises and lowers an SPI
     :param timing: what the hardware's work costs; it takes that much real time
     :param faults: what is to go wrong
     """
 
-    def __init__(self, ram: memoryview, layout: Layout, drive: Callable[[int, int], None], timing: Timing | None = None,
-                 faults: FaultPlan | None = None) -> None:
+    def __init__(self, ram: memoryview, window: memoryview, layout: Layout, drive: Callable[[int, int], None],
+                 timing: Timing | None = None, faults: FaultPlan | None = None) -> None:
         self.layout = layout
-        usable = layout.memory - WINDOW
         self.clock = Clock()
         self.trace = Trace()
         # the window is no RAM for the hardware: a descriptor cannot reach registers
-        self.memory = Memory(RAM_BASE, usable, ram[:usable])
+        self.memory = Memory(RAM_BASE, layout.usable, ram)
         self.bus = Bus(self.clock, self.memory, self.trace)
         self.smmu = Smmu(self.bus)
-        self.ram = ram
-        window = layout.window
-        self.core = HidmaCore(self.bus, self.smmu, channels=layout.channels, management=(window, PAGE), timing=timing,
-                              management_buffer=self._page(window))
+        self.window = window
+        self.core = HidmaCore(self.bus, self.smmu, channels=layout.channels, management=(layout.window, PAGE), timing=timing,
+                              management_buffer=self._page(layout.window))
         self.sink = Lines(drive)
         for index in range(layout.channels):
             line = Line(layout.spi(index), f"chan{index}")
@@ -81,8 +80,8 @@ class Model:
         self.watcher = Watcher(self.core)
 
     def _page(self, address: int) -> memoryview:
-        start = address - RAM_BASE
-        return self.ram[start : start + PAGE]
+        start = address - self.layout.window
+        return self.window[start : start + PAGE]
 
     @property
     def channels(self) -> list[WatchedChannel]:

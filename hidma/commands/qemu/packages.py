@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a guest is made of: a kernel, its modules, a busybox. Given by the user, or fetched from Debian through apt into a cache.
+"""What a guest is made of: a kernel, its modules, a busybox, and EFI firmware for a guest with ACPI. Given by the user, or fetched
+from Debian through apt into a cache, from the suite of this machine or from another.
 
 apt works in a state of its own inside the cache (no root needed, the machine's packages stay as they are); of the packages only
 what a guest can use is unpacked. Nothing of it belongs to this project or enters its repository.
@@ -26,12 +27,26 @@ from hidma.commands.qemu.errors import QemuError
 
 KERNEL_PACKAGE = "linux-image-arm64"
 BUSYBOX_PACKAGE = "busybox-static"
+EFI_PACKAGE = "qemu-efi-aarch64"
+IMAGE_PACKAGE = re.compile(r"linux-(image|binary|modules|base)-\d\S*")
+"""What the meta package comes down to: one package up to Debian 13, several since then."""
 KEPT = re.compile(
-    r"\./(boot/vmlinuz-[^/]+|(usr/)?lib/modules/[^/]+/(modules\.builtin|kernel/(crypto|lib|arch/arm64|block|"
+    r"\./(boot/vmlinuz-[^/]+|(usr/)?bin/busybox|usr/share/qemu-efi-aarch64/QEMU_EFI\.fd|"
+    r"(usr/)?lib/modules/[^/]+/(vmlinuz|modules\.builtin|kernel/(crypto|lib|arch/arm64|block|net/9p|fs/(9p|netfs|fscache)|"
     r"drivers/(dma|md|block|vfio|iommu|nvme|virtio))/.*\.ko(\.xz|\.gz)?))"
 )
-BUSYBOX = re.compile(r"\./(usr/)?bin/busybox")
-NEEDED_BYTES = 250 << 20
+PLACES = {
+    "kernel": ("boot/vmlinuz-*", "lib/modules/*/vmlinuz", "usr/lib/modules/*/vmlinuz"),
+    "modules": ("lib/modules/*", "usr/lib/modules/*"),
+    "busybox": ("bin/busybox", "usr/bin/busybox"),
+    "efi": ("usr/share/qemu-efi-aarch64/QEMU_EFI.fd",),
+}
+"""Where the packages have each part."""
+SYSTEM_EFI = ("/usr/share/qemu-efi-aarch64/QEMU_EFI.fd", "/usr/share/edk2/aarch64/QEMU_EFI.fd",
+              "/usr/share/qemu/edk2-aarch64-code.fd")
+SUITE = re.compile(r"[a-z][a-z0-9-]*")
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+NEEDED_BYTES = 600 << 20
 PROVIDE = ("give what the guest is made of: --kernel FILE (an arm64 Image), --modules DIR (its /lib/modules/VERSION) and "
            "--busybox FILE (static, arm64)")
 ARM64_MAGIC = b"ARM\x64"
@@ -42,11 +57,13 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Parts:
-    """A kernel image (path), the directory of its modules (None: all is built in) and a static arm64 busybox (path)."""
+    """A kernel image (path), the directory of its modules (None: all is built in), a static arm64 busybox (path) and EFI
+    firmware (None: there is none)."""
 
     kernel: Path
     modules: Path | None
     busybox: Path
+    efi: Path | None = None
 
 
 def cache_dir() -> Path:
@@ -55,42 +72,52 @@ def cache_dir() -> Path:
     return Path(base) / "hidma" / "qemu"
 
 
-def cached() -> Parts | None:
-    """What was fetched before, None if nothing was."""
-    guest = cache_dir() / "guest"
+def guest_dir(suite: str | None) -> Path:
+    """Where the parts of a suite's guest are kept; None is the suite of this machine."""
+    return cache_dir() / (f"guest-{suite}" if suite else "guest")
+
+
+def cached(suite: str | None = None) -> Parts | None:
+    """What was fetched before, None if nothing was, or by a version of this program that kept less."""
+    guest = guest_dir(suite)
     try:
         manifest = json.loads((guest / "manifest.json").read_text(encoding="utf-8"))
-        parts = Parts(guest / manifest["kernel"], guest / manifest["modules"], guest / manifest["busybox"])
+        parts = Parts(**{part: guest / manifest[part] for part in PLACES})
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return parts if parts.kernel.is_file() and parts.busybox.is_file() and parts.modules.is_dir() else None  # type: ignore[union-attr]
+    assert parts.modules is not None
+    return parts if parts.kernel.is_file() and parts.busybox.is_file() and parts.modules.is_dir() else None
 
 
-def find(kernel: str | None, modules: str | None, busybox: str | None, say: Say) -> Parts:
+def find(kernel: str | None, modules: str | None, busybox: str | None, say: Say, suite: str | None = None,
+         efi: str | None = None) -> Parts:
     """What is given; for the rest what was fetched, or is fetched now.
 
     :param say: told of what takes time
+    :param suite: the Debian suite of what is fetched, None for that of this machine
     :raises QemuError: when something is missing or no good
     """
     if modules is not None and kernel is None:
         raise QemuError("--modules belongs to a kernel of the same build: name that with --kernel")
-    parts = None
-    if kernel is None or busybox is None:
-        parts = cached()
-        if parts is None:
-            if kernel is not None:
-                kernel_version(Path(kernel))  # nothing is fetched for one that is no good
-            parts = fetch(say)
+    parts = cached(suite)
+    if parts is None and (kernel is None or busybox is None):
+        if kernel is not None:
+            kernel_version(Path(kernel))  # nothing is fetched for one that is no good
+        parts = fetch(say, suite)
+    there = [Path(place) for place in SYSTEM_EFI if os.path.exists(place)]
+    firmware = Path(efi) if efi else parts.efi if parts else there[0] if there else None
+    if efi:
+        open_file(Path(efi), "--efi").close()
     image = Path(kernel) if kernel is not None else parts.kernel if parts else Path()
-    there = Path(modules) if modules is not None else parts.modules if parts and kernel is None else None
+    lib = Path(modules) if modules is not None else parts.modules if parts and kernel is None else None
     box = Path(busybox) if busybox is not None else parts.busybox if parts else Path()
-    if there is not None and not there.is_dir():
-        raise QemuError(f"{there}: no such directory; --modules takes the kernel's /lib/modules/VERSION")
+    if lib is not None and not lib.is_dir():
+        raise QemuError(f"{lib}: no such directory; --modules takes the kernel's /lib/modules/VERSION")
     with open_file(box, "--busybox") as file:
         head = file.read(20)
     if head[:4] != b"\x7fELF" or head[18:20] != b"\xb7\0":
         raise QemuError(f"{box} is no arm64 program; --busybox takes a static busybox for arm64")
-    return Parts(image, there, box)
+    return Parts(image, lib, box, firmware)
 
 
 def open_file(path: Path, option: str) -> io.BufferedReader:
@@ -233,11 +260,14 @@ def _run(command: list[str], directory: Path, what: str) -> str:
     return done.stdout
 
 
-def fetch(say: Say) -> Parts:
-    """Bring kernel, modules and busybox from Debian into the cache.
+def fetch(say: Say, suite: str | None = None) -> Parts:
+    """Bring kernel, modules, busybox and EFI firmware from Debian into the cache.
 
-    :raises QemuError: no apt, no network, no space, not in its sources
+    :param suite: from this suite, None for what apt's own sources have
+    :raises QemuError: no apt, no network, no space, no such suite, not in its sources
     """
+    if suite is not None and not SUITE.fullmatch(suite):
+        raise QemuError(f"'{suite}' is no name of a Debian suite; --suite takes bookworm, trixie, sid and the like")
     for tool in ("apt-get", "apt-cache", "dpkg-deb"):
         if shutil.which(tool) is None:
             raise QemuError(f"{tool} is not there, so nothing can be fetched on this system; {PROVIDE}")
@@ -252,55 +282,77 @@ def fetch(say: Say) -> Parts:
                         "caches are kept")
     try:
         with tempfile.TemporaryDirectory(prefix="fetch-", dir=cache) as work:
-            return _fetch(Path(work), cache, say)
+            return _fetch(Path(work), suite, say)
     except OSError as error:
         raise QemuError(f"{cache} cannot be written: {error.strerror}") from None
 
 
-def _fetch(work: Path, cache: Path, say: Say) -> Parts:
+def _sources(suite: str, directory: Path) -> str:
+    """The lines of sources.list for a suite, on the mirror that this machine's own sources name."""
+    lines = _run(["apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages", "Label: Debian"],
+                 directory, "apt's own sources").split("\n")
+    mirrors = [line.removeprefix("Debian ") for line in lines if line.startswith("Debian ")]
+    if not mirrors:
+        raise QemuError(f"apt's sources on this machine name no mirror of Debian to fetch {suite} from; {PROVIDE}")
+    signed = f"[signed-by={KEYRING}] " if os.path.exists(KEYRING) else ""
+    suites = dict.fromkeys((suite.removesuffix("-backports"), suite))
+    return "".join(f"deb {signed}{mirrors[0]} {each} main\n" for each in suites)
+
+
+def apt_options(work: Path, suite: str | None) -> list[str]:
+    """Options that give apt a state of its own in ``work``, for arm64."""
     for name in ("lists/partial", "archives/partial", "state", "debs"):
         (work / name).mkdir(parents=True)
     (work / "state" / "status").touch()
-    options = []
-    for key, value in {
+    settings = {
         "APT::Architecture": "arm64", "APT::Architectures": "arm64", "Dir::State": work / "state",
         "Dir::State::Lists": work / "lists", "Dir::State::status": work / "state" / "status", "Dir::Cache": work,
         "Dir::Cache::Archives": work / "archives", "APT::Sandbox::User": "root" if os.geteuid() == 0 else "",
         "Acquire::Languages": "none", "Acquire::Retries": "3", "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled": "false",
-    }.items():
-        options += ["-o", f"{key}={value}"]
+    }
+    if suite is not None:
+        (work / "sources.list").write_text(_sources(suite, work), encoding="utf-8")
+        settings |= {"Dir::Etc::sourcelist": work / "sources.list", "Dir::Etc::sourceparts": "/dev/null",
+                     "APT::Default-Release": suite}
+    return [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
+
+
+def _fetch(work: Path, suite: str | None, say: Say) -> Parts:
+    options = apt_options(work, suite)
     debs = work / "debs"
-    say("fetching the package lists for arm64")
-    with suppress(QemuError):  # one source that does not answer is no reason; what is missing shows below
-        _run(["apt-get", *options, "-qq", "update"], debs, "the package lists")
-    depends = _run(["apt-cache", *options, "depends", KERNEL_PACKAGE], debs, f"no {KERNEL_PACKAGE} in apt's sources")
-    found = re.search(r"Depends: (linux-image-\S+)", depends)
-    if found is None:
+    say(f"fetching the package lists for arm64{' of ' + suite if suite else ''}")
+    try:
+        _run(["apt-get", *options, "-qq", "update"], debs, f"the package lists{' of ' + suite if suite else ''}")
+    except QemuError:
+        if suite is not None:
+            raise
+        # one source of several that does not answer is no reason to give up; what is missing shows below
+    depends = _run(["apt-cache", *options, "depends", "--recurse", "--important", KERNEL_PACKAGE], debs,
+                   f"no {KERNEL_PACKAGE} in apt's sources")
+    images = list(dict.fromkeys(line for line in depends.split("\n") if IMAGE_PACKAGE.fullmatch(line)))
+    if not images:
         raise QemuError(f"no {KERNEL_PACKAGE} in apt's sources; {PROVIDE}")
-    packages = [BUSYBOX_PACKAGE, found[1]]
-    say(f"fetching {' and '.join(packages)}")
-    _run(["apt-get", *options, "-qq", "download", *packages], debs, f"{' and '.join(packages)} cannot be fetched")
+    packages = [BUSYBOX_PACKAGE, EFI_PACKAGE, *images]
+    listed = f"{', '.join(packages[:-1])} and {packages[-1]}"
+    say(f"fetching {listed}")
+    _run(["apt-get", *options, "-qq", "download", *packages], debs, f"{listed} cannot be fetched")
     guest = work / "guest"
     guest.mkdir()
     say("unpacking")
     for deb in sorted(debs.glob("*.deb")):
         _unpack(deb, guest)
-    kernels = sorted(guest.glob("boot/vmlinuz-*"))
-    modules = sorted([*guest.glob("lib/modules/*"), *guest.glob("usr/lib/modules/*")])
-    boxes = sorted([*guest.glob("bin/busybox"), *guest.glob("usr/bin/busybox")])
-    if not kernels or not modules or not boxes:
-        raise QemuError(f"the packages {' and '.join(packages)} do not hold what is expected; {PROVIDE}")
-    manifest = {
-        "kernel": str(kernels[-1].relative_to(guest)), "modules": str(modules[-1].relative_to(guest)),
-        "busybox": str(boxes[-1].relative_to(guest)), "packages": sorted(deb.name for deb in debs.glob("*.deb")),
-    }
+    manifest: dict[str, str | list[str]] = {"packages": sorted(deb.name for deb in debs.glob("*.deb"))}
+    for part, places in PLACES.items():
+        found = sorted(path for place in places for path in guest.glob(place))
+        if not found:
+            raise QemuError(f"the packages {listed} do not hold what is expected, a file {places[0]}; {PROVIDE}")
+        manifest[part] = str(found[-1].relative_to(guest))
     (guest / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    target = cache / "guest"
-    old = work / "old"
+    target = guest_dir(suite)
     if target.exists():
-        target.rename(old)
+        target.rename(work / "old")
     guest.rename(target)
-    parts = cached()
+    parts = cached(suite)
     assert parts is not None
     return parts
 
@@ -311,7 +363,7 @@ def _unpack(deb: Path, target: Path) -> None:
         assert pipe.stdout is not None
         with tarfile.open(fileobj=pipe.stdout, mode="r|") as tar:
             for member in tar:
-                if member.isfile() and (KEPT.fullmatch(member.name) or BUSYBOX.fullmatch(member.name)):
+                if member.isfile() and KEPT.fullmatch(member.name):
                     file = tar.extractfile(member)
                     assert file is not None
                     path = target / member.name.removeprefix("./")

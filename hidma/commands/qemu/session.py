@@ -18,7 +18,7 @@ from typing import Any, TextIO
 from hidma.commands.qemu import board, emulator, initrd
 from hidma.commands.qemu.errors import QemuError
 from hidma.commands.qemu.model import Model
-from hidma.commands.qemu.packages import Parts, kernel_version
+from hidma.commands.qemu.packages import EFI_PACKAGE, Parts, kernel_version
 from hidma.hw.engine import Timing
 from hidma.hw.faults import FaultPlan
 
@@ -34,6 +34,8 @@ MIB = 1 << 20
 KERNEL_RESERVE = 256
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 SUMMARY = re.compile(r"dmatest: (\S+): summary (\d+) tests, (\d+) failures")
+DRIVER_ERROR = re.compile(r"\] (.*(?:hidma|hdma|QCOM806|dma-controller).*(?:fail|error|not |unable|refus|timed out).*)", re.I)
+TOO_SLOW = re.compile(r"channel did not (?:get enabled|reset)")
 PANIC = "Kernel panic - not syncing"
 
 
@@ -42,6 +44,8 @@ class Options:
     """What a guest gets beside its plan.
 
     :ivar memory: MiB of RAM, None for what the plan needs
+    :ivar firmware: ``dt`` or ``acpi``, None for what the modules take
+    :ivar say: told in a line which firmware was chosen, and why
     :ivar timeout: seconds until it is given up, None: never
     :ivar stall: seconds without a word on the console nor a sign on the registers until it is given up, None: never
     """
@@ -49,6 +53,8 @@ class Options:
     channels: int = 1
     cpus: int = 1
     memory: int | None = None
+    firmware: str | None = None
+    say: Callable[[str], None] | None = None
     desc_count: int = 64
     nested: bool = False
     append: str = ""
@@ -91,6 +97,7 @@ class Session:
         self.partial = ""
         self.summaries: list[tuple[str, int, int]] = []
         self.oopses: list[str] = []
+        self.driver_errors: list[str] = []
         self.panicked = ""
         self.panicked_at = 0.0
         self.moved_before = 0
@@ -105,42 +112,63 @@ class Session:
     def _prepare(self, plan: initrd.Plan, parts: Parts, options: Options) -> None:
         path = emulator.program(options.qemu)
         image, self.kernel = kernel_version(parts.kernel)
-        archive = initrd.build(plan, parts, self.kernel, retry=options.faults is None)
+        self.firmware, why = initrd.choose_firmware(plan, parts, options.firmware)
+        acpi = self.firmware == initrd.ACPI
+        if acpi and parts.efi is None:
+            raise QemuError("a guest with ACPI needs EFI firmware for arm64: hidma qemu --fetch brings it (Debian's package "
+                            f"{EFI_PACKAGE}), or name a QEMU_EFI.fd with --efi")
+        if options.say is not None:
+            options.say(why)
         needed = KERNEL_RESERVE + 3 * plan.mib * plan.arrays if plan.copies else KERNEL_RESERVE
         memory = options.memory or max(512, -(-needed // 128) * 128)
         if memory < needed:
             raise QemuError(f"--memory {memory} is too little: {plan.mib} MiB in {plan.arrays} arrays take {needed} MiB of RAM")
-        layout = board.Layout(memory * MIB, options.channels, options.desc_count, options.nested)
+        self.layout = layout = board.Layout(memory * MIB, options.channels, options.desc_count, options.nested, acpi)
+        archive = initrd.build(plan, parts, self.kernel, options.faults is None, board.ssdt(layout) if acpi else b"")
+        self.fds: list[int] = []
+        ram = self._shared("ram", layout.memory)
         machine = emulator.machine_options(options.cpus, layout.memory)
-        fd, ram = emulator.shared_memory(layout.memory)
-        self._keep(fd)
-        dtb = board.blob(emulator.dump_dtb(path, machine), layout)
-        files = {"-kernel": emulator.file_of(image, "kernel")}
-        self._keep(files["-kernel"])
-        files["-initrd"] = emulator.file_of(archive, "initrd")
-        self._keep(files["-initrd"])
-        files["-dtb"] = emulator.file_of(dtb, "dtb")
-        self._keep(files["-dtb"])
+        files = {"kernel": image, "initrd": archive}
+        if acpi:
+            window = self._shared("window", board.WINDOW)
+            machine = [*emulator.machine_options(options.cpus, layout.memory, ",memory-backend=ram,nvdimm=on"), "-bios",
+                       str(parts.efi), *emulator.backend("window", self.fds[1], board.WINDOW),
+                       "-device", f"nvdimm,memdev=window,addr={layout.window:#x}"]
+            machine[machine.index("-m") + 1] += f",slots=1,maxmem={layout.memory + board.GIB >> 20}M"
+        else:
+            files["dtb"] = board.blob(emulator.dump_dtb(path, machine), layout)
+            machine = emulator.machine_options(options.cpus, layout.memory, ",memory-backend=ram")
+            ram, window = ram[: layout.usable], ram[layout.usable :]
+        machine += emulator.backend("ram", self.fds[0], layout.memory)
+        for name, data in files.items():
+            machine += [f"-{name}", f"/dev/fd/{self._keep(emulator.file_of(data, name))}"]
         append = "console=ttyAMA0 panic=-1 printk.devkmsg=on"
         if plan.mode == "shell":
             append += " quiet"
-        append = f"{append} {options.append}".strip()
-        self.layout = layout
-        self.model = Model(memoryview(ram), layout, lambda spi, level: self.emulator.drive(spi, level), options.timing,
+        machine += ["-append", f"{append} {options.append}".strip()]
+        self.model = Model(ram, window, layout, lambda spi, level: self.emulator.drive(spi, level), options.timing,
                            options.faults)
         if options.trace is not None:
             self.model.record(options.trace)
         emulator.sharp_sleep(True)
         self._stack.callback(emulator.sharp_sleep, False)
-        self.emulator = emulator.Emulator(path, machine, fd, layout.memory, files, append)
+        self.emulator = emulator.Emulator(path, machine, self.fds)
         self._stack.callback(self.emulator.close)
         self._stack.enter_context(emulator.ahead())
         self.began = time.monotonic()
         self.heard = self.began
         self.emulator.start()
 
-    def _keep(self, fd: int) -> None:
+    def _keep(self, fd: int) -> int:
+        """Hand a descriptor down to QEMU, and close it in the end."""
+        self.fds.append(fd)
         self._stack.callback(os.close, fd)
+        return fd
+
+    def _shared(self, name: str, size: int) -> memoryview:
+        fd, memory = emulator.shared_memory(size)
+        self._keep(fd)
+        return memoryview(memory)
 
     def __enter__(self) -> Session:
         return self
@@ -205,6 +233,8 @@ class Session:
                 else:
                     self.copy_descriptors = done - self.moved_before
                     self.told.at["copyend"] = self.told.at[key]
+        if not found and (complaint := DRIVER_ERROR.search(line)):
+            self.driver_errors.append(complaint[1])
         found = SUMMARY.search(line)
         if found:
             self.summaries.append((found[1], int(found[2]), int(found[3])))
@@ -297,6 +327,13 @@ class Session:
         bound = told.last("bound").split()
         if len(bound) != self.options.channels:
             found.append(f"the driver took {len(bound)} of {self.options.channels} channels")
+            if "notable" in told.values:
+                found.append("the guest's kernel did not take the SSDT from its initrd: it is built without "
+                             "CONFIG_ACPI_TABLE_UPGRADE, or its command line forbids it")
+            found += [f"the guest's kernel says: {line}" for line in dict.fromkeys(self.driver_errors)][:4]
+            if self.options.faults is None and any(TOO_SLOW.search(line) for line in self.driver_errors):
+                found.append("the driver waits for the hardware for 10 ms, and this machine was too busy to answer in that time; "
+                             "run it again when less is going on")
         if self.plan.copies and told.last("end") == "ok":
             back = [value.split() for value in told.values.get("back", [])]
             for name, md5, differences in back:
