@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
 import select
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -23,6 +25,7 @@ import pytest
 
 from hidma import firmware
 from hidma.commands.qemu import board, compare, emulator, initrd, packages
+from hidma.commands.qemu.cli import Output
 from hidma.commands.qemu.errors import QemuError
 from hidma.commands.qemu.model import Model
 from hidma.commands.qemu.session import Options, Session, interrupts_per_batch, known
@@ -223,14 +226,65 @@ def test_a_lost_interrupt_costs_the_array_nothing() -> None:
 
 
 @needs_guest
-def test_the_console_takes_what_is_typed_and_a_weight_reaches_the_hardware() -> None:
+def test_a_script_on_stdin_is_run_by_the_shell_and_a_weight_reaches_the_hardware() -> None:
     typed = ("cd /sys/devices/platform/*.hidma-mgmt/chanops/chan1\necho 9 > weight; cat weight\n"
-             "cat /sys/bus/platform/drivers/hidma/*/chid | tr '\\n' '.'\nexit\n")
+             "cat /sys/bus/platform/drivers/hidma/*/chid | tr '\\n' '.'\nexit 3\n")
     done = hidma("shell", "--channels", "2", stdin=typed)
-    assert done.returncode == 0, done.stderr
-    assert "\n9\n" in done.stdout
-    assert "0.1." in done.stdout
-    assert "weight 9, priority 0" in done.stdout
+    assert (done.returncode, done.stdout) == (3, "9\n0.1.")
+    assert "weight 9, priority 0" in done.stderr
+
+
+@needs_guest
+def test_a_command_runs_with_a_share_a_debugger_and_a_monitor(tmp_path: Path) -> None:
+    share = tmp_path / "sha,re"
+    share.mkdir()
+    (share / "in").write_bytes(bytes(range(256)))
+    gdb, monitor = tmp_path / "gdb", tmp_path / "monitor"
+    with subprocess.Popen(
+        [sys.executable, "-m", "hidma", "qemu", "run", "--quiet", "--share", str(share), "--gdb", f"unix:{gdb},server=on,wait=off",
+         "--monitor", f"unix:{monitor},server=on,wait=off", "--script", "-", "--", "two words", "$x"],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stderr is not None
+        process.stdin.write(b'cat /share/in; echo "$2, $1" > /share/out; echo oops >&2; exit 41')
+        process.stdin.close()
+        while b"a debugger is awaited" not in process.stderr.readline():
+            assert process.poll() is None
+        with socket.socket(socket.AF_UNIX) as people, socket.socket(socket.AF_UNIX) as debugger:
+            people.settimeout(30)
+            people.connect(str(monitor))
+            people.sendall(b"info status\n")
+            said = b""
+            while b"prelaunch" not in said:
+                said += people.recv(4096)
+            debugger.connect(str(gdb))
+            debugger.sendall(b"$c#63")
+            assert process.stdout is not None
+            assert process.stdout.read() == bytes(range(256)) + b"oops\n"
+        assert process.wait(timeout=60) == 41
+        assert (share / "out").read_text() == "$x, two words\n"
+        assert not gdb.exists() and not monitor.exists()
+
+
+def test_what_a_script_prints_comes_out_byte_for_byte() -> None:
+    printed = b"a\x1ehidma-guest: ru\x1e\x1ehidma-guest: ran=1\n\0"
+    console = b"boot\n\x1ehidma-guest: bound=x\n" + Output.BEGIN + printed + Output.END + b"0\n\x1ehidma-guest: end=ok\n"
+    for size in (1, 2, 7, len(console)):
+        out = io.BytesIO()
+        output = Output(out)
+        for at in range(0, len(console), size):
+            output.feed(console[at : at + size])
+        assert out.getvalue() == printed
+
+
+@pytest.mark.parametrize(("arguments", "status", "said"), [
+    ([], 2, "hidma: give one of -- COMMAND, -c TEXT and --script FILE."),
+    (["-c", "true", "--", "true"], 2, "hidma: give one of -- COMMAND, -c TEXT and --script FILE."),
+    (["--script", "/nope"], 2, "hidma: --script /nope: No such file or directory."),
+    (["--qemu", "/nope", "--", "true"], 125, "hidma: /nope: no such program; name the qemu-system-aarch64 that is to run"),
+])
+def test_a_run_that_is_asked_for_wrong(arguments: list[str], status: int, said: str) -> None:
+    done = hidma("run", *arguments)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (status, said)
 
 
 @needs_guest

@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``hidma qemu``: fetch, raid, probe, shell."""
+"""``hidma qemu``: fetch, raid, probe, compare, run, shell."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import select
+import shlex
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 import click
 
@@ -27,6 +29,8 @@ from hidma.hw.registers import MAX_CHANNELS
 
 FAILED = 1
 UNUSABLE = 2
+FOR_ITSELF = 125
+"""Exit status of ``run`` when no command has given one, as that of env or timeout."""
 MAX_MIB = 1024
 MAX_CPUS = 8
 COMPARED = 5
@@ -34,7 +38,8 @@ COMPARED_BYTES = 16384
 COMPARE_DMATEST = (f"iterations={COMPARED}", "run=1", "norandom=1", "timeout=2000", f"test_buf_size={COMPARED_BYTES}")
 TOLD_CLIENT = re.compile(r"dmatest: .*(result #|summary)")
 
-OPTIONS = ("channels", "cpus", "memory", "desc_count", "nested", "firmware", "append", "qemu", "timeout", "stall")
+OPTIONS = ("channels", "cpus", "memory", "desc_count", "nested", "firmware", "share", "gdb", "monitor", "append", "qemu", "timeout",
+           "stall")
 """Those that the session takes as they are."""
 
 Decorator = Callable[[Any], Any]
@@ -99,6 +104,9 @@ def guest_options(command: Any) -> Any:
         click.option("--busybox", metavar="FILE", help="A static arm64 busybox in place of the fetched one."),
         click.option("--driver", metavar="A.ko[,B.ko]", help="Drivers in place of the stock modules for the same devices."),
         click.option("--client", metavar="M.ko[,P=V...]", help="A module to load once the driver is bound, such as dmatest.ko."),
+        click.option("--share", metavar="DIR", help="A directory that the guest has at /share (9p), to read and to write."),
+        click.option("--gdb", metavar="DEV", help="Wait for a debugger there before the guest's first instruction (tcp::1234)."),
+        click.option("--monitor", metavar="DEV", help="QEMU's monitor there (unix:PATH,server=on,wait=off)."),
         click.option("--append", default="", metavar="TEXT", help="More for the kernel's command line."),
         click.option("--fault", multiple=True, metavar="TEXT", help="A fault to inject (see hidma faults); may be repeated."),
         click.option("--bandwidth", type=click.FloatRange(min=0.001), metavar="MBPS",
@@ -142,14 +150,17 @@ def option_set(given: dict[str, Any]) -> Options:
         raise click.UsageError(str(error)) from None
     timing = Timing(bytes_per_ns=given["bandwidth"] / 1000) if given["bandwidth"] else None
     named = {key: given[key] for key in OPTIONS if key in given}
+    if given["gdb"]:
+        named |= {"timeout": None, "stall": None}  # a guest that stands at a breakpoint gives no sign
     return Options(**named, timing=timing, faults=faults, say=say)
 
 
-def plan_of(mode: str, given: dict[str, Any], mib: int = 0) -> Plan:
+def plan_of(mode: str, given: dict[str, Any], mib: int = 0, script: bytes = b"", arguments: Sequence[str] = ()) -> Plan:
     """What the guest is to do."""
     drivers = [Path(name) for name in (given["driver"] or "").split(",") if name]
     client, *parameters = (given["client"] or "").split(",")
-    return Plan(mode, mib, min(given["channels"], given["cpus"]), drivers, Path(client) if client else None, parameters)
+    return Plan(mode, mib, min(given["channels"], given["cpus"]), drivers, Path(client) if client else None, parameters,
+                script, arguments, given["share"] is not None)
 
 
 def trace_file(name: str | None) -> Any:
@@ -354,11 +365,90 @@ def compare(fault_at: str, keep: str | None, **given: Any) -> int:
     return 0
 
 
+class Output:
+    """What a script in the guest prints: what stands on its console between two marks, byte for byte."""
+
+    BEGIN = b"\x1ehidma-guest: run=begin\n"
+    END = b"\x1ehidma-guest: run="
+
+    def __init__(self, out: BinaryIO) -> None:
+        self.out = out
+        self.held = b""
+        self.mark = self.BEGIN
+
+    def feed(self, data: bytes) -> None:
+        """Take what came from the console, pass on what belongs to the script. The start of a mark is held back."""
+        self.held += data
+        while self.mark and self.mark in self.held:
+            before, _, self.held = self.held.partition(self.mark)
+            self._pass(before)
+            self.mark = self.END if self.mark == self.BEGIN else b""
+        keep = next((size for size in range(min(len(self.mark) - 1, len(self.held)), 0, -1)
+                     if self.mark.startswith(self.held[-size:])), 0)
+        self._pass(self.held[: len(self.held) - keep])
+        self.held = self.held[len(self.held) - keep :]
+
+    def _pass(self, data: bytes) -> None:
+        if self.mark == self.END and data:
+            self.out.write(data)
+            self.out.flush()
+
+
+def run_script(given: dict[str, Any], script: bytes, arguments: Sequence[str] = ()) -> int:
+    """Run a script in the guest; its exit status, or FOR_ITSELF when it did not come to its end."""
+    options = option_set(given)
+    plan = plan_of("run", given, 0, script, arguments)
+    try:
+        with ending_well(), trace_file(given["trace"]) as options.trace, \
+                Session(plan, parts_of(given), options, Output(sys.stdout.buffer).feed) as session:
+            session.run()
+            summary = session.summary()
+    except QemuError as error:
+        complain(error)
+        return FOR_ITSELF
+    for sentence in summary["problems"]:
+        say(sentence)
+    if not given["quiet"]:
+        click.echo("".join(f"{line}\n" for line in described(summary)[:-1]), nl=False, err=True)
+    status = session.told.last("run")
+    return int(status) if status.isdecimal() else FOR_ITSELF
+
+
+@qemu.command(context_settings={"allow_interspersed_args": False})
+@click.option("-c", "text", metavar="TEXT", help="A line of the guest's shell to run in place of COMMAND.")
+@click.option("--script", metavar="FILE", help="A script to run in the guest's shell (- is stdin); COMMAND are its arguments.")
+@guest_options
+@bounded_options
+@click.argument("command", nargs=-1)
+def run(text: str | None, script: str | None, command: tuple[str, ...], **given: Any) -> int:
+    """Run a command or a script in the guest once the driver is bound: hidma qemu run -- COMMAND.
+
+    stdout has what it prints on stdout and stderr, and nothing else; a summary of the hardware follows on stderr (--quiet: not).
+    Exit status: that of the command; 125 when the guest did not come so far.
+    """
+    if (text is not None) + (script is not None) + (script is None and bool(command)) != 1:
+        raise click.UsageError("give one of -- COMMAND, -c TEXT and --script FILE.")
+    try:
+        with nullcontext(sys.stdin.buffer) if script == "-" else open(script or os.devnull, "rb") as file:
+            body = file.read()
+    except OSError as error:
+        raise click.UsageError(f"--script {script}: {error.strerror}.") from None
+    if script is not None:
+        return run_script(given, body, command)
+    return run_script(given, (text if text is not None else shlex.join(command)).encode() + b"\n")
+
+
 @qemu.command()
 @guest_options
 def shell(**given: Any) -> int:
-    """The guest's console on this terminal, with the model running. Ctrl-] ends it, and so does exit in the guest."""
-    options = option_set({**given, "timeout": None, "stall": None})
+    """The guest's console on this terminal, with the model running. Ctrl-] ends it, and so does exit in the guest.
+
+    Without a terminal, stdin is a script for the guest's shell, as with hidma qemu run --script -.
+    """
+    given |= {"timeout": None, "stall": None, "quiet": False}
+    if not sys.stdin.isatty():
+        return run_script(given, sys.stdin.buffer.read())
+    options = option_set(given)
     plan = plan_of("shell", given)
     try:
         with ending_well(), trace_file(given["trace"]) as trace:
@@ -374,62 +464,41 @@ def shell(**given: Any) -> int:
 
 
 class Terminal:
-    """The console of a guest on our terminal, or on whatever stdin and stdout are."""
+    """The console of a guest on our terminal."""
 
     LEAVE = 0x1D
-    END_OF_FILE = b"\x04"
 
-    def __init__(self, session: Session, stdin: TextIO | None = None) -> None:
+    def __init__(self, session: Session) -> None:
         self.session = session
-        self.input = (stdin or sys.stdin).fileno()
-        self.tty = os.isatty(self.input)
+        self.input = sys.stdin.fileno()
         self.typed = b""
-        self.eof = False
         session.show = self.show
 
     def show(self, data: bytes) -> None:
-        """Pass on what the guest prints; a terminal in raw mode needs its carriage returns."""
-        if not self.tty:
-            data = data.replace(b"\r\n", b"\n")
+        """Pass on what the guest prints."""
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
 
     def run(self) -> None:
         """Until the guest or the user ends it."""
-        if self.tty:
-            say("starting the guest; Ctrl-] ends it")
-        with self._raw():
-            self.session.run(self.poll)
-
-    @contextmanager
-    def _raw(self) -> Iterator[None]:
-        if not self.tty:
-            yield
-            return
         import termios
         import tty
 
+        say("starting the guest; Ctrl-] ends it")
         before = termios.tcgetattr(self.input)
         try:
             tty.setraw(self.input)
-            yield
+            self.session.run(self.poll)
         finally:
             termios.tcsetattr(self.input, termios.TCSADRAIN, before)
 
     def poll(self) -> bool:
         """Take what was typed and pass it on, once the guest's shell is there; whether the user wants to leave."""
-        import select
-
-        if not self.eof and len(self.typed) < 4096 and select.select([self.input], [], [], 0)[0]:
+        if len(self.typed) < 4096 and select.select([self.input], [], [], 0)[0]:
             data = os.read(self.input, 1024)
-            if self.tty and self.LEAVE in data:
+            if self.LEAVE in data or not data:
                 return True
-            if not data:
-                self.eof = True
-                data = self.END_OF_FILE
             self.typed += data
         if self.typed and "shell" in self.session.told.values:
-            # a pipe is typed line by line, no faster than the guest's line editor takes it
-            size = len(self.typed) if self.tty else 16
-            self.typed = self.typed[self.session.emulator.write(self.typed[:size]) :]
+            self.typed = self.typed[self.session.emulator.write(self.typed) :]
         return False

@@ -1,6 +1,7 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: GPL-2.0-only
-# The first process of the guest. It does what /plan says and tells of it in the kernel log, in lines "hidma-guest: KEY=VALUE".
+# The first process of the guest. It does what /plan says and reports in the kernel log, in lines "hidma-guest: KEY=VALUE". Where
+# the console belongs to a script (MODE=run), the lines go there directly, marked by a record separator.
 export PATH=/bin
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
@@ -9,7 +10,9 @@ mount -t devtmpfs dev /dev
 mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
 . /plan
 
-tell() { echo "<3>hidma-guest: $*" >/dev/kmsg; }
+tell() {
+    if [ "$MODE" = run ]; then printf '\036hidma-guest: %s\n' "$*" >/dev/ttyAMA0; else echo "<3>hidma-guest: $*" >/dev/kmsg; fi
+}
 console() { echo "$1" >/proc/sys/kernel/printk; } # what is printed: 8 all, 4 errors
 warnings() { dmesg | grep -c 'Runtime PM usage count underflow'; }
 finish() { tell "end=$1"; sync; poweroff -f; }
@@ -33,7 +36,10 @@ bound=$(devices hidma)
 tell "mgmt=$(devices hidma-mgmt)"
 tell "bound=$bound"
 [ -z "$TABLE" ] || grep -q "$TABLE" /sys/firmware/acpi/tables/SSDT* 2>/dev/null || tell "notable=$TABLE"
-[ -n "$bound" ] || finish "the driver is bound to nothing"
+case "$bound$MODE" in
+run | shell) dmesg | grep -iE 'hidma|hdma|QCOM806|dma-controller' >/dev/ttyAMA0 ;;
+raid | probe | compare) finish "the driver is bound to nothing" ;;
+esac
 for m in $MODULES; do
     case $m in
     brd) options="rd_nr=$((3 * ARRAYS)) rd_size=$((MIB * 512))" ;;
@@ -42,6 +48,11 @@ for m in $MODULES; do
     # shellcheck disable=SC2086
     insmod "/modules/$m.ko" $options || tell "failed=insmod $m"
 done
+
+if [ -n "$SHARE" ]; then
+    mkdir -p /share
+    mount -t 9p -o trans=virtio,version=9p2000.L,msize=131072 share /share || tell "failed=mount /share"
+fi
 
 client() {
     [ -n "$CLIENT" ] || return
@@ -154,6 +165,14 @@ compare)
     if [ -n "$CLIENT" ]; then client; else raid; fi
     unload
     remove ""
+    ;;
+run)
+    client
+    stty -F /dev/ttyAMA0 raw -echo
+    eval "set -- $ARGUMENTS"
+    tell run=begin
+    sh /script "$@" </dev/null >/dev/ttyAMA0 2>&1
+    tell "run=$?"
     ;;
 shell)
     client

@@ -23,6 +23,7 @@ ALIASES = {
 TABLE = "kernel/firmware/acpi/hidma.aml"
 """Where the kernel looks for ACPI tables in its initrd (Documentation/admin-guide/acpi/initrd_table_override.rst)."""
 RAID = ("brd", "raid456")
+SHARE = ("virtio_mmio", "9pnet_virtio", "9p")
 TRAILER = "TRAILER!!!"
 DIRECTORY = 0o040755
 FILE = 0o100644
@@ -45,11 +46,13 @@ def _padded(data: bytes) -> bytes:
 class Plan:
     """What the guest is to do.
 
-    :ivar mode: ``raid``, ``probe``, ``compare`` or ``shell``
+    :ivar mode: ``raid``, ``probe``, ``compare``, ``run`` or ``shell``
     :ivar mib: MiB that the array copies
     :ivar arrays: how many arrays, each on a CPU of its own
     :ivar drivers: modules in place of the stock ones
     :ivar client: a module to load when the driver is bound, and its parameters
+    :ivar script: what ``run`` gives the guest's shell, and its arguments
+    :ivar share: whether a directory of this machine is mounted at /share
     """
 
     mode: str
@@ -58,6 +61,9 @@ class Plan:
     drivers: Sequence[Path] = ()
     client: Path | None = None
     parameters: Sequence[str] = ()
+    script: bytes = b""
+    arguments: Sequence[str] = ()
+    share: bool = False
 
     @property
     def copies(self) -> bool:
@@ -145,15 +151,16 @@ def build(plan: Plan, parts: Parts, kernel: str, retry: bool = False, table: byt
     """
     modules = Modules(parts.modules)
     replaced = replacements(plan.drivers)
-    wanted = [*DRIVERS, *(RAID if plan.copies else ())]
+    wanted = [*DRIVERS, *(RAID if plan.copies else ()), *(SHARE if plan.share else ())]
     order: list[tuple[str, Path]] = []
     later: list[tuple[str, Path]] = []
     for name, path in modules.order(wanted, replaced):
         (order if name in DRIVERS else later).append((name, path))
     for name in wanted:
         if parts.modules is not None and name not in replaced and name not in modules.files and name not in modules.builtin:
-            raise QemuError(f"{parts.modules} has no module {name}; the kernel needs CONFIG_QCOM_HIDMA, CONFIG_QCOM_HIDMA_MGMT "
-                            "and, for the array, CONFIG_BLK_DEV_RAM and CONFIG_MD_RAID456")
+            raise QemuError(f"{parts.modules} has no module {name}; the kernel needs CONFIG_QCOM_HIDMA, CONFIG_QCOM_HIDMA_MGMT, "
+                            "for the array CONFIG_BLK_DEV_RAM and CONFIG_MD_RAID456, and for --share CONFIG_9P_FS, "
+                            "CONFIG_NET_9P_VIRTIO and CONFIG_VIRTIO_MMIO")
     client = ""
     if plan.client is not None:
         data = read_module(plan.client, "--client")
@@ -180,9 +187,10 @@ def build(plan: Plan, parts: Parts, kernel: str, retry: bool = False, table: byt
         "MODULES": " ".join(name for name, _ in later if name != client),
         "RETRY": "1 2 3" if retry else "", "TABLE": "HIDMAHW" if table else "",
         "CLIENT": client, "PARAMETERS": " ".join(plan.parameters),
+        "ARGUMENTS": shlex.join(plan.arguments), "SHARE": "1" if plan.share else "",
     }
     text = "".join(f"{key}={shlex.quote(value)}\n" for key, value in settings.items())
-    out += entry("plan", FILE, text.encode())
+    out += entry("plan", FILE, text.encode()) + entry("script", FILE, plan.script)
     out += entry("init", PROGRAM, resources.files("hidma.commands.qemu").joinpath("init.sh").read_bytes())
     out += entry(TRAILER, 0)
     return bytes(out)

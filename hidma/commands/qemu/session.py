@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TextIO
 
 from hidma.commands.qemu import board, emulator, initrd
@@ -23,6 +24,8 @@ from hidma.hw.engine import Timing
 from hidma.hw.faults import FaultPlan
 
 TOLD = re.compile(r"hidma-guest: (\w+)=(.*?)\s*$")
+MARK = "\x1e"
+"""Stands before what init says of itself where the console belongs to a script."""
 SLICE_NS = 4_000_000
 IDLE_SLICE_NS = 20_000_000
 QUIET_S = 0.5
@@ -46,6 +49,9 @@ class Options:
     :ivar memory: MiB of RAM, None for what the plan needs
     :ivar firmware: ``dt`` or ``acpi``, None for what the modules take
     :ivar say: told in a line which firmware was chosen, and why
+    :ivar share: a directory that the guest has at /share
+    :ivar gdb: where QEMU waits for a debugger (its ``-gdb``), before the guest's first instruction
+    :ivar monitor: where QEMU has its monitor for people (its ``-monitor``)
     :ivar timeout: seconds until it is given up, None: never
     :ivar stall: seconds without a word on the console nor a sign on the registers until it is given up, None: never
     """
@@ -57,6 +63,9 @@ class Options:
     say: Callable[[str], None] | None = None
     desc_count: int = 64
     nested: bool = False
+    share: str | None = None
+    gdb: str | None = None
+    monitor: str | None = None
     append: str = ""
     qemu: str | None = None
     timeout: float | None = 120.0
@@ -143,9 +152,10 @@ class Session:
         for name, data in files.items():
             machine += [f"-{name}", f"/dev/fd/{self._keep(emulator.file_of(data, name))}"]
         append = "console=ttyAMA0 panic=-1 printk.devkmsg=on"
-        if plan.mode == "shell":
-            append += " quiet"
+        if plan.mode in ("run", "shell"):
+            append += " quiet" if plan.mode == "shell" else " quiet loglevel=1"
         machine += ["-append", f"{append} {options.append}".strip()]
+        machine += self._passed_on()
         self.model = Model(ram, window, layout, lambda spi, level: self.emulator.drive(spi, level), options.timing,
                            options.faults)
         if options.trace is not None:
@@ -157,7 +167,31 @@ class Session:
         self._stack.enter_context(emulator.ahead())
         self.began = time.monotonic()
         self.heard = self.began
-        self.emulator.start()
+        if options.gdb is None:
+            self.emulator.start()
+        elif options.say is not None:
+            options.say(f"a debugger is awaited at {options.gdb}; its 'continue' starts the guest")
+
+    def _passed_on(self) -> list[str]:
+        """Options of QEMU for what the user has it open: a directory, a debugger's socket, a monitor."""
+        options = self.options
+        passed: list[str] = []
+        if options.share is not None:
+            if not os.path.isdir(options.share):
+                raise QemuError(f"--share {options.share}: no such directory")
+            path = os.path.abspath(options.share).replace(",", ",,")
+            passed += ["-fsdev", f"local,id=share,path={path},security_model=none", "-device",
+                       "virtio-9p-device,fsdev=share,mount_tag=share"]
+        for option, where in (("-gdb", options.gdb), ("-monitor", options.monitor)):
+            if where is None:
+                continue
+            passed += [option, where]
+            if where.startswith("unix:"):
+                socket = where.removeprefix("unix:").partition(",")[0]
+                if os.path.exists(socket):
+                    raise QemuError(f"-{option} {where}: {socket} exists already; name a socket that QEMU can make")
+                self._stack.callback(Path(socket).unlink, missing_ok=True)
+        return passed
 
     def _keep(self, fd: int) -> int:
         """Hand a descriptor down to QEMU, and close it in the end."""
@@ -221,7 +255,7 @@ class Session:
     def _line(self, line: str) -> None:
         self.lines.append(line)
         found = TOLD.search(line)
-        if found:
+        if found and (self.plan.mode != "run" or MARK in line):
             key = found[1]
             self.told.at[key] = time.monotonic() - self.began
             self.told.values.setdefault(key, []).append(found[2])
@@ -255,7 +289,7 @@ class Session:
     def _check_end(self) -> None:
         if self.panicked:
             raise self._error(f"the guest's kernel panicked: {self.panicked.removeprefix(PANIC).lstrip(': ')}")
-        if "end" not in self.told.values and self.plan.mode != "shell":
+        if "end" not in self.told.values and "shell" not in self.told.values:
             where = "" if self.lines else " before it printed anything"
             raise self._error(f"{self.emulator.obituary()}, in the middle of the guest's work{where}")
 
@@ -279,6 +313,8 @@ class Session:
             return "the guest has not come up"
         if "bound" not in told.values:
             return "the guest's driver is not bound"
+        if self.plan.mode == "run":
+            return "the guest's command does not end"
         if "copybegin" in told.at and "copyend" not in told.at:
             return f"the array's copy does not end ({self.model.descriptors()} descriptors were moved)"
         return "the guest does not end"
