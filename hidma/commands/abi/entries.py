@@ -17,32 +17,12 @@ from pathlib import Path
 
 from hidma.commands.abi.texts import AbiDoc
 
-TAGS = ("what", "date", "kernelversion", "contact", "description", "users")
-NAMES = {
-    "what": "What",
-    "date": "Date",
-    "kernelversion": "KernelVersion",
-    "contact": "Contact",
-    "description": "Description",
-    "users": "Users",
-}
+NAMES = {name.lower(): name for name in ("What", "Date", "KernelVersion", "Contact", "Description", "Users")}
+TAGS = tuple(NAMES)
 TAG = re.compile(r"(\S+):(\s*)(.*)")
-MONTHS = (
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-)
+MONTHS = tuple("January February March April May June July August September October November December".split())
 SHORT = (*(month[:3] for month in MONTHS), "Sept")
-DATE = re.compile(rf"({'|'.join(MONTHS)}|{'|'.join(m[:3] for m in MONTHS)}) \d{{4}}")
+DATE = re.compile(rf"({'|'.join((*MONTHS, *SHORT))}) \d{{4}}")
 #: A tag with another sign than its colon, or none: "What;", "Date  ", but not "Date :".
 MISTYPED = re.compile(r"([A-Za-z]+)(?:\s*[;.,=](?=\s)\s*|[ \t]{2,}(?=[^\s:]))")
 NOWHERE = (
@@ -92,46 +72,59 @@ def render(doc: AbiDoc) -> str:
     The kernel's own tool finds an entry by its first What only, and stumbles over several of them.
     """
     first, *others = whats(doc)
+    mode = [f"Mode: 0{doc.mode:o}."] * (doc.mode >= 0)
     parts = [_entry(doc, first, paragraphs(doc))]
-    for path in others:
-        parts.append(_entry(doc, path, [f"The same file under another name: see {first}.", f"Mode: 0{doc.mode:o}."]))
+    parts += [_entry(doc, path, [f"The same file under another name: see {first}.", *mode]) for path in others]
     return "\n".join(parts)
 
 
 def _entry(doc: AbiDoc, path: str, text: list[str]) -> str:
-    lines = [f"What:\t\t{path}"]
-    if doc.date:
-        lines.append(f"Date:\t\t{doc.date}")
-    if doc.kernel_version:
-        lines.append(f"KernelVersion:\t{doc.kernel_version}")
-    if doc.contact:
-        lines.append(f"Contact:\t{doc.contact}")
-    lines.append("Description:")
+    head = {"What": path, "Date": doc.date, "KernelVersion": doc.kernel_version, "Contact": doc.contact}
+    lines = [f"{name}:{tabs(name)}{value}" for name, value in head.items() if value] + ["Description:"]
     for number, paragraph in enumerate(text):
-        if number:
-            lines.append("")
-        lines += [
-            "\t\t" + line for line in textwrap.wrap(paragraph, 64, break_long_words=False, break_on_hyphens=False)
-        ]
+        lines += [""] * bool(number)
+        for part in paragraph.split("\n"):
+            lines += ["\t\t" + line for line in textwrap.wrap(part, 64, break_long_words=False, break_on_hyphens=False)]
     if doc.users:
-        lines.append(f"Users:\t\t{doc.users}")
+        lines.append(f"Users:{tabs('Users')}{doc.users}")
     return "\n".join(lines) + "\n"
 
 
+def tabs(name: str) -> str:
+    """What stands between a tag and its text."""
+    return "\t" if len(name) > 6 else "\t\t"
+
+
+def facts(doc: AbiDoc) -> list[tuple[str, str]]:
+    """Name and text of all that an entry says beside its description, for the fields of a page and the lines of a file."""
+    out = []
+    if doc.mode >= 0:
+        out += [("Mode", f"0{doc.mode:o}"), ("Read by", doc.readers()), ("Written by", doc.writers())]
+    if doc.ioctl is not None:
+        out.append(("Request", f"0x{doc.ioctl.number:x}"))
+        argument = f"pointer to struct {doc.ioctl.struct}" if doc.ioctl.struct else doc.ioctl.argument
+        out += [("Argument", argument or "none"), ("Returns", doc.ioctl.returns or "0")]
+    out += [(name, text) for name, text in (("Type", doc.value.type()), ("Accepts", doc.values())) if text]
+    return out
+
+
 def paragraphs(doc: AbiDoc) -> list[str]:
-    """The description, with mode, accepted values, errors and the warning."""
-    parts = [" ".join(p.split()) for p in doc.description.split("\n\n")]
+    """The description, with what the format has no field for, and the warning."""
+    parts = doc.description.split("\n\n")
     if doc.driver == "core":
         parts.insert(0, "A file of the kernel's core, not of the HIDMA drivers.")
-    text = warning(doc)
-    if text:
-        parts.append(f"Warning: {text}")
-    parts.append(f"Mode: 0{doc.mode:o}.")
-    if doc.values:
-        parts.append(f"Accepts: {doc.values}.")
-    for name, reason in doc.errors:
-        parts.append(f"Error {name}: {reason}.")
+    if warning(doc):
+        parts.append(f"Warning: {warning(doc)}")
+    said = [*facts(doc), *((f"Error {name}", reason) for name, reason in doc.errors())]
+    for rows in (doc.lines.items(), said):
+        parts += ["\n".join(f"{name}: {text}." for name, text in rows)] * bool(rows)
     return parts
+
+
+def entry_files(directory: Path) -> list[Path]:
+    """The files of entries below a directory, without READMEs; a file is itself."""
+    found = sorted(directory.rglob("*")) if directory.is_dir() else [directory]
+    return [path for path in found if not path.is_dir() and path.name != "README"]
 
 
 def read_file(path: str | Path, strict: bool = False) -> tuple[list[Entry], list[Problem]]:

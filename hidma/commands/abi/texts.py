@@ -1,18 +1,133 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The documentation of every file of the tree, as entries of Documentation/ABI: those of the drivers first, then those of the
-kernel's core. The files themselves are made by the port and by ``hidma.linux.base``, which know nothing of these texts.
+"""The documentation of every file of the tree, and of every ioctl of VFIO, as data: ``entries.toml``, whose head explains it.
+
+The files themselves are made by the port and by ``hidma.linux.base``, which know nothing of these texts.
 """
 
 from __future__ import annotations
 
+import re
+import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
 
-DEVICE = ("/sys/devices/platform/*", "/sys/devices/platform/*/*")
-ACPI = ("/sys/devices/LNXSYSTM:**",)
-BUSES = ("/sys/bus/platform", "/sys/bus/acpi")
-DMA = tuple(f"{path}/dma/dma*chan*" for path in DEVICE)
-POWERED = (*DEVICE, *ACPI, *DMA)
-DRIVER = ("/sys/bus/platform/drivers/*",)
+#: Sentences that several descriptions have.
+SENTENCES = {
+    "CUT": "A number of 64 bits is cut to 32 bits before it is looked at: 4294967304 is taken for 8 (V14 row 49).",
+    "WHOLE": "Every write checks and writes all parameters of the device anew, so a value that another write has spoilt "
+             "refuses this one too (V14 row 26).",
+}
+SPELLING = "no number: 0x before hexadecimal digits, 0 before octal ones, one + before and one newline after are taken"
+DECIMAL = "no decimal number"
+BOOL = "N, n, 0, Y, y or 1; the characters after the first do not count"
+
+
+@dataclass(frozen=True)
+class Value:
+    """What a file shows, and what a write to it takes.
+
+    :ivar kind: number, word, bool, text or bytes; empty where nothing is known (the entry of a third party)
+    :ivar low: least number
+    :ivar high: greatest number, None for the greatest of ``bits``
+    :ivar values: the only numbers, or words
+    :ivar unit: of the number
+    :ivar base: 0 for C's spellings, 10 for decimal digits only
+    :ivar bits: width that is parsed; what does not fit is refused with ``wide``
+    :ivar cut: bits to which a number is cut before its range is looked at, 0 if it is not
+    :ivar beyond: errno of a number outside of the range
+    :ivar bad: errno of what is no number, or no such word, or a text longer than ``most`` bytes
+    :ivar accepts: what a text means
+    :ivar shown: numbers that are shown as others
+    """
+
+    kind: str = ""
+    low: int = 0
+    high: int | None = None
+    values: tuple[Any, ...] = ()
+    unit: str = ""
+    base: int = 0
+    bits: int = 64
+    cut: int = 0
+    beyond: str = ""
+    bad: str = "EINVAL"
+    wide: str = "ERANGE"
+    most: int = 0
+    accepts: str = ""
+    shown: Mapping[str, str] = field(default_factory=dict)
+
+    def type(self) -> str:
+        """The type, with the range and the unit."""
+        if self.kind == "number":
+            if self.values:
+                text = "number: " + listed(self.values)
+            elif self.high is not None:
+                text = f"number, {self.low} to {self.high}"
+            else:
+                text = f"number, {self.low} or more"
+            return f"{text}; unit: {self.unit}" if self.unit else text
+        if self.kind == "word":
+            words = [value or "an empty line" for value in self.values]
+            return "word: " + listed(words)
+        if self.kind == "bool":
+            return "Y or N"
+        return f"text; unit: {self.unit}" if self.unit else self.kind
+
+    def taken(self) -> str:
+        """What a write takes."""
+        if self.kind == "number":
+            return listed(self.values) if self.values else f"{self.low} to {self.high}"
+        if self.kind == "word":
+            return listed(self.values)
+        if self.kind == "bool":
+            return BOOL
+        return f"{self.accepts}; {self.most} bytes at most" if self.most else self.accepts
+
+    def errors(self) -> list[tuple[str, str]]:
+        """Errno and reason of each write that is refused for its text alone."""
+        if self.kind == "number":
+            out = []
+            if self.beyond:
+                reason = "any other number" if self.values else f"above {self.high}" if not self.low else "outside of the range"
+                out.append((self.beyond, reason))
+            out.append((self.bad, SPELLING if not self.base else DECIMAL))
+            if self.wide != self.beyond:
+                out.append((self.wide, f"beyond {self.bits} bits"))
+            return out
+        if self.kind == "word":
+            return [(self.bad, "any other word")]
+        if self.kind == "bool":
+            return [(self.bad, "any other first character")]
+        return [(self.bad, f"more than {self.most} bytes")] if self.most else []
+
+
+def listed(values: tuple[Any, ...] | list[Any]) -> str:
+    """``1, 2 or 3``."""
+    words = [str(value) for value in values]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+@dataclass(frozen=True)
+class Ioctl:
+    """How a request is made, and what is tried for it (see the head of the entries).
+
+    :ivar name: its name in ``<linux/vfio.h>``
+    :ivar number: the request itself
+    :ivar struct: the structure that the argument points to, ``argsz`` the least that this must say
+    """
+
+    name: str
+    file: str
+    number: int
+    struct: str = ""
+    argsz: int = 0
+    argument: str = ""
+    returns: str = ""
+    good: Any = None
+    wrong: tuple[tuple[Any, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -20,364 +135,120 @@ class AbiDoc:
     """One entry.
 
     :ivar what: paths with wildcards, as the entry's ``What:`` lists them
-    :ivar mode: permission bits
-    :ivar description: what it is; plain text, paragraphs separated by empty lines
+    :ivar mode: permission bits, -1 where they are not known
+    :ivar description: plain text, paragraphs separated by empty lines
     :ivar date: ``Date:``, month and year
     :ivar kernel_version: ``KernelVersion:``
     :ivar contact: ``Contact:``
     :ivar users: ``Users:``
-    :ivar values: what a write accepts; empty for a file that is only read
-    :ivar errors: errno of what is refused, with the reason
-    :ivar driver: whose file it is: ``hidma-mgmt``, ``hidma``, or ``core`` for those of the kernel's core
+    :ivar value: what it shows and takes
+    :ivar refused: errno and reason of writes that are refused for another reason than their text
+    :ivar driver: whose file it is: ``hidma-mgmt``, ``hidma``, ``dmatest``, ``vfio``, or ``core`` for those of the kernel's core
     :ivar documented: paths under which the series documents the file, where they differ from the paths that the tree has
+    :ivar kernel: the kernel's own entry, which gives date, version and contact
+    :ivar lines: the lines of a text, and what they mean
+    :ivar at: pattern of the file that is tried
+    :ivar tries: what is written, errno or "", the file (the one that is tried if ""), what it shows then
+    :ivar ioctl: the request, if it is none of a file
     """
 
     what: tuple[str, ...]
-    mode: int
-    description: str
+    mode: int = -1
+    description: str = ""
     date: str = ""
     kernel_version: str = ""
     contact: str = ""
     users: str = ""
-    values: str = ""
-    errors: tuple[tuple[str, str], ...] = field(default=())
+    value: Value = field(default_factory=Value)
+    refused: tuple[tuple[str, str], ...] = ()
     driver: str = "core"
     documented: tuple[str, ...] = ()
+    kernel: str = ""
+    lines: Mapping[str, str] = field(default_factory=dict)
+    at: str = ""
+    tries: tuple[tuple[str, ...], ...] = ()
+    ioctl: Ioctl | None = None
 
-CONTACT = '"Sinan Kaya <okaya@codeaurora.org>"'
-BAD_NUMBER = (
-    ("EINVAL", "no number: 0x before hexadecimal digits, 0 before octal ones, one + before and one newline after are fine"),
-    ("ERANGE", "beyond 64 bits"))
-CUT = "A number of 64 bits is cut to 32 bits before it is looked at: 4294967304 is taken for 8 (V14 row 49)."
-WHOLE = ("Every write checks and writes all parameters of the device anew, so a value that somebody else has spoilt refuses "
-         "this one too (V14 row 26).")
+    def readers(self) -> str:
+        """Who may read: everybody, root or nobody."""
+        # the directory of debugfs is root's
+        mine = any(path.startswith("/sys/kernel/debug") for path in self.what)
+        return "everybody" if self.mode & 0o004 and not mine else "root" if self.mode & 0o444 else "nobody"
 
+    def writers(self) -> str:
+        """Who may write."""
+        return "everybody" if self.mode & 0o002 else "root" if self.mode & 0o222 else "nobody"
 
-def mgmt(name: str, mode: int, description: str, values: str = "", errors: tuple[tuple[str, str], ...] = ()) -> AbiDoc:
-    """The entry of a file of the management device, under the names that the series documents and those that kernels make."""
-    return AbiDoc(
-        (f"/sys/devices/platform/*.hidma-mgmt/{name}", f"/sys/devices/platform/QCOM8060:*/{name}"), mode, description,
-        "Nov 2015", "4.4", CONTACT, "", values, (*errors, *BAD_NUMBER) if values else (), "hidma-mgmt",
-        (f"/sys/devices/platform/hidma-mgmt*/{name}", f"/sys/devices/platform/QCOM8060:*/{name}"))
+    def values(self) -> str:
+        """What a write accepts; empty for a file that is only read."""
+        return self.value.taken() if self.mode > 0 and self.mode & 0o222 else ""
 
-
-def core(
-    where: tuple[str, ...],
-    name: str,
-    mode: int,
-    description: str,
-    values: str = "",
-    date: str = "",
-    kernel_version: str = "",
-    errors: tuple[tuple[str, str], ...] = (),
-) -> AbiDoc:
-    """The documentation of a file of the core."""
-    return AbiDoc(
-        tuple(f"{path}/{name}" for path in where), mode, description, date, kernel_version, "", "", values, errors
-    )
+    def errors(self) -> tuple[tuple[str, str], ...]:
+        """Errno and reason of each refusal."""
+        if self.ioctl is not None and self.ioctl.argsz:
+            argument = ("EINVAL", f"argsz is below {self.ioctl.argsz}"), ("EFAULT", "the pointer is bad")
+            return (*argument, *self.refused)
+        return (*self.refused, *(self.value.errors() if self.values() else ()))
 
 
-#: Every entry, by driver.
-ENTRIES: tuple[AbiDoc, ...] = (
-    # the management driver
-    mgmt("hw_version_major", 0o444, "Major version of the hardware."),
-    mgmt("hw_version_minor", 0o444, "Minor version of the hardware."),
-    mgmt("dma_channels", 0o444, "Number of channels of this instance of the hardware, as firmware says."),
-    mgmt(
-        "chreset_timeout_cycles", 0o444, "Cycles that the reset of a channel may take. When they are too few, the channel "
-        "stays in reset. The number belongs to the platform and comes from its firmware."),
-    mgmt(
-        "max_wr_xactions", 0o666, "Write bursts that a channel may issue back to back. More is faster for this "
-        f"device and slower for others on the same bus.\n\n{CUT} {WHOLE}", "0 to 31", (("EINVAL", "above 31"),)),
-    mgmt(
-        "max_rd_xactions", 0o666, "Read bursts that a channel may issue back to back. More is faster for this "
-        f"device and slower for others on the same bus.\n\n{CUT} {WHOLE}", "0 to 31", (("EINVAL", "above 31"),)),
-    mgmt(
-        "max_write_request", 0o666, f"Bytes of one write burst.\n\n{CUT} {WHOLE}", "128, 256, 512 or 1024",
-        (("EINVAL", "any other number"),)),
-    mgmt(
-        "max_read_request", 0o666, f"Bytes of one read burst.\n\n{CUT} {WHOLE}", "128, 256, 512 or 1024",
-        (("EINVAL", "any other number"),)),
-    mgmt(
-        "chanops/chan*/priority", 0o666, "Priority of the channel: as long as one of priority 1 has work, those of "
-        f"priority 0 wait. The number in chan* is what the chid file of the channel says.\n\n{CUT} {WHOLE}", "0 or 1",
-        (("EINVAL", "above 1"),)),
-    mgmt(
-        "chanops/chan*/weight", 0o666, "Share of the channel among those of the same priority (weighted round robin). "
-        "The number in chan* is what the chid file of the channel says. 0 is taken for 1, and stays 1 even if the write is "
-        f"refused for another reason (V14 row 49).\n\n{CUT} {WHOLE}", "0 to 15", (("EINVAL", "above 15"),)),
-    # the channel driver
-    AbiDoc(
-        ("/sys/devices/platform/*.hidma-mgmt/hidma.*/chid", "/sys/devices/platform/*.hidma/chid",
-         "/sys/devices/platform/QCOM8060:*/QCOM8061:*/chid", "/sys/devices/platform/QCOM8061:*/chid"),
-        0o444,
-        "Index of the channel in its instance of the hardware: the number N of chanops/chanN of the management device, where "
-        "priority and weight of the channel are.\n\nThe file is there before the driver has stored its data (V14 row 23), and "
-        "stays after the driver has left (V14 row 21).",
-        "Dec 2015", "4.4", '"Sinan Kaya <okaya@codeaurora.org>"', driver="hidma",
-        documented=("/sys/devices/platform/hidma-*/chid", "/sys/devices/platform/QCOM8061:*/chid")),
-    AbiDoc(
-        ("/sys/kernel/debug/*/chan*/stats",), 0o444,
-        "State of the channel: paused or not, each descriptor that is prepared, active or completed, then the low level: states, "
-        "rings and offsets. For debugging; no program should rely on its form.", "February 2016", "4.6", driver="hidma"),
-    AbiDoc(
-        ("/sys/kernel/debug/*/stats",), 0o444,
-        "Number of descriptors, and where the registers of both sides are. dev_trca and dev_evca are the addresses of the "
-        "pointers, not the pointers (V14 row 24). For debugging; no program should rely on its form.",
-        "February 2016", "4.6", driver="hidma"),
-    AbiDoc(
-        ("/sys/module/hdma/parameters/nr_desc_prm",),
-        0o644,
-        "Descriptors of a channel whose firmware has no desc-count. A change counts for channels that are probed afterwards. "
-        "V14 takes desc-count first, then this, then 10 (row 22).",
-        "February 2016",
-        "4.6",
-        "",
-        "",
-        "a number of 32 bits",
-        (("EINVAL", "no number"), ("ERANGE", "beyond 32 bits")),
-        "hidma",
-    ),
-    # the kernel's core
-    core(
-        (*DEVICE, *ACPI),
-        "uevent",
-        0o644,
-        "The variables that an event of this device carries; writing the name of an action makes "
-        "the kernel send that event again.",
-        "add, remove, change, move, online or offline; anything else is complained about in the log and taken all the same",
-        "",
-        "2.6.15",
-    ),
-    core(
-        (*DEVICE, *ACPI), "modalias", 0o444, "The alias by which the module of a driver for this device is found.", "", "", "2.6.18"
-    ),
-    core(
-        DEVICE,
-        "driver_override",
-        0o644,
-        "The name of the only driver that may bind the device, whatever would match "
-        "otherwise. It binds and unbinds nothing by itself: unbind the device first, then bind it or write its name to "
-        "drivers_probe. (null) says that there is no such name.",
-        "the name of a driver; an empty line removes it",
-        "April 2014",
-        "3.16",
-        (("EINVAL", "4096 bytes or more"),),
-    ),
-    core(
-        POWERED,
-        "power/control",
-        0o644,
-        "Whether the device may be suspended at run time (auto) or is kept active (on).",
-        "auto or on",
-        "January 2009",
-        "",
-        (("EINVAL", "any other word"),),
-    ),
-    core(
-        POWERED,
-        "power/runtime_status",
-        0o444,
-        "active, suspended, or unsupported while runtime PM is disabled for the device.",
-        "",
-        "July 2010",
-    ),
-    core(
-        POWERED, "power/runtime_active_time", 0o444, "Milliseconds that the device has been active.", "", "July 2010"
-    ),
-    core(
-        POWERED,
-        "power/runtime_suspended_time",
-        0o444,
-        "Milliseconds that the device has been suspended.",
-        "",
-        "July 2010",
-    ),
-    core(
-        POWERED,
-        "power/autosuspend_delay_ms",
-        0o644,
-        "Milliseconds of idleness after which the device is suspended; a negative "
-        "number prevents it. Both drivers of the series begin with 2000.",
-        "a signed number of 32 bits, decimal",
-        "September 2010",
-        "",
-        (("EIO", "the driver does not use autosuspend"), ("EINVAL", "no number, or too large")),
-    ),
-    core(
-        POWERED,
-        "power/runtime_usage",
-        0o444,
-        "References that keep the device active. V14 leaks one for each issue_pending (rows 16, 44), so it grows.",
-        "",
-        "April 2010",
-    ),
-    core(
-        POWERED, "power/runtime_active_kids", 0o444, "Children of the device that are active.", "", "April 2010"
-    ),
-    core(
-        POWERED,
-        "power/runtime_enabled",
-        0o444,
-        "enabled, disabled, forbidden, or disabled & forbidden.",
-        "",
-        "April 2010",
-    ),
-    core(
-        POWERED,
-        "power/async",
-        0o644,
-        "Whether system suspend handles the device in its own thread.",
-        "enabled or disabled",
-        "January 2009",
-        "",
-        (("EINVAL", "any other word"),),
-    ),
-    core(
-        DMA,
-        "memcpy_count",
-        0o444,
-        "Copies that the offload functions of the DMA engine core have given to the channel. "
-        "4.5 has no caller of them left: it stays 0.",
-    ),
-    core(DMA, "bytes_transferred", 0o444, "Bytes of those copies: it stays 0 as well."),
-    core(DMA, "in_use", 0o444, "How many clients hold the channel."),
-    core(DMA, "uevent", 0o644, "As the uevent file of a device."),
-    core(
-        DRIVER,
-        "bind",
-        0o200,
-        "Binds the driver to the device whose name is written.",
-        "the name of a device that matches the driver and has none",
-        "December 2003",
-        "2.6.0",
-        (("ENODEV", "no such device, it has a driver, it does not match, or its probe failed"),),
-    ),
-    core(
-        DRIVER,
-        "unbind",
-        0o200,
-        "Takes the device whose name is written away from the driver.",
-        "the name of a device of this driver",
-        "December 2003",
-        "2.6.0",
-        (("ENODEV", "no such device, or it is not this driver's"),),
-    ),
-    core(DRIVER, "uevent", 0o200, "Sends an event of the driver.", "as for a device"),
-    core(
-        BUSES,
-        "drivers_probe",
-        0o200,
-        "Looks for a driver for the device whose name is written.",
-        "the name of a device",
-        "June 2006",
-        "",
-        (("ENODEV", "no such device"), ("EINVAL", "no driver was bound")),
-    ),
-    core(
-        BUSES,
-        "drivers_autoprobe",
-        0o644,
-        "Whether new devices and drivers are matched by themselves.",
-        "0 for no, anything else for yes",
-    ),
-    core(BUSES, "uevent", 0o200, "Sends an event of the bus.", "as for a device"),
-    core(("/sys/module/*",), "initstate", 0o444, "live, once the module is loaded."),
-    core(
-        ("/sys/module/*",),
-        "refcnt",
-        0o444,
-        "How many hold the module: a client of a DMA channel holds that of its driver, which cannot be unloaded meanwhile.",
-    ),
-    core(("/sys/module/*",), "coresize", 0o444, "Bytes of the module: four pages, whatever it is."),
-    core(
-        ("/sys/module/*",), "taint", 0o444, "Letters for what the module taints the kernel with: none for these."
-    ),
-    core(("/sys/module/*",), "uevent", 0o200, "Sends an event of the module.", "as for a device"),
-    core(
-        ("/dev",),
-        "kmsg",
-        0o644,
-        "The kernel log. Each read gives one message: priority, sequence number, microseconds and flags, then the text; it waits "
-        "for the next one. What is written becomes a message of user space.",
-        "a line of 992 bytes at most; <N> before it is its priority",
-        "May 2012",
-        "3.5",
-        (("EAGAIN", "no message yet, and it was opened with O_NONBLOCK"), ("EINVAL", "line too long, or buffer too short")),
-    ),
-    core(("/proc",), "cmdline", 0o444, "The command line of the kernel: bootargs of the device tree's node /chosen."),
-    core(("/proc",), "kmsg", 0o400, "Messages of the kernel log that were not read here before; a read waits for the next."),
-    core(
-        ("/proc/sys/kernel",),
-        "printk",
-        0o644,
-        "Four levels: of the console, of messages without one, the lowest and the default one of the console. The machine has no "
-        "console that would show less.",
-        "up to four numbers",
-        errors=(("EINVAL", "no number"),),
-    ),
-    core(("/proc",), "interrupts", 0o444, "How often each interrupt was taken, by CPU, and whose it is."),
-    core(("/proc",), "iomem", 0o444, "Who has which part of the physical address space."),
-    core(
-        ("/proc",),
-        "modules",
-        0o444,
-        "The loaded modules, the last one first: name, size, how many use it, who, state and address. Nothing is loaded "
-        "to an address here: sizes are four pages each, addresses 0.",
-    ),
-    core(
-        ("/proc",), "uptime", 0o444, "Seconds of virtual time since boot, and the same for all CPUs together."
-    ),
-    core(("/proc",), "version", 0o444, "Which kernel this is."),
-    core(
-        ("/sys/kernel/iommu_groups/*",),
-        "name",
-        0o444,
-        "The name of the group: empty, since nobody gives it one. Its devices are those whose registers belong to one stream.",
-        "",
-        "July 2014",
-        "3.17",
-    ),
-    core(
-        ("/sys/firmware/devicetree/base",),
-        "**",
-        0o444,
-        "Node and properties of the device tree, as they are in the blob.",
-        "",
-        "November 2013",
-    ),
-    core(
-        ACPI,
-        "path",
-        0o444,
-        "Full path of the object in the ACPI namespace, every name with four characters.",
-        "",
-        "December 2006",
-    ),
-    core(
-        ACPI,
-        "hid",
-        0o444,
-        "The first hardware ID: _HID, or what the kernel calls a device without one. It is the first half of the device's "
-        "name.",
-        "",
-        "April 2005",
-    ),
-    core(ACPI, "uid", 0o444, "_UID, which tells devices of one hardware ID apart.", "", "October 2012"),
-    core(ACPI, "description", 0o444, "_STR: what firmware calls the device.", "", "October 2012"),
-    core(
-        ACPI,
-        "status",
-        0o444,
-        "What _STA gives, decimal: bit 0 present, 1 enabled, 2 to be shown, 3 functioning. A device without _STA has no such "
-        "file and counts as 15.",
-        "",
-        "Jan 2014",
-    ),
-    core(
-        ("/sys/firmware/acpi/tables",),
-        "*",
-        0o400,
-        "The tables that firmware gave to the kernel, byte for byte: DSDT, and SSDT (with a number where there are several).",
-    ),
-)
+def expand(row: dict[str, Any], tables: Mapping[str, Any]) -> AbiDoc:
+    """The entry of a row of ``entries.toml``."""
+    row = dict(row)
+    name, paths = row.pop("name"), tables["paths"]
+    kernel = row.pop("kernel", "")
+    known = tables["kernel"][kernel] if kernel else {}
+    parts: dict[str, Any] = {
+        "what": tuple(f"{path}/{name}" for group in row.pop("in") for path in paths[group]),
+        "documented": tuple(f"{path}/{name}" for path in paths.get(row.pop("series", ""), ())),
+        "description": described(row.pop("description")),
+        "refused": tuple(map(tuple, row.pop("errors", ()))),
+        "tries": tuple(map(tuple, row.pop("try", ()))),
+    }
+    for key in ("mode", "driver", "lines", "at"):
+        if key in row:
+            parts[key] = row.pop(key)
+    values = tuple(row.pop("values", ()))
+    return AbiDoc(**parts, kernel=kernel, date=known.get("date", ""), kernel_version=known.get("version", ""),
+                  contact=known.get("contact", ""), value=Value(values=values, **row))
+
+
+def described(text: str) -> str:
+    """A description, its line breaks within paragraphs undone."""
+    text = re.sub(r"\{(\w+)\}", lambda found: SENTENCES[found[1]], text)
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+
+
+def request(row: dict[str, Any]) -> AbiDoc:
+    """The entry of an ioctl."""
+    row = dict(row)
+    description, errors = described(row.pop("description")), tuple(map(tuple, row.pop("errors", ())))
+    ioctl = Ioctl(**row | {"wrong": tuple(map(tuple, row.pop("wrong", ())))})
+    file = "/dev/vfio/*: device" if ioctl.file == "device" else ioctl.file
+    return AbiDoc((f"{file}: {ioctl.name}",), description=description, refused=errors, driver="vfio", ioctl=ioctl)
+
+
+@cache
+def load() -> tuple[AbiDoc, ...]:
+    """Every entry of the tree and of VFIO, sorted by path."""
+    tables = tomllib.loads(files(__package__).joinpath("entries.toml").read_text(encoding="utf-8"))
+    docs = [expand(row, tables) for row in tables["entry"]] + [request(row) for row in tables["ioctl"]]
+    return tuple(sorted(docs, key=lambda doc: doc.what))
+
+
+def from_directory(directory: Path) -> tuple[AbiDoc, ...]:
+    """The entries of the files below a directory, in the format of Documentation/ABI, sorted by path. The mode is that of a line
+    ``Mode: 0644.``, the driver the name of the file."""
+    from hidma.commands.abi.entries import entry_files, read_file
+
+    docs = []
+    for path in entry_files(directory):
+        for entry in read_file(path)[0]:
+            text = entry.fields.get("description", "")
+            mode = re.search(r"^Mode: (0[0-7]{3})\.\n?", text, re.MULTILINE)
+            if mode:
+                text = text.replace(mode[0], "")
+            docs.append(AbiDoc(
+                tuple(entry.what), int(mode[1], 8) if mode else -1, re.sub(r"\n{2,}", "\n\n", text.strip("\n")),
+                entry.fields.get("date", ""), entry.fields.get("kernelversion", ""), entry.fields.get("contact", ""),
+                entry.fields.get("users", ""), driver=path.name))
+    return tuple(sorted(docs, key=lambda doc: doc.what))
