@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fuse_rig import needs_fuse
 
 from hidma import firmware
-from hidma.commands.qemu import board, compare, emulator, initrd, packages
+from hidma.commands.qemu import board, compare, emulator, initrd, packages, sysdiff
 from hidma.commands.qemu.cli import Output
 from hidma.commands.qemu.errors import QemuError
 from hidma.commands.qemu.model import Model
@@ -51,6 +52,13 @@ NOT_HERE = why_not()
 def needs_guest(test: Any) -> Any:
     """Mark a test that boots a guest."""
     return pytest.mark.qemu(pytest.mark.skipif(bool(NOT_HERE), reason=NOT_HERE)(test))
+
+
+def with_fuse(test: Any) -> Any:
+    """Mark a test that runs our shell."""
+    for mark in needs_fuse:
+        test = mark(test)
+    return test
 
 
 def hidma(*arguments: str, stdin: str = "", **options: Any) -> subprocess.CompletedProcess[str]:
@@ -832,3 +840,51 @@ def test_a_table_says_what_is_the_same() -> None:
     assert "rings (the same)" in lines
     assert "a data read error" in lines
     assert any(line.strip() == "other       none came" for line in lines)
+
+
+# --- one script in two shells -------------------------------------------------------------------------------------------------
+
+
+@with_fuse
+@needs_guest
+def test_one_script_in_both_kernels(tmp_path: Path) -> None:
+    place = "/sys/devices/platform/QCOM8060:00"
+    own = tmp_path / "own"
+    own.write_text(f"cat {place}/max_rd_xactions {place}/QCOM8061:0*/chid\nuname -s\nuname -r\n")
+    done = hidma("sysdiff", str(own), "--channels", "2", "--json")
+    assert done.returncode == 1  # there is no reason for another release but that it is another kernel
+    found = json.loads(done.stdout)
+    assert found["same"] == 4  # 31, 0, 1, Linux
+    assert [(each["real"], each["ours"]) for each in found["differences"]] == [(found["kernel"], None), (None, "4.5.0-rc1")]
+
+
+@with_fuse
+def test_our_side_of_the_page_is_what_our_kernel_does() -> None:
+    layout = board.Layout(512 << 20, 1, 64, acpi=True)
+    mine = "\n".join(text for _, text in sysdiff.records(sysdiff.ours(sysdiff.script_of(None), layout, 1)))
+    for page in ("sysdiff-6.1.txt", "sysdiff-7.2.txt"):
+        lines = RUNS.joinpath(page).read_text(encoding="utf-8").splitlines()
+        assert "differ, 0 of them for no known reason" in lines[0]
+        shown = [(lines[at - 1], line.partition("(port)")[2].strip()) for at, line in enumerate(lines) if "V14 (port)" in line]
+        assert len(shown) > 15
+        for _, said in shown:
+            assert said == "nothing" or said in mine
+
+
+def test_differences_are_laid_side_by_side_with_their_reasons() -> None:
+    real = ("file /sys/x/max 444 1\nlink /sys/x/a -> b\ndirectory /sys/x/wakeup 755\nfile /sys/x/wakeup/count 444 0\n"
+            "file /sys/kernel/stats 444 trca=(____ptrval____)|y\nwrite '1' to /sys/bus/platform/drivers/hidma/unbind: ok\n"
+            "    dmesg: removed\n    dmesg: CPU: 0 PID: 1\nuname\n")
+    ours = ("file /sys/x/max 666 1\nlink /sys/x/a -> b\nfile /sys/kernel/stats 444 trca=ffff000000100000|y\n"
+            "write '1' to /sys/bus/platform/drivers/hidma/unbind: ok\n    dmesg: WARNING: twice (V14 row 24)\n    dmesg: removed\n")
+    same, found = sysdiff.compared(real, ours)
+    assert same == 2
+    assert [(each.key, each.why) for each in found] == [
+        ("file /sys/x/max", None), ("directory /sys/x/wakeup", "later kernels give a device a wakeup source"),
+        ("write '1' to /sys/bus/platform/drivers/hidma/unbind", 24), ("uname", None)]
+    assert found[2].real == f"{found[2].key}: ok\n    dmesg: removed"
+    lines = list(sysdiff.table("Linux 9", same, found))
+    assert lines[:5] == ["2 records are the same, 4 differ, 2 of them for no known reason",
+                         "\nno known reason: a fault of one side",
+                         "  file /sys/x/max", "    Linux 9     444 1", "    V14 (port)  666 1"]
+    assert "\nrow 24: debugfs: a double removal, and the address of a variable" in lines

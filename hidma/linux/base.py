@@ -449,6 +449,7 @@ def module_dir(kernel: Any, module: Module) -> Dir:
         found: dict[str, Inode] = {
             "coresize": attribute(kobj, "coresize", 0o444, lambda: f"{MODULE_SIZE}\n"),
             "holders": Dir(lambda: {user: Link(f"../../{user}") for user in sorted(users(kernel, module.name))}),
+            "initsize": attribute(kobj, "initsize", 0o444, lambda: "0\n"),
             "initstate": attribute(kobj, "initstate", 0o444, lambda: "live\n"),
             "refcnt": attribute(kobj, "refcnt", 0o444, lambda: f"{use_count(kernel, module)}\n"),
             "taint": attribute(kobj, "taint", 0o444, lambda: "\n"),

@@ -69,8 +69,10 @@ def kobject_create_and_add(name: str, parent: Kobject | None) -> Kobject | None:
         return None
     kobj = Kobject(name, parent if parent is not None else kernel.sysfs_root)
     if not kobj.add():
+        kernel.warn(f"sysfs: cannot create duplicate filename '/{kobj.path()}'")
         kernel.warn(f"kobject_add_internal failed for {name} with -EEXIST, don't try to register things with the "
                     "same name in the same directory.")
+        kernel.printk(4, "kobject_create_and_add: kobject_add error: -17")
         return None
     if kernel.trace.on:
         kernel.trace.emit(("kobject", device_path(kobj)))

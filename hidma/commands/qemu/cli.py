@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any, BinaryIO
@@ -436,6 +438,41 @@ def run(text: str | None, script: str | None, command: tuple[str, ...], **given:
     if script is not None:
         return run_script(given, body, command)
     return run_script(given, (text if text is not None else shlex.join(command)).encode() + b"\n")
+
+
+@qemu.command()
+@guest_options
+@bounded_options
+@click.argument("script", required=False)
+def sysdiff(script: str | None, **given: Any) -> int:
+    """The same script in the guest's shell and in hidma shell: what differs, and why.
+
+    Without SCRIPT it is one that shows all files of both drivers and writes to them. The hardware is described by ACPI in both.
+    Exit status: 0 when each difference is known, 1 when one is not.
+    """
+    from hidma.commands.qemu import sysdiff as both_shells
+
+    if given["firmware"] == "dt":
+        raise click.UsageError("sysdiff compares what ACPI describes; a real kernel has no hierarchy with a device tree.")
+    printed = io.BytesIO()
+    try:
+        with ending_well(), trace_file(given["trace"]) as trace:
+            body = both_shells.script_of(script)
+            options = option_set({**given, "firmware": "acpi"})
+            options.trace = trace
+            with Session(plan_of("run", given, 0, body), parts_of(given), options, Output(printed).feed) as session:
+                session.run()
+                release, layout = session.told.last("release") or session.kernel, session.layout
+            ours = both_shells.ours(body, layout, given["cpus"])
+    except QemuError as error:
+        return complain(error)
+    real = printed.getvalue().decode(errors="replace")
+    same, found = both_shells.compared(real, ours)
+    if given["as_json"]:
+        click.echo(json.dumps({"kernel": release, "same": same, "differences": [asdict(each) for each in found]}, indent=2))
+    else:
+        click.echo("\n".join(both_shells.table(f"Linux {release}", same, found)))
+    return FAILED if any(each.why is None for each in found) else 0
 
 
 @qemu.command()
