@@ -198,7 +198,7 @@ def test_a_generated_file_that_says_something_else_is_found(tmp_path: Path) -> N
 
 def test_the_command_says_what_is_wrong_and_how_much_it_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     done = CliRunner().invoke(abi, ["check", "chanops/chan*/weight"])
-    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "1 entries\n")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "1 entry\n")
     monkeypatch.setattr(mgmt_sys, "set_weight", unchecked)
     done = CliRunner().invoke(abi, ["check", "chanops/chan*/weight"])
     assert done.exit_code == 1 and "writing '16' gives no error" in done.stdout

@@ -362,7 +362,19 @@ def exists(target: str, module: str) -> bool:
     return any(name.startswith("hidma.") and hasattr(there, target) for name, there in list(sys.modules.items()))
 
 
+def label_cells(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.Node) -> None:
+    """Each cell of a table gets the head of its column, which a phone shows where the row is a list."""
+    def labelled(table: re.Match[str]) -> str:
+        heads = [re.sub(r"<[^>]+>", "", head).strip() for head in re.findall(r"<th\b[^>]*>(.*?)</th>", table[0], re.DOTALL)]
+        number = iter(range(table[0].count("<td")))
+        return re.sub(r"<td\b", lambda _: f'<td data-label="{heads[next(number) % len(heads)]}"', table[0]) if heads else table[0]
+
+    if "body" in context:
+        context["body"] = re.sub(r'<table class="[^"]*\bdocutils\b.*?</table>', labelled, context["body"], flags=re.DOTALL)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
+    app.connect("html-page-context", label_cells)
     app.add_directive("pages", Pages)
     app.add_directive("dependencies", Dependencies)
     app.add_directive("port-map", PortMap)

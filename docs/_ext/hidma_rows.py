@@ -68,12 +68,14 @@ class RegisterReference(RowsDirective):
             if block is None:
                 continue
             group = section.next_node(nodes.tgroup)
+            group.parent["classes"].append("registers")
             group["cols"] += 1
             group.insert(group.index(group.next_node(nodes.thead)), nodes.colspec(colwidth=12))
             for row in section.findall(nodes.row):
                 cells = list(row.findall(nodes.entry))
                 name = cells[1].astext() if len(cells) > 1 else ""
-                row += nodes.entry("", nodes.paragraph(text=self.source_of(block, cells[0].astext(), name)))
+                source = self.source_of(block, cells[0].astext(), name)
+                row += nodes.entry("", *[nodes.paragraph(text=source)] * bool(source))
                 if not name.isupper() and "_" not in name or name.startswith("["):
                     continue
                 anchor = f"{block}-{name.lower()}"

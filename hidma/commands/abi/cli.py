@@ -158,7 +158,7 @@ def check_(word: str | None) -> None:
     docs = tree.declared() if word is None else tuple(tree.find(word))
     if not docs:
         raise click.UsageError(f"nothing in the tree is called {word!r}; 'hidma abi list' shows what there is")
-    click.echo(f"{len(docs)} entries", err=True)
+    click.echo(f"{len(docs)} entr{'y' if len(docs) == 1 else 'ies'}", err=True)
     report(check(docs))
 
 

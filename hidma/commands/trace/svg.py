@@ -18,7 +18,7 @@ HEAD = 46
 LEFT = 112
 CHANNEL_WIDTH = 440
 LETTER = 7.3
-LETTERS = 44
+LETTERS = 36
 
 STYLE = """
 .paper{fill:#fff}.t{fill:#1c2430;font:12px ui-monospace,monospace}.d{fill:#5b6675;font:11px ui-monospace,monospace}
