@@ -19,8 +19,7 @@ from hidma.commands.main import main
 from hidma.commands.portmap.tree import from_kernel
 from hidma.commands.sidebyside import align
 from hidma.commands.sidebyside.cli import write
-from hidma.commands.sidebyside.commentary import COMMENTARY
-from hidma.commands.sidebyside.pages import build
+from hidma.commands.sidebyside.pages import COMMENTARY, build
 from hidma.quirks import BY_NUMBER
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

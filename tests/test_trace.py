@@ -424,9 +424,9 @@ def test_svg_is_a_picture_of_the_descriptor() -> None:
     assert any(t.getElementsByTagName("title") for t in tree.getElementsByTagName("text"))  # a long one, whole
 
 
-def test_svg_refuses_what_nobody_would_look_at() -> None:
+def test_svg_refuses_a_trace_that_is_too_long() -> None:
     events = copies()
-    with pytest.raises(svg.TooMany, match=r"a diagram of \d+ events is too long to look at \(600 at most\): filter with"):
+    with pytest.raises(svg.TooMany, match=r"a diagram of \d+ events is too long \(600 at most\): filter with"):
         svg.draw([events * 2])
     with pytest.raises(svg.TooMany, match="a diagram shows one machine, and 2 had events"):
         svg.draw([events[:5], events[:5]])

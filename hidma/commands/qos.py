@@ -44,7 +44,7 @@ COLOURS = ("#0b5c8a", "#c25a00", "#2e7d32", "#8e24aa", "#b71c1c", "#5d4037", "#0
 
 
 class QosError(ValueError):
-    """Something asked for that cannot be done; one sentence."""
+    """A setting or a channel that cannot be used; the message is one sentence."""
 
 
 def duration(text: str) -> int:
@@ -104,7 +104,7 @@ class Result:
 
 
 class Meter(Event):
-    """Reads what the hardware has moved, at moments given beforehand: no CPU is needed for it."""
+    """Reads the bytes that the hardware has moved, at times given beforehand; it needs no CPU."""
 
     def __init__(self, hw: dict[int, Channel], result: Result, start: int, ticks: list[int]) -> None:
         Event.__init__(self)
@@ -323,7 +323,7 @@ def table(result: Result) -> list[str]:
     help='A write: "t=2ms chan0 weight 15"; may be given several times.',
 )
 @click.option("--length", default=1 << 20, show_default=True, type=click.IntRange(1, 1 << 24), help="Bytes of a copy.")
-@click.option("--seed", default=0, show_default=True, help="Who goes first among CPUs at the same moment.")
+@click.option("--seed", default=0, show_default=True, help="Order of CPUs whose time is the same.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw it, as SVG.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def qos(

@@ -26,7 +26,7 @@ LARGEST = 64 << 20
 
 
 class SourceError(Exception):
-    """What the user gave cannot be read as the series; the message is one sentence."""
+    """The input cannot be read as the series; the message is one sentence."""
 
 
 @dataclass
@@ -167,7 +167,7 @@ def read(path: Path) -> tuple[dict[str, Text], str]:
         raise SourceError(f"{path}: there is no such file or directory")
     mails = [mail for mail in _mails(path) if _diff(mail.body)]
     if not mails:
-        raise SourceError(f"{path} holds no patch: an mbox, a patch, or a directory of patches is wanted")
+        raise SourceError(f"{path} holds no patch: name an mbox, a patch, or a directory of patches")
     version = max(mail.version for mail in mails)
     mails = [mail for mail in mails if mail.version == version]
     tagged = all(_TAG.search(mail.subject) for mail in mails)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where the names of the C files stand in the port: each module is read as text, so that what is found are the lines
-that a reader sees, whatever was compiled. It stands for no C file.
+"""Where the names of the C files stand in the port: each module is read as text, so that the lines are those
+of the source, also of compiled modules. It stands for no C file.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class Source:
     :ivar path: in the kernel's tree
     :ivar module: the module of the port that stands for it, dotted
     :ivar repository: a public repository on GitHub (owner/name) that has it
-    :ivar commit: the commit there, or "" when only the text tells the version
+    :ivar commit: the commit there, or "" where it is not known
     :ivar remark: how close it is to V14, "" when it is V14
     :ivar coverage: lines of the C file that the recorded runs passed natively, per cent (None: not measured)
     :ivar core: whether a tree without the file has not got the driver

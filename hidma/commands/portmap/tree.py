@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The user's copy of the C files: from a kernel tree of any version, or from the series as patches. It says in a sentence
-what it is that somebody gave, when it is something else. It stands for no C file.
+"""The user's copy of the C files: from a kernel tree of any version, or from the series as patches. Other input is refused with a
+sentence that says what it is. It stands for no C file.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ class TreeError(Exception):
 
 @dataclass
 class Tree:
-    """The C files of the series that somebody has.
+    """A copy of the C files of the series.
 
-    :ivar where: what was given
+    :ivar where: the path that was given
     :ivar called: what it is, ``Linux 6.1.192``
     :ivar texts: lines of each file, by path in the kernel's tree
     :ivar files: what each declares
-    :ivar missing: files of the series that it has not got
+    :ivar missing: files of the series that it does not have
     :ivar notes: sentences on how it was read
     :ivar change: whether it is a change to some of the files, of which only the lines that it shows are known
     """

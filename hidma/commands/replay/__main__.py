@@ -26,7 +26,7 @@ MANY = 20  # from so many files on a terminal gets a bar
 
 
 def say(text: str) -> None:
-    """A sentence for whoever started this."""
+    """A sentence on the standard error."""
     print(f"replay: {text}", file=sys.stderr, flush=True)
 
 
@@ -138,13 +138,13 @@ def main() -> int:
     try:
         return int(command.main(prog_name="replay", standalone_mode=False) or 0)
     except click.ClickException as error:
-        say(f"{error.format_message().rstrip('.')}; replay --help tells more")
+        say(f"{error.format_message().rstrip('.')}; replay --help shows the options")
         return 2
     except (KeyboardInterrupt, click.Abort):
         say("stopped")
         return 130
     except BrokenPipeError:
-        # whoever read it has enough
+        # the reader of the pipe has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 

@@ -185,7 +185,7 @@ class Channel(Player):
         statics = self.kernel.module("hdma")
         statics.nr_desc_prm = u32(table(scenario.get("params"), "params").get("nr_desc_prm", 0))
         self.pdev = platform_device(self, "QCOM8061")
-        # the asynchronous get returns what the scenario says, whatever the state of the device
+        # the asynchronous get returns what the scenario says, in every state of the device
         self.pdev.dev.power.forced = 1
         self.pdev.dev.power.get_rc = 1
         self.descs: dict[str, Any] = {}
@@ -426,7 +426,7 @@ class Management(Player):
     def __init__(self, scenario: dict[str, Any]) -> None:
         super().__init__(scenario)
         self.pdev = platform_device(self, "QCOM8060")
-        # devices that the driver makes are registered and bound to nobody: there is no driver core in a recording
+        # devices that the driver makes are registered and not bound: a recording has no driver core
         self.kernel.buses["platform"] = BusType(self.kernel, "platform", lambda dev, drv: False, lambda dev: 0,
                                                 lambda dev: 0)
         self.kernel.of_root = DeviceNode("")
@@ -805,7 +805,7 @@ PLAYERS: dict[str, type[Player]] = {
 def replay(scenario: Scenario) -> list[Any]:
     """The events of ``scenario``, run against the port.
 
-    :raises ScenarioError: when it asks for what cannot be done
+    :raises ScenarioError: a step of it cannot be done
     """
     layer = scenario.scenario.get("layer")
     player = PLAYERS.get(layer) if isinstance(layer, str) else None

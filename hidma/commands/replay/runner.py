@@ -265,7 +265,7 @@ class Player:
         self.add_fault(self.name(name), number(value))
 
     def do_tasklet(self) -> None:
-        # whatever runs just now, be it the same tasklet: the recorder runs them where the step stands
+        # also while another context runs, even the same tasklet: the recorder runs them at this step
         cpu = sched.running_cpu()
         context = cpu.hardirq, cpu.softirq, cpu.bh_off
         cpu.hardirq = cpu.softirq = cpu.bh_off = 0
@@ -357,7 +357,7 @@ def compare(scenario: Scenario, got: list[Any]) -> Mismatch | None:
     defined, lists = quirk_expectation(scenario.runs or {})
     if defined and lists:
         return first_difference(got, lists[0])
-    # an Oops with a row is wanted; before it, whatever the native runs have must agree
+    # the list must end in an Oops with a row; the events before it must agree with the native runs
     if not got or got[-1][0] != "oops" or got[-1][1] is None:
         return Mismatch(len(got) - 1, got[-6:-1], got[-1] if got else NOTHING, ["oops", "a row of docs/quirks"])
     for native in lists:

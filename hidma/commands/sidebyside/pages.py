@@ -10,6 +10,7 @@ import ast
 import html
 import json
 import re
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -23,11 +24,19 @@ from hidma.commands.portmap.compare import Comparison, Difference, compare
 from hidma.commands.portmap.series import CROSS_REFERENCE, PATCHES, SOURCES, Function, Source, v14
 from hidma.commands.portmap.tree import Tree
 from hidma.commands.sidebyside.align import chunks, rising
-from hidma.commands.sidebyside.commentary import COMMENTARY
 from hidma.quirks import BY_NUMBER
 
 IDENTIFIER = CROSS_REFERENCE.removesuffix("source/") + "A/ident/"
 ASSETS = ("style.css", "script.js")
+
+
+def asset(name: str) -> str:
+    """A file that comes with this package."""
+    return files("hidma.commands.sidebyside").joinpath(name).read_text(encoding="utf-8")
+
+
+#: What the blocks of each function do and why: C function to paragraphs.
+COMMENTARY: dict[str, list[str]] = {name: text.split("\n\n") for name, text in tomllib.loads(asset("commentary.toml")).items()}
 
 _COLOURS = ((Token.Comment.Preproc, "k"), (Token.Comment, "m"), (Token.Literal.String.Doc, "m"), (Token.Literal.String, "s"),
             (Token.Literal.Number, "n"), (Token.Keyword, "k"), (Token.Operator.Word, "k"))
@@ -46,7 +55,7 @@ def page_name(source: Source) -> str:
 def highlight(text: str, language: str, link: Callable[[str, bool], str | None]) -> list[str]:
     """Lines of code as HTML.
 
-    :param link: the address behind a name; its second argument tells whether it stands after ``.`` or ``->``
+    :param link: the address behind a name; its second argument says whether the name stands after ``.`` or ``->``
     """
     lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
     lines: list[list[str]] = [[]]
@@ -272,7 +281,7 @@ class Page:
         shown = highlight(self.module.text, "python", names.in_port) if self.module is not None else []
         self.right = Side("p", numbers, [self.module.lines[n - 1] for n in numbers] if self.module else [],
                           [shown[n - 1] for n in numbers])
-        self.told: set[int] = set()
+        self.shown: set[int] = set()
         self.anchors: dict[str, int] = {}
         self.out: list[str] = []
 
@@ -347,7 +356,7 @@ class Page:
         self._close()
 
     def _close(self) -> None:
-        self.told.clear()
+        self.shown.clear()
 
     def _chunks(self, left: tuple[int, int], right: tuple[int, int]) -> None:
         if left[0] >= left[1] and right[0] >= right[1]:
@@ -363,8 +372,8 @@ class Page:
         if self.module is None or start >= end:
             return ""
         numbers = self.right.numbers
-        rows = [n for n in self.module.rows(port.Place("", numbers[start], numbers[end - 1])) if n not in self.told]
-        self.told.update(rows)
+        rows = [n for n in self.module.rows(port.Place("", numbers[start], numbers[end - 1])) if n not in self.shown]
+        self.shown.update(rows)
         return "".join(self._row(n) for n in rows if n in BY_NUMBER)
 
     @staticmethod
@@ -405,7 +414,7 @@ class Page:
         notes = self._users(name) + self._commentary(name) + "".join(self._difference(d) for d in self._about(name))
         rows = [n for n in (report.function_rows(self.source, function) if function else [])
                 if b is not None and self.module is not None and n not in self._marked(b)]
-        self.told.update(rows)
+        self.shown.update(rows)
         notes += "".join(self._row(n) for n in rows)
         self.anchors[name] = self.anchors.get(name, 0) + 1  # a function may stand on both sides of an #if
         anchor = f"f-{esc(name)}" + (f"-{self.anchors[name]}" if self.anchors[name] > 1 else "")
@@ -445,7 +454,7 @@ class Page:
                  "new": f"new in this copy: {d.there}", "body": "other tokens in this copy than in V14"}
         text = known.get(d.kind, f"{d.kind}: V14 {d.v14}, this copy {d.there}")
         rows = "".join(f"<p>Row {n}: {esc(BY_NUMBER[n].v14)} Linux 6.1: {esc(BY_NUMBER[n].later)}</p>" for n in d.rows)
-        self.told.update(d.rows)
+        self.shown.update(d.rows)
         return f'<div class="note"><p>{esc(d.what)} {esc(d.name)}: {esc(text)}</p>{rows}</div>'
 
 
@@ -560,6 +569,4 @@ def build(tree: Tree | None) -> dict[str, str]:
         c = names.c.get(name) or names.c_fields.get(name)
         entries.append([name, names.kinds.get(name, ""), c, names.port.get(name) or names.port_fields.get(name)])
     made["names.js"] = "window.HIDMA_NAMES = " + json.dumps(entries, separators=(",", ":")) + ";\n"
-    for asset in ASSETS:
-        made[asset] = files("hidma.commands.sidebyside").joinpath(asset).read_text(encoding="utf-8")
-    return made
+    return made | {name: asset(name) for name in ASSETS}

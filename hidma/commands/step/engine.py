@@ -34,12 +34,12 @@ SORTS: dict[str, frozenset[str]] = {
     "function": frozenset(("function",)),
 }
 
-#: Seconds that a job gets to end when nobody wants it any more.
-PATIENCE = 20
+#: Seconds that a job gets to end after it was told to.
+END_SECONDS = 20
 
 
 class Quit(BaseException):
-    """Ends the job: nobody wants it any more."""
+    """Ends the job from inside."""
 
 
 class BreakError(ValueError):
@@ -74,7 +74,7 @@ class Break:
 
     @classmethod
     def parse(cls, words: list[str]) -> Break:
-        """From what somebody typed.
+        """From the words of a command.
 
         :raises BreakError: it is none
         """
@@ -116,8 +116,8 @@ class Stop:
 
     :ivar number: of the event, from 1; 0 before the first
     :ivar event: the last one that happened
-    :ivar location: the line of the port that was at work
-    :ivar state: registers, rings and what the driver knows, by channel
+    :ivar location: the line of the port that was executed
+    :ivar state: registers, rings and the driver's state, by channel
     :ivar recent: the events before it, the newest last
     """
 
@@ -134,7 +134,7 @@ class Session:
     :param make: makes the job anew: a function that runs it and gives its exit status
     :param locator: finds the lines of the port
     :ivar at: where it stands
-    :ivar ended: whether it has run to its end; ``status`` and ``output`` tell how
+    :ivar ended: whether it has run to its end, with ``status`` and ``output``
     """
 
     RECENT = 200
@@ -269,7 +269,7 @@ class Session:
         if thread is None or not thread.is_alive():
             return
         self.quit = True
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + END_SECONDS
         while thread.is_alive() and time.monotonic() < end:
             self.go.release()
             thread.join(0.05)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which line of the port is at work at an event. Interpreted, Python's frames tell. Compiled modules have no frames; the
-same run, interpreted in another process, has the same events, and tells their lines one by one as they are asked for. It
-stands for no C file.
+"""The line of the port that is executed at an event: from Python's frames when the modules run interpreted. Compiled modules have
+no frames; the same run, interpreted in another process, has the same events and gives their lines one by one on request. It stands
+for no C file.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class Screen(App[int]):
     """The whole screen of one session."""
 
     TITLE = "hidma step"
-    AUTO_FOCUS = ""  # keys are ours until somebody asks for a line
+    AUTO_FOCUS = ""  # keys are commands until a line is asked for
     ENABLE_COMMAND_PALETTE = False
     CSS = """
     #top { height: 3fr; }

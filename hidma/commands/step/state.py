@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a machine looks like at a moment: registers, rings with their pointers, and what the driver knows of each channel.
-It is taken in the thread of the machine, and changes nothing there. It stands for no C file.
+"""A snapshot of a machine: registers, rings with their pointers, and the driver's state of each channel. It is taken in the thread
+of the machine, and changes nothing there. It stands for no C file.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class ChannelState:
     :ivar registers: by name
     :ivar tre: the TRE ring, as the driver sees it; empty before it is allocated
     :ivar evre: the EVRE ring
-    :ivar driver: what the driver keeps of the channel, name to text
+    :ivar driver: the driver's state of the channel, name to text
     """
 
     name: str
@@ -54,7 +54,7 @@ class ChannelState:
 
 @dataclass
 class State:
-    """All channels, by name, and CPUs: context and what waits for each."""
+    """All channels, by name, and CPUs: context and the work that is pending for each."""
 
     channels: dict[str, ChannelState] = field(default_factory=dict)
     cpus: list[str] = field(default_factory=list)
@@ -97,7 +97,7 @@ def _peek(block: Any, offset: int) -> int:
 
 
 def snapshot(driver: Driver) -> State:
-    """How things stand. To be called in the machine's thread."""
+    """The state now. To be called in the machine's thread."""
     cpu: Any = sched.running_cpu()
     if cpu is None:
         return State()

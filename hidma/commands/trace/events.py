@@ -53,7 +53,7 @@ KINDS: dict[str, Kind] = {
     "pm": Kind(("call", "usage"), "A call of runtime PM; usage: the usage count after it."),
     "log": Kind(("level", "text"), "A line of the kernel log."),
     "kernel": Kind(("call", "arguments"), "A call that sets something up: an interrupt, memory, a file, a DMA device."),
-    "scenario": Kind(("call", "arguments"), "A replayed scenario begins a step, or tells what a call returned."),
+    "scenario": Kind(("call", "arguments"), "A replayed scenario begins a step, or a call of it returns."),
 }
 
 #: Kinds that happen in the hardware, not on a CPU.
@@ -77,8 +77,8 @@ class Event:
 
     :ivar time: ns since power-on
     :ivar kind: one of :data:`KINDS`
-    :ivar cpu: number of the CPU that it happened on, None for the hardware's own
-    :ivar context: one of :data:`CONTEXTS`, "" for the hardware's own
+    :ivar cpu: number of the CPU that it happened on, None for an event of the hardware
+    :ivar context: one of :data:`CONTEXTS`, "" for an event of the hardware
     :ivar channel: ``hidma.chan0``; "" when it is no channel's
     :ivar text: what happened, without kind, time and place
     :ivar data: the fields of its kind

@@ -93,7 +93,7 @@ class Recorder:
     def _new(self, trace: Trace) -> None:
         if self.before is not None:
             self.before(trace)
-        self.entries.add()  # whoever boots a machine has imported its modules
+        self.entries.add()  # the modules of a machine are imported before it is booted
         self.add(trace)
 
     def __enter__(self) -> Recorder:
@@ -124,7 +124,7 @@ class FilterError(Exception):
 
 @dataclass(frozen=True)
 class Filter:
-    """Which events are wanted.
+    """Which events pass.
 
     :ivar channels: numbers or names of channels; an event that is no channel's passes unless it is a register of another
     :ivar functions: patterns for names of functions

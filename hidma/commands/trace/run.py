@@ -116,7 +116,7 @@ def runner(root: click.Group, words: Sequence[str], whole: Sequence[str]) -> Cal
         except click.ClickException:
             raise
         except Exception as error:
-            # the script's own mistake, told as Python would
+            # the script's own mistake, printed as Python would
             frames = traceback.extract_tb(error.__traceback__)
             here = os.path.realpath(first)
             own = next((n for n, frame in enumerate(frames) if os.path.realpath(frame.filename) == here), len(frames))

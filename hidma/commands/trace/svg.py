@@ -178,12 +178,12 @@ class _Diagram:
 def draw(machines: Sequence[Sequence[Event]]) -> str:
     """One diagram.
 
-    :raises TooMany: more events than anybody would look at, or more than one machine
+    :raises TooMany: more events than fit a picture, or more than one machine
     """
     if len(machines) > 1:
         raise TooMany(f"a diagram shows one machine, and {len(machines)} had events")
     events = machines[0]
     if len(events) > MOST:
-        raise TooMany(f"a diagram of {len(events)} events is too long to look at ({MOST} at most): filter with --channel, "
+        raise TooMany(f"a diagram of {len(events)} events is too long ({MOST} at most): filter with --channel, "
                       "--kind, --after, --until, --from or --to")
     return _Diagram(events).draw()
