@@ -104,8 +104,7 @@ REFUSED = {
                    "guest: a: compatible is []; give at least one string, such as qcom,hidma-1.0, for the guest finds its "
                    "driver by it."),
     "regions": (lambda: PlatformBus().add("a", HIDMA, (), 1), "guest: a: it has no memory region; a channel has two."),
-    "pages": (lambda: PlatformBus().add("a", HIDMA, (0x800,), 1),
-              "guest: a: a region of 0x800 bytes is not made of whole 4 KiB pages, and only those can be mapped into a guest."),
+    "size": (lambda: PlatformBus().add("a", HIDMA, (0,), 1), "guest: a: a region of 0 bytes is none; give it one or more."),
     "large": (lambda: PlatformBus().add("a", HIDMA, (1 << 26,), 1),
               "guest: a: a region of 0x4000000 bytes does not fit into what is left of the platform bus (0xc000000 to "
               "0xdffffff); give the guest fewer devices."),

@@ -16,7 +16,7 @@ from vfio_rig import DEVICE, Owner
 import hidma
 from hidma import vm
 from hidma.linux.list import list_for_each_entry
-from hidma.plugin import hookspecs, sources
+from hidma.plugin import hookspecs, sources, watchdog
 from hidma.plugin import loading as plugins
 from hidma.vfio_platform import reset_list
 
@@ -364,16 +364,18 @@ def test_a_name_that_another_module_has_is_said(tmp_path: Path, chosen: Callable
 
 @pytest.mark.skipif(sys.gettrace() is not None, reason="something traces already, and then there is no limit")
 @pytest.mark.parametrize(("body", "code", "said"), [
-    ("while True: pass", errno.ETIMEDOUT, "it does not end: 3000000 instructions were executed"),
+    ("while True: pass", errno.ETIMEDOUT, "it does not end: 2000000 instructions were executed"),
     ("while True: delay.mdelay(100)", errno.ETIMEDOUT, "BUG: soft lockup - CPU#0 stuck for 20s!"),
     ("while True: delay.msleep(100)", errno.ETIMEDOUT, "it does not end: it has taken 120 s"),
     ("raise SystemExit(3)", errno.EIO, "SystemExit: 3 (plug_a.py, line "),
     ("raise KeyboardInterrupt", errno.EINTR, "KeyboardInterrupt"),
     ("return 5", errno.EINVAL, "returns 5 in place of 0 or a negative errno"),
-], ids=["loop", "spin", "sleep", "exit", "interrupt", "positive"])
+    ("return -4096", errno.EINVAL, "returns -4096 in place of 0 or a negative errno"),
+    ("mutex.mutex_lock(mutex.DEFINE_MUTEX('acme', 'own')); return -5", errno.EIO, "ends with own held, which is released"),
+], ids=["loop", "spin", "sleep", "exit", "interrupt", "positive", "large", "lock"])
 def test_reset_that_does_not_return_leaves_no_lock_held(install: Install, body: str, code: int, said: str) -> None:
     text = GOOD.format(result=0, compat="x,y", hid=None).replace(
-        "    return 0\n", f"    from hidma.linux import delay\n    {body}\n")
+        "    return 0\n", f"    from hidma.linux import delay, mutex\n    {body}\n")
     install("plug_a", text, "x,y")
     with hidma.boot() as machine:
         dev = next(dev for dev in machine.kernel.buses["platform"].devices if dev.name == DEVICE)
@@ -388,6 +390,43 @@ def test_reset_that_does_not_return_leaves_no_lock_held(install: Install, body: 
         assert machine.kernel.dead is None and dict(machine.devices())[DEVICE] == "hidma"
 
 
+def test_an_import_or_a_hook_that_does_not_end_is_ended(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By processor time: no other test depends on it."""
+    monkeypatch.setattr(watchdog, "LONGEST_CPU_S", 0.2)
+    monkeypatch.setattr(watchdog, "TICK_S", 0.05)
+    install("plug_a", "while True: pass\n", "x,y")
+    assert broken("plug_a").endswith("cannot be imported: it does not end: it has taken 0.2 s of processor time, and it goes on "
+                                     "(plug_a.py, line 1)")
+    install("plug_b", GOOD.format(result=0, compat="v,w", hid=None).replace("    return module", "    while True: pass"), "v,w")
+    with hidma.boot() as machine:
+        with pytest.raises(OSError, match=r"its hook hidma_reset_module\(\) fails: it does not end"):
+            machine.modprobe("v,w")
+        assert machine.kernel.dead is None
+
+
+def test_of_several_that_are_loaded_the_reason_is_that_of_the_one_that_failed(install: Install) -> None:
+    install("plug_a", "1 / 0\n", "x,y")
+    install("plug_b", GOOD.format(result=0, compat="x,y", hid=None), "x,y")
+    install("plug_c", GOOD.format(result=0, compat="x,y", hid=None), "x,y")
+    with hidma.boot() as machine:
+        with pytest.raises(OSError, match="plug_a 1.2 .*ZeroDivisionError"):
+            machine.modprobe("x,y")
+        assert registered(machine) == ["plug_c", "plug_b"]
+
+
+def test_a_plugin_in_use_is_not_unloaded(install: Install) -> None:
+    install("plug_a", GOOD.format(result=0, compat="qcom,hidma-1.0", hid=None), "qcom,hidma-1.0")
+    with hidma.boot() as machine:
+        owner = Owner(machine)
+        with pytest.raises(OSError, match="it is held") as error:
+            machine.rmmod("plug_a")
+        assert error.value.errno == errno.EBUSY
+        owner.hypervisor.exit()
+        vm.release(machine, DEVICE)
+        machine.rmmod("plug_a")
+        assert registered(machine) == ["vfio_platform_qcomhidma"]
+
+
 MODEL = '''
 from hidma.hookspecs import hookimpl
 from hidma.testing import DeviceModel
@@ -397,6 +436,14 @@ hidma_model_names = ("acme,frobnicator-1.0",)
 class Frob(DeviceModel):
     def read(self, region, offset):
         return {read}
+
+class Bare(DeviceModel):
+    def __init__(self):
+        pass
+
+class Nowhere(DeviceModel):
+    def place(self, bus, bases, line, stream):
+        return []
 
 @hookimpl
 def hidma_device_model(stuck):
@@ -410,10 +457,15 @@ CASES = Path(__file__).parent / "data" / "firmware" / "cases"
     ("1 / 0", "Frob()", "the model of /frobnicator@a000000 fails: ZeroDivisionError: division by zero (mine.py, line 9)"),
     ("'text'", "Frob()", "the model of /frobnicator@a000000 fails: TypeError"),
     ("0", "5", "its hook hidma_device_model() returns 5, not a hidma.testing.DeviceModel; the device has no model."),
-    ("0", "1 / 0", "its hook hidma_device_model() fails: ZeroDivisionError: division by zero (mine.py, line 14); the device"),
+    ("0", "1 / 0", "its hook hidma_device_model() fails: ZeroDivisionError: division by zero (mine.py, line 22); the device"),
+    ("0", "Bare()", "the __init__() of its model Bare does not call that of DeviceModel; the device has no model."),
+    ("0", "Nowhere()", "its model cannot be built: ValueError: its place() leaves out that of DeviceModel"),
+    ("[0 for _ in iter(int, 1)]", "Frob()", "the model of /frobnicator@a000000 fails: TimeoutError: it does not end: it has taken"),
 ])
 def test_a_model_that_is_none_is_one_sentence(tmp_path: Path, chosen: Callable[..., None], capsys: pytest.CaptureFixture[str],
-                                              read: str, model: str, said: str) -> None:
+                                              monkeypatch: pytest.MonkeyPatch, read: str, model: str, said: str) -> None:
+    monkeypatch.setattr(watchdog, "LONGEST_CPU_S", 0.2)
+    monkeypatch.setattr(watchdog, "TICK_S", 0.05)
     path = tmp_path / "mine.py"
     path.write_text(MODEL.format(read=read, model=model))
     chosen([str(path)])
@@ -445,8 +497,12 @@ def test_an_own_device_behind_an_iommu_has_a_group_and_is_looked_up() -> None:
 
 def test_a_board_without_an_iommu_has_no_group() -> None:
     with hidma.boot(CASES / "08-no-iommu-has-group.dts") as machine:
+        machine.modprobe("vfio-platform")
+        before = sorted(machine.devices())
         with pytest.raises(OSError) as error:
             vm.assign(machine, "fff50000.ethernet")
+        assert sorted(machine.devices()) == before
+        assert machine.sysfs["/sys/bus/platform/devices/fff50000.ethernet/driver_override"] == "(null)\n"
         assert error.value.errno == errno.ENODEV
         assert "VFIO: No IOMMU group for device fff50000.ethernet" in machine.dmesg()
         assert machine.sysfs.listdir("/sys/kernel/iommu_groups") == []

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from hidma.commands.main import main
-from hidma.plugin import testing
+from hidma.plugin import sources, testing
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -28,6 +28,12 @@ def run(capsys: Capture, *arguments: str, status: int = 0) -> tuple[str, str]:
     assert main(["reset-plugins", *arguments]) == status, capsys.readouterr()
     out, err = capsys.readouterr()
     return out, err
+
+
+@pytest.fixture(autouse=True)
+def choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``--plugin`` holds until the test ends."""
+    monkeypatch.setattr(sources, "choice", sources.Choice())
 
 
 # --- list and explain -----------------------------------------------------------------------------------------------------
@@ -128,6 +134,57 @@ def test_check_of_a_file_that_cannot_be_imported(capsys: Capture, tmp_path: Path
     assert "cannot be imported: ZeroDivisionError" in err
 
 
+FLEXRM = ROOT / "docs" / "examples" / "flexrm-reset"
+
+
+def test_a_driver_of_the_kernel_that_is_ported_line_by_line_passes(capsys: Capture) -> None:
+    rows = json.loads(run(capsys, "check", "--json", str(FLEXRM))[0])
+    # it takes regions[0] without a look at num_regions, as the C does
+    assert [row["check"] for row in rows if row["status"] != "ok"] == ["wrong number of regions is an error"]
+    assert [row["status"] for row in rows].count("note") == 1
+
+
+def test_strict_makes_a_note_a_failure(capsys: Capture) -> None:
+    notes = [row["check"] for row in json.loads(run(capsys, "check", "--json", "calxeda,hb-xgmac")[0]) if row["status"] == "note"]
+    strict = json.loads(run(capsys, "check", "--strict", "--json", "calxeda,hb-xgmac", status=1)[0])
+    assert notes and [row["check"] for row in strict if row["status"] == "failed"] == notes
+
+
+@pytest.mark.parametrize(("text", "sentence"), [
+    ("import os; os._exit(0)", "its process ends with status 0 in the middle of it"),
+    ("raise KeyboardInterrupt", "KeyboardInterrupt (plug.py, line 1)"),
+    ("class Odd(BaseException): pass\nraise Odd('x')", "cannot be imported: Odd: x (plug.py, line 2)"),
+    ("while True: pass", "it does not end: its processor time is over (plug.py, line 1)"),
+])
+def test_check_outlives_an_import_that_does_not_return(capsys: Capture, tmp_path: Path, text: str, sentence: str) -> None:
+    path = tmp_path / "plug.py"
+    path.write_text(text)
+    _, err = run(capsys, "check", "--timeout", "1", str(path), status=2)
+    assert f"{path}" in err and sentence in err and err.count("\n") == 1
+
+
+def test_what_a_plugin_prints_is_no_part_of_json(capsys: Capture, tmp_path: Path) -> None:
+    path = tmp_path / "plug.py"
+    text = (FLEXRM / "src/flexrm_reset/__init__.py").read_text()
+    path.write_text(text.replace("    ret = 0\n", "    ret = 0\n    print('reset')\n") + "print('imported')\n")
+    for command in (["list", "--json"], ["check", "--json", str(path)]):
+        assert main(["--plugin", str(path), "reset-plugins", *command]) in (0, 1)
+        out, err = capsys.readouterr()
+        assert json.loads(out)
+        assert "check" in command or "imported" in err
+
+
+def test_a_path_that_cannot_be_taken_is_a_note_wherever_a_plugin_is_looked_for(capsys: Capture, tmp_path: Path) -> None:
+    path = tmp_path / "plug.py"
+    path.write_text("import nosuchmodule\n")
+    board = str(ROOT / "tests/data/firmware/cases/06-own-device-no-group.dts")
+    for command in (["reset-plugins", "explain"], ["assign"]):
+        assert main(["--plugin", str(path), *command, "--board", board, "a000000.frobnicator"]) == 0
+        _, err = capsys.readouterr()
+        assert err == (f"note: reset plugin 'plug' of {path} (plug) cannot be imported: ModuleNotFoundError: No module named "
+                       "'nosuchmodule' (plug.py, line 1)\n")
+
+
 # --- new ------------------------------------------------------------------------------------------------------------------
 
 
@@ -203,18 +260,13 @@ def test_generated_plugin_is_green_in_a_fresh_environment(capsys: Capture, tmp_p
 
 
 @pytest.mark.slow
-def test_generated_plugin_resets_the_device_that_is_assigned(capsys: Capture, tmp_path: Path, fresh: Pip) -> None:
+def test_generated_plugin_is_used_on_the_boards_that_come_with_it(capsys: Capture, tmp_path: Path, fresh: Pip) -> None:
     place = tmp_path / "acme-reset"
     run(capsys, "new", "acme-reset", "--compatible", "acme,scatter-2.0", "--hid", "ACME0042", "--directory", str(place))
     python = fresh(place)
-    script = tmp_path / "use.py"
-    script.write_text(
-        "import hidma\n"
-        "from hidma import vm\n"
-        "with hidma.boot() as machine:\n"
-        "    dev = next(d for d in machine.kernel.buses['platform'].devices if d.name == 'hidma.0')\n"
-        "    dev.fwnode.properties['compatible'] = b'acme,scatter-2.0\\0'\n"
-        "    vm.assign(machine, 'hidma.0')\n"
-        "    print([module.name for module in machine.modules()][-1])\n")
-    done = subprocess.run([python, "-P", str(script)], capture_output=True, text=True)
-    assert done.stdout == "acme_reset\n", done.stderr
+    for board, device in (("board.dts", "a000000.device"), ("board.asl", "ACME0042:00")):
+        steps = json.loads(hidma(python, "assign", "--json", "--board", str(place / board), device))
+        facts = " ".join(fact for step in steps for fact in step["facts"])
+        assert "Bursts of the device: 100; its data in the guest's memory: there; exits: 0" in facts
+        assert "The device stands still" in facts and "data of the first guest in its memory: none" in facts
+        assert steps[-1]["modules"] == ["put acme_reset"]

@@ -45,11 +45,11 @@ def copy(machine: hidma.Machine, pattern: bytes, count: int = 1) -> None:
 
 def test_guest_copies_on_its_channel(host: hidma.Machine) -> None:
     with vm.Guest(host, memory=MEMORY, channels=["hidma.0"]) as guest:
-        assert dict(guest.devices())["c000000.hidma"] == "hidma"
+        assert dict(guest.devices())["c000000.hidma.0"] == "hidma"
         copy(guest, b"abcd")
         assert guest.kernel is not host.kernel
         assert "HI-DMA engine driver registration complete" in guest.dmesg()
-        assert guest.sysfs["/sys/bus/platform/devices/c000000.hidma/chid"] == "0\n"
+        assert guest.sysfs["/sys/bus/platform/devices/c000000.hidma.0/chid"] == "0\n"
 
 
 def test_channel_of_an_acpi_host_goes_to_a_guest_with_a_device_tree() -> None:
@@ -65,10 +65,10 @@ def test_channel_of_an_acpi_host_goes_to_a_guest_with_a_device_tree() -> None:
 def test_tree_is_what_qemu_generates(host: hidma.Machine) -> None:
     with vm.Guest(host, memory=MEMORY, channels=["hidma.1", "hidma.0"], cpus=2) as guest:
         tree = firmware.parse(guest.blob)
-        bus = tree.node("/platform@c000000")
+        bus = tree.node("/platform-bus@c000000")
         assert bus is not None
         assert bus.compatible == ("qemu,platform", "simple-bus")
-        assert [node.name for node in bus.children] == ["hidma@0", "hidma@2000"]
+        assert [node.name for node in bus.children] == ["hidma.1@0", "hidma.0@2000"]
         for node in bus.children:
             assert sorted(node.properties) == ["compatible", "interrupts", "reg"]
             assert node.compatible == ("qcom,hidma-1.0",)
@@ -78,7 +78,7 @@ def test_tree_is_what_qemu_generates(host: hidma.Machine) -> None:
         assert memory is not None and memory.cells("reg") == [0, 0x40000000, 0, MEMORY]
         assert len(guest.kernel.cpus) == 2
         # the first channel of the tree is the second one of the core: chid says so
-        assert guest.sysfs["/sys/bus/platform/devices/c000000.hidma/chid"] == "1\n"
+        assert guest.sysfs["/sys/bus/platform/devices/c000000.hidma.1/chid"] == "1\n"
 
 
 def test_guest_has_only_its_memory(host: hidma.Machine) -> None:
@@ -260,7 +260,7 @@ def test_host_sets_weight_and_priority_of_a_guest_by_chid(host: hidma.Machine) -
     with vm.Guest(host, memory=MEMORY, channels=["hidma.0"], name="one") as one, \
             vm.Guest(host, memory=MEMORY, channels=["hidma.1"], name="two") as two:
         base = "/sys/devices/platform/f9984000.hidma-mgmt/chanops/chan"
-        ids = [guest.sysfs["/sys/bus/platform/devices/c000000.hidma/chid"].strip() for guest in (one, two)]
+        ids = [guest.sysfs[f"/sys/bus/platform/devices/c000000.hidma.{n}/chid"].strip() for n, guest in enumerate((one, two))]
         assert ids == ["0", "1"]
         host.sysfs[f"{base}{ids[0]}/weight"] = "15"
         host.sysfs[f"{base}{ids[1]}/weight"] = "5"
@@ -388,7 +388,7 @@ def test_stuck_channel_of_a_dead_guest_reaches_nothing() -> None:
 
 
 @pytest.mark.parametrize(("arguments", "code", "sentence"), [
-    ({"channels": ["hidma.9"]}, errno.ENODEV, "there is no device 'hidma.9' on the host; there are psci"),
+    ({"channels": ["hidma.9"]}, errno.ENODEV, "there is no device 'hidma.9' on this board; there are psci"),
     ({"channels": ["hidma.5"]}, errno.ENODEV, "hidma.5 is with the driver hidma"),
     ({"channels": "hidma.0"}, errno.EINVAL, "channels are a list"),
     ({"channels": ["hidma.0", "hidma.0"]}, errno.EINVAL, "different devices"),

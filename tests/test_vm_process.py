@@ -117,7 +117,7 @@ def test_guest_is_another_process_with_a_kernel_of_its_own(host: hidma.Machine) 
         assert guest.pid not in (0, os.getpid())
         assert Path(f"/proc/{guest.pid}/status").read_text().split("PPid:")[1].split()[0] == str(os.getpid())
         assert "HI-DMA engine driver registration complete" in guest.dmesg()
-        assert guest.read("/sys/bus/platform/devices/c000000.hidma/chid") == "1\n"
+        assert guest.read("/sys/bus/platform/devices/c000000.hidma.1/chid") == "1\n"
         assert guest.read("/sys/module/hdma/parameters/nr_desc_prm") == "20\n"
         assert guest.hypervisor.process.mm.locked_vm == MEMORY // PAGE
         copy(guest, b"abcd", 50)
@@ -358,7 +358,7 @@ def test_host_that_closes_closes_its_guests() -> None:
 
 
 @pytest.mark.parametrize(("arguments", "code", "sentence"), [
-    ({"channels": ["hidma.9"]}, errno.ENODEV, "there is no device 'hidma.9' on the host"),
+    ({"channels": ["hidma.9"]}, errno.ENODEV, "there is no device 'hidma.9' on this board"),
     ({"channels": ["hidma.5"]}, errno.ENODEV, "hidma.5 is with the driver hidma"),
     ({"channels": "hidma.0"}, errno.EINVAL, "channels are a list"),
     ({"memory": 5000}, errno.EINVAL, "1 MiB of RAM or more"),

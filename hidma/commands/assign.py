@@ -15,8 +15,8 @@ import click
 
 from hidma.hw.smmu import BLOCKED, BYPASS, Stream
 from hidma.linux.iommu import group_of
-from hidma.linux.platform_device import platform_bus
 from hidma.linux.vfio import VFIO_REGION_INFO_FLAG_MMAP
+from hidma.plugin import sources
 
 if TYPE_CHECKING:
     from hidma.machine.boot import Machine
@@ -27,6 +27,7 @@ MEMORY = 16 << 20
 IOVA = 0x4000_0000
 BUFFER = 4096
 WORK_NS = 1_000_000
+DATA = b"a guest's data. "
 
 
 class Story:
@@ -163,15 +164,15 @@ def assign(device: str | None, board: str, seed: int, as_json: bool) -> int:
     from hidma.machine.boot import boot
 
     with boot(board, seed=seed) as machine:
+        for sentence in sources.found_now()[1]:
+            click.echo(f"note: {sentence}", err=True)
         drivers = dict(machine.devices())
         channels = [name for name, driver in drivers.items() if driver == "hidma"]
         if device is None and not channels:
             raise click.ClickException(f"no channel of this board is bound to the driver hidma: {machine.why_no_channel()}")
         name = device or channels[0]
-        if name not in drivers:
-            raise click.UsageError(f"there is no device {name!r} on this board; there are {', '.join(drivers)}.")
-        with machine.calling() as kernel:
-            group = group_of(next(dev for dev in platform_bus(kernel).devices if dev.name == name))
+        with machine.calling():
+            group = group_of(machine.device(name).dev)
         if group is None or group.stream is None:
             raise click.ClickException(f"no IOMMU of this board translates for {name}, so it is in no IOMMU group and "
                                        "vfio-platform refuses it (EINVAL)")
@@ -185,23 +186,24 @@ def assign(device: str | None, board: str, seed: int, as_json: bool) -> int:
 def tell(story: Story) -> None:
     """The steps."""
     from hidma import vm
-    from hidma.plugin import sources
 
     machine, device = story.machine, story.device
     sysfs = machine.sysfs
     devices, drivers = "/sys/bus/platform/devices", "/sys/bus/platform/drivers"
-    dev = next(dev for dev in platform_bus(machine.kernel).devices if dev.name == device)
-    hid = dev.acpi_companion.hid if dev.acpi_companion is not None else None
+    companion = machine.device(device).dev.acpi_companion
+    hid = companion.hid if companion is not None else None
     before = dict(machine.devices())[device]
     channel = before == "hidma"
     what = "channel" if channel else "device"
     chid = sysfs[f"{devices}/{device}/chid"].strip() if channel else ""
 
     with story.step(f"The host has the {what}.", f"cat {devices}/{device}/{'chid' if channel else 'modalias'}"):
-        identity = f"chid {chid}" if channel else f"driver {before or 'none'}"
-        story.fact(f"{identity}, stream {story.stream.number} of the IOMMU, {story.stream_state()}")
+        there = machine.described(device)
+        identity = f"driver {before or 'none'}, behind {there.iommu}" if there is not None else (
+            f"chid {chid}, stream {story.stream.number} of the IOMMU")
+        story.fact(f"{identity}, {story.stream_state()}")
         if not channel and machine.model(device) is None:
-            story.fact("No plugin has a model of it: its registers read as zero.")
+            story.fact(machine.why_no_model(device))
     with story.step("VFIO is loaded.", "modprobe vfio_iommu_type1\nmodprobe vfio-platform"):
         machine.modprobe("vfio_iommu_type1")
         machine.modprobe("vfio-platform")
@@ -242,19 +244,21 @@ def tell(story: Story) -> None:
         address, _ = owner.mmap(MEMORY)
         container.map_dma(IOVA, address, MEMORY)
         story.fact(f"{owner.process.mm.locked_vm} pages are pinned.")
-    with story.step(f"It opens the {what}: that resets it.", "VFIO_GROUP_GET_DEVICE_FD"):
+    resets = ": that resets it" if vm.reset_function(machine, device) is not None else ", which no function resets"
+    with story.step(f"It opens the {what}{resets}.", "VFIO_GROUP_GET_DEVICE_FD"):
         opened = group.device(device)
         for index in range(opened.info().num_regions):
             region = opened.region(index)
             story.fact(f"Region {index}: {region.size} bytes, read, write"
                        f"{' and mmap' if region.flags & VFIO_REGION_INFO_FLAG_MMAP else '; not made of whole pages, so not mmap'}.")
-    with story.step("And closes it again: that resets it too, and unmaps.", "close"):
+    with story.step("And closes it again; its memory is unmapped.", "close"):
         owner.exit()
 
     if channel:
         tell_channel(story, chid)
     else:
         tell_device(story)
+    tell_next(story)
     back = f"echo {device} > {drivers}/vfio-platform/unbind\necho > {devices}/{device}/driver_override"
     with story.step(f"The host has the {what} back.", back + (f"\necho {device} > {drivers}/{before}/bind" if before else "")):
         vm.release(machine, device)
@@ -274,7 +278,7 @@ def tell_channel(story: Story, chid: str) -> None:
     with story.step("It copies on the channel; the registers are its own.", "200 copies of 4 KiB in the guest"):
         chan = guest.dma.request_channel()
         source, dest = guest.alloc(4096), guest.alloc(4096)
-        source[:] = b"a guest's data. " * 256
+        source[:] = DATA * 256
         before = guest.exits, guest.interrupts_forwarded, guest.unmasks
         for _ in range(200):
             chan.memcpy(dest, source, 4096).wait()
@@ -292,18 +296,11 @@ def tell_channel(story: Story, chid: str) -> None:
             chan.memcpy(large.address, large.address + 0x20000, 0x20000)
         guest.kill()
         story.fact(f"The driver of {channel} is {dict(machine.devices())[channel]}.")
-    with story.step("The next guest gets it, and finds nothing of the first.", "vm.Guest(machine, channels=[...])"):
-        second = Guest(machine, memory=MEMORY, channels=[channel], name="second guest", modules=False)
-        trca = second.pages[0].target
-        rings = [getattr(trca, "peek")(offset) for offset in (0x08, 0x0C, 0x10, 0x18, 0x20)]  # noqa: B009
-        found = b"a guest's data. " in bytes(second.ram)
-        story.fact(f"Ring registers and pointers: {', '.join(f'{value:#x}' for value in rings)}; data of the first guest in its "
-                   f"memory: {'FOUND' if found else 'none'}; interrupts: {second.interrupts_forwarded}.")
-        second.kill()
 
 
 def tell_device(story: Story) -> None:
     """What two guests do with another device."""
+    from hidma import vm
     from hidma.vm.guest import Guest
 
     machine, device = story.machine, story.device
@@ -325,7 +322,9 @@ def tell_device(story: Story) -> None:
             story.fact(f"Bursts of the device: {model.beats - beats}; its data in the guest's memory: "
                        f"{'there' if any(bytes(buffer[:])) else 'NONE'}; exits: {guest.exits - before[0]}, interrupts forwarded: "
                        f"{guest.interrupts_forwarded - before[1]}, accesses refused by the IOMMU: {story.stream.faults}.")
-    with story.step("The guest is killed in the middle of that: VFIO resets the device and keeps it.", "kill -9"):
+    busy = " in the middle of that" if model is not None else ""
+    resets = " resets the device and" if vm.reset_function(machine, device) is not None else ""
+    with story.step(f"The guest is killed{busy}: VFIO{resets} keeps it.", "kill -9"):
         guest.kill()
         beats = getattr(model, "beats", 0)
         machine.run(WORK_NS)
@@ -333,11 +332,26 @@ def tell_device(story: Story) -> None:
         if model is not None:
             state = "stands still" if model.beats == beats and not model.line.level else "GOES ON"
             story.fact(f"The device {state} in the next millisecond.")
+
+
+def tell_next(story: Story) -> None:
+    """What the next guest finds."""
+    from hidma.vm.guest import Guest
+
+    machine, device = story.machine, story.device
+    model = machine.model(device)
+    beats = getattr(model, "beats", 0)
     with story.step("The next guest gets it, and finds nothing of the first.", "vm.Guest(machine, channels=[...])"):
         second = Guest(machine, memory=MEMORY, channels=[device], name="second guest", modules=False)
         second.run(WORK_NS)
-        found = model is not None and model.beats != beats
-        story.fact(f"The device has written to its memory: {'YES' if found else 'no'}; interrupts: "
+        if second.hw_channels:
+            trca = second.pages[0].target
+            rings = [getattr(trca, "peek")(offset) for offset in (0x08, 0x0C, 0x10, 0x18, 0x20)]  # noqa: B009
+            state, found = f"Ring registers and pointers: {', '.join(f'{value:#x}' for value in rings)}", DATA in bytes(second.ram)
+        else:
+            bursts = getattr(model, "beats", 0) - beats
+            state, found = f"Bursts of the device: {bursts}", bursts > 0
+        story.fact(f"{state}; data of the first guest in its memory: {'FOUND' if found else 'none'}; interrupts: "
                    f"{second.interrupts_forwarded}.")
         second.kill()
 

@@ -92,9 +92,9 @@ def explain(device: str, board: str, before: tuple[str, ...]) -> int:
     from hidma.machine.boot import boot
 
     with boot(board) as machine:
-        names = [name for name, _ in machine.devices()]
-        if device not in names:
-            raise refuse(f"there is no device {device!r} on this board; there are {', '.join(names)}")
+        for sentence in sources.found_now()[1]:
+            click.echo(f"note: {sentence}", err=True)
+        machine.device(device)
         for name in ("vfio-platform", *before):
             machine.modprobe(name)
         logged = len(machine.kernel.log)
@@ -113,12 +113,12 @@ def steps(machine: Any, device: str) -> Iterator[str]:
     from hidma.linux.iommu import group_of
     from hidma.linux.list import list_for_each_entry
     from hidma.linux.of import DeviceNode, of_compatible
-    from hidma.linux.platform_device import platform_bus
     from hidma.linux.property import dev_fwnode, device_property_read_string
-    from hidma.vfio_platform import VfioPlatformDevice, reset_list
+    from hidma.vfio_platform import reset_list
+    from hidma.vm import reset_function
 
     kernel = machine.kernel
-    dev = next(dev for dev in platform_bus(kernel).devices if dev.name == device)
+    dev = machine.device(device).dev
     companion = dev.acpi_companion
     compat = None
     if companion is not None and companion.hid is not None:
@@ -180,12 +180,12 @@ def steps(machine: Any, device: str) -> Iterator[str]:
             asked = event[1]
             yield f"Nothing that is registered matches: the kernel asks for the module {asked}."
             yield from what_modprobe_did(asked, companion)
-    vfio_device = dev.driver_data
-    vdev = getattr(vfio_device, "device_data", None)
-    if isinstance(vdev, VfioPlatformDevice) and vdev.reset is not None:
-        name = getattr(vdev.reset, "__name__", "its reset function")
-        yield (f"{device} is reset by {name}() of {vdev.reset_module.name if vdev.reset_module else 'the kernel'}: when a process "
-               "opens it, when the last one closes it, and on VFIO_DEVICE_RESET.")
+    reset = reset_function(machine, device)
+    if reset is not None:
+        function, module = reset
+        yield (f"{device} is reset by {getattr(function, '__name__', 'its reset function')}() of "
+               f"{module.name if module else 'the kernel'}: when a process opens it, when the last one closes it, and on "
+               "VFIO_DEVICE_RESET.")
     else:
         yield (f"{device} has no reset function: it can be opened all the same, with the warning \"no reset function found!\" "
                "(row 33), and VFIO_DEVICE_RESET is -EINVAL.")
@@ -270,20 +270,13 @@ def opened(name: str, seconds: float = 10.0) -> dict[str, list[Source]]:
         if not path.exists():
             raise PluginError(f"there is no file or directory {name}")
 
-        def look() -> list[str]:
-            try:
-                return [f"{source.group}\n{source.name}" for source in sources.of_path(path)]
-            except PluginError as error:
-                return [str(error)]
-
         try:
-            answers = [tuple(answer.split("\n")) for answer in bounded(look, seconds)]
-        except AssertionError as error:
-            raise PluginError(f"{path} cannot be imported: {error}") from None
-        if len(answers) == 1 and len(answers[0]) == 1:
-            raise PluginError(answers[0][0])
+            pairs = bounded(lambda: [part for source in sources.of_path(path) for part in (source.group, source.name)], seconds)
+        except PluginError as error:
+            name = "" if str(path) in str(error) else f"{path} cannot be imported: "
+            raise PluginError(f"{name}{error}") from None
         found = sources.of_project(path) if (path / "pyproject.toml").is_file() else [
-            sources.of_file(path, match, group) for group, match in answers]
+            sources.of_file(path, match, group) for group, match in zip(pairs[::2], pairs[1::2], strict=True)]
         found = [source for source in found if source.group == ENTRY_POINT_GROUP]
     else:
         found = sources.find(name)

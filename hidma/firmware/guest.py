@@ -44,7 +44,7 @@ class GuestDevice(NamedTuple):
 
 class PlatformBus:
     """Places devices as QEMU's platform bus does: a region at the first free address that is a multiple of its size rounded
-    up to a power of two, an interrupt at the first free number.
+    up to a power of two (and of a page, so that no two share one), an interrupt at the first free number.
 
     :ivar devices: what was placed, in this order
     """
@@ -82,7 +82,7 @@ class PlatformBus:
         return device
 
     def _place(self, name: str, size: int, own: list[Region]) -> Region:
-        step = 1 << (size - 1).bit_length()
+        step = max(PAGE_SIZE, 1 << (size - 1).bit_length())
         at = BUS.base
         while at + size <= BUS.end:
             region = Region(at, size)
@@ -162,9 +162,8 @@ def _check_device(device: GuestDevice) -> None:
         raise FirmwareError(f"guest: {device.name}: {len(device.regions)} regions and {len(device.interrupts)} interrupts are "
                             f"more than the {MAX_SPANS_BYTES // 8} and {BUS_INTERRUPTS} that a device may have.")
     for region in device.regions:
-        if region.size <= 0 or region.size % PAGE_SIZE:
-            raise FirmwareError(f"guest: {device.name}: a region of {region.size:#x} bytes is not made of whole 4 KiB pages, "
-                                "and only those can be mapped into a guest.")
+        if region.size <= 0:
+            raise FirmwareError(f"guest: {device.name}: a region of {region.size} bytes is none; give it one or more.")
 
 
 def _check_places(devices: list[GuestDevice]) -> None:

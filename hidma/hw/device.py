@@ -16,6 +16,7 @@ its line to the level of ``interrupts()``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -175,6 +176,7 @@ class DeviceModel:
         register, one of 8 is two of them, the lower first
     :ivar on_failure: called with an exception that a method of it has raised, after which the device is dead: its registers
         read as all ones and it moves nothing. Without it the exception goes on to whoever made the access
+    :ivar limit: makes the context of each call of a method of it, which may end what does not return
     """
 
     name: ClassVar[str] = "device"
@@ -196,6 +198,7 @@ class DeviceModel:
         self.beats = 0
         self.refused = 0
         self.on_failure: Callable[[BaseException], None] | None = None
+        self.limit: Callable[[], AbstractContextManager[None]] = nullcontext
         self.dead = False
         self.reset()
 
@@ -214,11 +217,12 @@ class DeviceModel:
         """What a method of the model answers; ``otherwise`` once it is dead."""
         if self.dead:
             return otherwise
-        if self.on_failure is None:
-            return question()
         try:
-            return question()
+            with self.limit():
+                return question()
         except (Exception, SystemExit) as error:
+            if self.on_failure is None:
+                raise
             self.dead = True
             self.line.set(0)
             self.on_failure(error)

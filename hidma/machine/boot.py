@@ -17,7 +17,7 @@ import os
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from os import PathLike
 from typing import Any, Protocol
 
@@ -61,7 +61,7 @@ from hidma.linux.kmod import set_modprobe
 from hidma.linux.list import INIT_LIST_HEAD, list_head_gone, local_lists
 from hidma.linux.module import Module, load_module, modules, unload_module, users
 from hidma.linux.of_platform import of_platform_populate
-from hidma.linux.platform_device import platform_bus
+from hidma.linux.platform_device import PlatformDevice, platform_bus, to_platform_device
 from hidma.linux.sched import KernelOops
 from hidma.machine.bootloader import acpi_devices, device_nodes
 from hidma.machine.buffer import Buffer
@@ -329,6 +329,12 @@ class Machine:
 
     def _build_others(self, board: firmware.Board) -> None:
         """The devices beside HIDMA: with a model where a plugin brings one, else registers that read as zero."""
+        if not board.other:
+            return
+        from hidma.plugin import sources  # few machines need it
+
+        plugins, problems = sources.found_now()
+        self.notes += [f"{sentence}." for sentence in problems]
         wired = {line.number for line in self.lines}
         without: list[str] = []
         spare: list[tuple[int, int, str]] = []
@@ -338,7 +344,7 @@ class Machine:
                 self.streams[firmware_path(device)] = stream
             line = Line(device.irqs[0] if device.irqs else 0, device.path)
             noted = len(self.notes)
-            model = self._model(device, line, stream) if device.regs else None
+            model = self._model(device, line, stream, plugins) if device.regs else None
             if model is not None:
                 self.models[device.path] = model
                 if device.irqs:
@@ -361,12 +367,20 @@ class Machine:
             self.notes.append(f"{board.source}: no plugin has a model of {names}{more}: their registers read as zero and their "
                               "interrupts never rise.")
 
-    def _model(self, device: firmware.Device, line: Line, stream: Stream) -> DeviceModel | None:
-        """The model of a device, in its place; None, with a note unless nobody has one, where there is none."""
-        from hidma.plugin import loading  # few machines need it, and it brings pluggy
+    def _model(self, device: firmware.Device, line: Line, stream: Stream, plugins: Iterable[Any]) -> DeviceModel | None:
+        """The model of a device, in its place; None, with a note unless no plugin has one, where there is none.
+
+        :param plugins: the sources of all plugins
+        """
+        from hidma.plugin.sources import models
+
+        if not models(device.names, plugins):
+            return None
+        from hidma.plugin import loading  # it brings pluggy
+        from hidma.plugin.watchdog import of_model
 
         try:
-            found = loading.device_model(device.names)
+            found = loading.device_model(device.names, plugins)
         except loading.PluginError as error:
             self.notes.append(f"{device.path}: {error}; the device has no model.")
             return None
@@ -383,6 +397,8 @@ class Machine:
         before = list(self.bus.blocks)
         try:
             model.place(self.bus, [region.base for region in regs], line, stream)
+            if not hasattr(model, "line") or any(self.bus.find(region.base) is None for region in regs):
+                raise ValueError("its place() leaves out that of DeviceModel, so that its registers are nowhere")
         except (Exception, SystemExit) as error:
             self.bus.blocks[:] = before
             self.notes.append(f"{device.path}: {origin}: its model cannot be built: {loading.in_one_line(error)}; the device has "
@@ -394,19 +410,44 @@ class Machine:
                                   "from now on")
 
         model.on_failure = failed
+        model.limit = of_model
         return model
+
+    def device(self, name: str) -> PlatformDevice:
+        """A platform device of the kernel.
+
+        :raises OSError: ENODEV, there is no such device
+        """
+        dev = next((dev for dev in platform_bus(self.kernel).devices if dev.name == name), None)
+        if dev is None:
+            names = ", ".join(name for name, _ in self.devices())
+            raise OSError(ENODEV, f"there is no device {name!r} on this board; there are {names}")
+        return to_platform_device(dev)
+
+    def described(self, device: str) -> firmware.Device | None:
+        """What the board says of a platform device beside HIDMA.
+
+        :raises OSError: ENODEV, there is no such device
+        """
+        path = firmware_node_path(self.device(device).dev)
+        return next((each for each in self.board.other if firmware_path(each) == path), None)
 
     def model(self, device: str) -> DeviceModel | None:
         """The model of a platform device beside HIDMA, such as ``fff50000.ethernet``; None where it has none.
 
         :raises OSError: ENODEV, there is no such device
         """
-        dev = next((dev for dev in platform_bus(self.kernel).devices if dev.name == device), None)
-        if dev is None:
-            raise OSError(ENODEV, f"there is no device {device!r}; there are {', '.join(name for name, _ in self.devices())}")
-        path = firmware_node_path(dev)
-        return next((self.models[each.path] for each in self.board.other
-                     if each.path in self.models and firmware_path(each) == path), None)
+        there = self.described(device)
+        return None if there is None else self.models.get(there.path)
+
+    def why_no_model(self, device: str) -> str:
+        """A sentence on a device without a model.
+
+        :raises OSError: ENODEV, there is no such device
+        """
+        there = self.described(device)
+        note = next((note for note in self.notes if there is not None and note.startswith(f"{there.path}: ")), "")
+        return note or f"No plugin has a model of {device}: its registers read as zero."
 
     def _iommu(self) -> None:
         """Give the kernel its IOMMU. A guest sees none."""
@@ -629,7 +670,8 @@ class Machine:
             said = len(kernel.log)
             rc = self.load(name, dict(params or {}))
             self.settle()
-            why = "; the kernel says: " + kernel.log[-1].text if plugin and len(kernel.log) > said else ""
+            errors = [line.text for line in kernel.log[said:] if line.level <= 3]  # of several, rc is that of the last one
+            why = f"; the kernel says: {errors[-1]}" if plugin and errors else ""
         if rc < 0:
             raise os_error(rc, f"module {name} could not be loaded{why}")
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import signal
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -24,9 +25,11 @@ from greenlet import GreenletExit  # type: ignore[import-untyped,unused-ignore]
 
 from hidma.hw.device import DeviceModel
 from hidma.linux import sched
-from hidma.linux.errno import EEXIST, EFAULT, EINTR, EINVAL, EIO, ENOENT, ETIMEDOUT, errname
+from hidma.linux.errno import EEXIST, EFAULT, EINTR, EINVAL, EIO, ENOENT, ETIMEDOUT, MAX_ERRNO, errname
+from hidma.linux.kernel import Kernel
 from hidma.linux.list import list_for_each_entry
 from hidma.linux.module import Module, load_module, modules
+from hidma.linux.mutex import Mutex, mutex_unlock
 from hidma.linux.sched import KernelOops
 from hidma.plugin import hookspecs
 from hidma.plugin.hookspecs import ENTRY_POINT_GROUP, HOOKSPEC_VERSION, PROJECT
@@ -42,7 +45,7 @@ from hidma.plugin.sources import (
     models,
     quiet,
 )
-from hidma.plugin.watchdog import NeverEnds, limited
+from hidma.plugin.watchdog import NeverEnds, in_time, limited
 from hidma.vfio_platform import (
     ResetModule,
     VfioPlatformDevice,
@@ -102,10 +105,26 @@ class Plugin:
         """
         others = [thing for thing in manager().get_plugins() if thing is not self.thing]
         try:
-            with quiet():
+            with quiet(), in_time():
                 return manager().subset_hook_caller(hook, others)(**arguments)
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise PluginError(f"{self.source}: its hook {hook}() fails: {in_one_line(error)}") from error
+
+    def model(self, stuck: bool = False) -> DeviceModel:
+        """A fresh model of its device.
+
+        :param stuck: whether it shall never end a reset
+        :raises PluginError: when the hook gives none
+        """
+        model = self.call("hidma_device_model", stuck=stuck)
+        if not isinstance(model, DeviceModel):
+            raise PluginError(f"{self.source}: its hook hidma_device_model() returns {model!r}, not a hidma.testing.DeviceModel")
+        if not hasattr(model, "dead"):
+            raise PluginError(f"{self.source}: the __init__() of its model {type(model).__name__} does not call that of "
+                              "DeviceModel")
+        return model
 
 
 known: dict[str, Plugin] = {}
@@ -130,7 +149,9 @@ def register(source: Source, thing: Any) -> None:
         if plugins.is_registered(thing):
             plugins.unregister(thing)
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise PluginError(f"{source} does not fit the hooks of hidma: {' '.join(lines)}") from error
+        hook = re.search(r"hook '(\w+)'", str(error))
+        where = place_of(getattr(thing, hook[1], None)) if hook is not None else ""
+        raise PluginError(f"{source} does not fit the hooks of hidma: {' '.join(lines)}{where}") from error
 
 
 def plugin(source: Source) -> Plugin:
@@ -149,20 +170,18 @@ def plugin(source: Source) -> Plugin:
     return known[source.identity]
 
 
-def device_model(names: Iterable[str]) -> tuple[DeviceModel, str] | None:
+def device_model(names: Iterable[str], plugins: Iterable[Source] | None = None) -> tuple[DeviceModel, str] | None:
     """A model of a device that is called one of ``names``, and which plugin it is of; None where no plugin has one.
 
     :param names: its compatible strings or hardware IDs, the most specific first
+    :param plugins: those to look among, in place of all that are found now
     :raises PluginError: when the plugin that has it cannot be used, or gives no model
     """
-    for source in models(names):
+    for source in models(names, plugins):
         found = plugin(source)
         if not found.has_model:
             continue
-        model = found.call("hidma_device_model", stuck=False)
-        if not isinstance(model, DeviceModel):
-            raise PluginError(f"{source}: its hook hidma_device_model() returns {model!r}, not a hidma.testing.DeviceModel")
-        return model, str(source)
+        return found.model(), str(source)
     return None
 
 
@@ -178,8 +197,8 @@ def check_module(source: Source, declared: Any) -> ResetModule:
         raise PluginError(f"{source}: its hook hidma_reset_module() returns {declared!r}, not what "
                           "module_vfio_reset_handler(compat, acpihid, reset) makes")
     for what, value in (("compatible string", declared.compat), ("hardware ID", declared.acpihid)):
-        if value is not None and (not isinstance(value, str) or not value):
-            raise PluginError(f"{source}: its {what} is {value!r}; it is text, or None")
+        if value is not None and not (isinstance(value, str) and value and value.isascii() and value.isprintable()):
+            raise PluginError(f"{source}: its {what} is {value!r}; it is text of ASCII, or None")
     if declared.compat is None and declared.acpihid is None:
         raise PluginError(f"{source}: its compatible string and its hardware ID are both None, so that no device would ever be "
                           "matched: give module_vfio_reset_handler() one of them")
@@ -190,8 +209,7 @@ def check_module(source: Source, declared: Any) -> ResetModule:
     reset: Any = declared.reset
     if not callable(reset):
         raise PluginError(f"{source}: its reset function is {reset!r}, which cannot be called")
-    code = getattr(reset, "__code__", None)
-    place = f" ({Path(code.co_filename).name}, line {code.co_firstlineno})" if code is not None else ""
+    place = place_of(reset)
     try:
         inspect.signature(reset).bind(object())
     except TypeError:
@@ -205,7 +223,24 @@ def check_module(source: Source, declared: Any) -> ResetModule:
     return declared
 
 
+def place_of(function: Any) -> str:
+    """Where a function is defined, behind a sentence; empty where that is not known."""
+    code = getattr(function, "__code__", None)
+    return f" ({Path(code.co_filename).name}, line {code.co_firstlineno})" if code is not None else ""
+
+
 # --- running ------------------------------------------------------------------------------------------------------------------
+
+
+def is_errno(rc: Any) -> bool:
+    """Whether a reset function may return it: 0, or a negative errno."""
+    return isinstance(rc, int) and not isinstance(rc, bool) and -MAX_ERRNO <= rc <= 0
+
+
+def held(kernel: Kernel) -> list[Mutex]:
+    """The mutexes at file scope of modules that the running task holds."""
+    return [lock for statics in kernel.modules.values() for lock in vars(statics).values()
+            if isinstance(lock, Mutex) and lock.owner is sched.current()]
 
 
 def guarded(source: Source, declared: ResetModule) -> ResetModule:
@@ -225,6 +260,7 @@ def guarded(source: Source, declared: ResetModule) -> ResetModule:
             return rc
 
         irqs_off, bh_off = cpu.irqs_off, cpu.bh_off
+        before = held(kernel)
         try:
             with quiet():
                 rc: Any = limited(cpu, reset, vdev)
@@ -235,18 +271,23 @@ def guarded(source: Source, declared: ResetModule) -> ResetModule:
                 raise  # that of another CPU: the kernel has stopped
             return failed(-EFAULT, in_one_line(oops))
         except NeverEnds as error:
-            return failed(-ETIMEDOUT, in_one_line(error).removeprefix("NeverEnds: "))
+            return failed(-ETIMEDOUT, in_one_line(error))
         except KeyboardInterrupt as error:
             if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
                 raise  # that of the terminal; where the machine keeps SIGINT back, it is the plugin's own
             return failed(-EINTR, in_one_line(error))
         except BaseException as error:
             return failed(-EIO, in_one_line(error))
-        if isinstance(rc, bool) or not isinstance(rc, int) or rc > 0:
+        finally:
+            for lock in held(kernel):
+                if lock not in before:
+                    kernel.printk(3, f"{source}: the reset of {vdev.name} ends with {lock.name} held, which is released")
+                    mutex_unlock(lock)
+        if not is_errno(rc):
             kernel.printk(3, f"{source}: the reset of {vdev.name} returns {rc!r} in place of 0 or a negative errno: taken for "
                              "-EINVAL")
             return -EINVAL
-        return rc
+        return int(rc)
 
     guard.__module__ = reset.__module__
     guard.__name__ = getattr(reset, "__name__", "reset")

@@ -10,14 +10,13 @@ matches stands in its code.
 from __future__ import annotations
 
 import ast
-import hashlib
 import importlib
 import importlib.machinery
 import importlib.metadata
 import importlib.util
 import os
 import sys
-import tomllib
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
@@ -27,6 +26,7 @@ from typing import Any
 
 from hidma.linux.errno import EINVAL
 from hidma.plugin.hookspecs import ENTRY_POINT_GROUP, MODEL_GROUP
+from hidma.plugin.watchdog import NeverEnds, in_time
 
 ALIAS = "vfio-reset:"
 ENVIRONMENT = "HIDMA_PLUGINS"
@@ -98,11 +98,13 @@ class Source:
 
 
 class Choice:
-    """Plugins that were named by path, the strongest last, and names of plugins that are left alone."""
+    """Plugins that were named by path, the strongest last; names of plugins that are left alone; and what was wrong with a path,
+    which is not tried again."""
 
     def __init__(self) -> None:
         self.paths: list[str] = []
         self.disabled: list[str] = []
+        self.failed: dict[Path, str] = {}
 
 
 choice = Choice()
@@ -110,7 +112,8 @@ choice = Choice()
 
 def choose(paths: Iterable[str] = (), disabled: Iterable[str] = ()) -> None:
     """Take plugins of ``paths`` too, and none that is called one of ``disabled``, from now on in this process."""
-    choice.paths += paths
+    new = list(paths)
+    choice.paths = [path for path in choice.paths if path not in new] + new
     choice.disabled += disabled
 
 
@@ -141,10 +144,14 @@ def found_now(distributions: Iterable[importlib.metadata.Distribution] | None = 
                         f"are left out: {in_one_line(error)}")
     sources = sorted(found.values(), key=lambda source: (source.origin, source.name, source.distribution, source.value))
     for path in [*filter(None, os.environ.get(ENVIRONMENT, "").split(os.pathsep)), *choice.paths]:
-        try:
-            sources += of_path(Path(path))
-        except PluginError as error:
-            said.append(str(error))
+        place = Path(path).resolve()
+        if place not in choice.failed:
+            try:
+                sources += of_path(Path(path))
+                continue
+            except PluginError as error:
+                choice.failed[place] = str(error)
+        said.append(choice.failed[place])
     return sources, said
 
 
@@ -180,11 +187,14 @@ def find(name: str) -> list[Source]:
     return list(one.values())
 
 
-def models(names: Iterable[str]) -> list[Source]:
+def models(names: Iterable[str], plugins: Iterable[Source] | None = None) -> list[Source]:
     """Plugins that may have a model of a device that is called one of ``names``: those of its first name first, and of each name
-    the one that wins first."""
-    plugins = [source for source in found_now()[0] if enabled(source)]
-    return [source for name in names for source in reversed(plugins) if source.name == name]
+    the one that wins first.
+
+    :param plugins: those to look among, in place of all that are found now
+    """
+    there = [source for source in (found_now()[0] if plugins is None else plugins) if enabled(source)]
+    return [source for name in names for source in reversed(there) if source.name == name]
 
 
 # --- plugins by path ----------------------------------------------------------------------------------------------------------
@@ -224,7 +234,7 @@ def import_file(path: Path, value: str) -> ModuleType:
     """The module of a file or of a package's directory, which has a name of its own among those that are imported."""
     place = path
     target = place / "__init__.py" if place.is_dir() else place
-    name = f"hidma_plugin_{hashlib.sha256(str(place).encode()).hexdigest()[:12]}_{value}"
+    name = f"hidma_plugin_{zlib.crc32(str(place).encode()):08x}_{value}"
     known = sys.modules.get(name)
     if known is not None:
         return known
@@ -244,6 +254,8 @@ def import_file(path: Path, value: str) -> ModuleType:
 
 def of_project(path: Path) -> list[Source]:
     """The plugins of a project: what its pyproject.toml says. Its modules are found below it, or below its ``src``."""
+    import tomllib  # a project by its path is rare
+
     place = path / "pyproject.toml"
     try:
         project = tomllib.loads(place.read_text(encoding="utf-8")).get("project", {})
@@ -280,9 +292,11 @@ def import_plugin(source: Source) -> Any:
     if source.load is None:
         raise PluginError(f"{source} is nowhere to be imported from")
     try:
-        with quiet():
+        with quiet(), in_time():
             return source.load()
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise PluginError(f"{source} cannot be imported: {in_one_line(error)}") from error
 
 
@@ -295,8 +309,11 @@ def quiet() -> Iterator[None]:
 
 def in_one_line(error: BaseException) -> str:
     """An exception in one line, with the line of somebody else's code that it comes from."""
-    text = " ".join(str(error).split())
-    text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    try:
+        text = " ".join(str(error).split())
+    except Exception:
+        text = "its text cannot be made"
+    text = text if isinstance(error, NeverEnds) else f"{type(error).__name__}: {text}" if text else type(error).__name__
     place = ""
     trace = error.__traceback__
     while trace is not None:

@@ -65,8 +65,9 @@ from hidma.linux.kernel import Kernel
 from hidma.linux.sched import KernelOops
 from hidma.linux.slab import Array
 from hidma.plugin.hookspecs import hookimpl
-from hidma.plugin.loading import Plugin, PluginError, plugin
+from hidma.plugin.loading import Plugin, PluginError, held, is_errno, plugin
 from hidma.plugin.sources import NAMED, Source, in_one_line, quiet
+from hidma.plugin.watchdog import NeverEnds
 from hidma.vfio_platform import VFIO_PLATFORM_REGION_TYPE_MMIO, ResetModule, VfioPlatformDevice, VfioPlatformRegion
 
 __all__ = ["CHECKS", "Bench", "DeviceModel", "HidmaChannelModel", "Region", "ResetPluginTests", "Result", "Row", "Xgbe",
@@ -224,14 +225,16 @@ class Bench:
             raise AssertionError(f"the reset stops the kernel: {in_one_line(oops)}") from oops
         except AssertionError:
             raise
+        except NeverEnds as error:
+            raise AssertionError(f"the reset: {in_one_line(error)}") from error
         except BaseException as error:
             raise AssertionError(f"the reset raises {in_one_line(error)}") from error
         finally:
             self.bus.trace.close()
         self.accesses += accesses
-        if isinstance(rc, bool) or not isinstance(rc, int) or rc > 0:
+        if not is_errno(rc):
             raise AssertionError(f"the reset returns {rc!r} in place of 0 or a negative errno")
-        return rc
+        return int(rc)
 
     def watch(self, why: str) -> None:
         """After the reset has returned nothing moves and the line is low.
@@ -268,17 +271,10 @@ class Case:
         self.module = plugin.module
         self.reset: Callable[[VfioPlatformDevice], int] = plugin.declared.reset
 
-    def model(self, stuck: bool = False) -> DeviceModel:
-        """A fresh device."""
-        model = self.plugin.call("hidma_device_model", stuck=stuck)
-        if not isinstance(model, DeviceModel):
-            raise AssertionError(f"its hook hidma_device_model() returns {model!r}, not a hidma.testing.DeviceModel")
-        return model
-
     @contextmanager
     def bench(self, stuck: bool = False, regions: int | None = None) -> Iterator[Bench]:
         """A machine with the device."""
-        with Bench(self.model(stuck), regions) as bench:
+        with Bench(self.plugin.model(stuck), regions) as bench:
             yield bench
 
     def succeed(self, bench: Bench, when: str) -> None:
@@ -315,7 +311,7 @@ def mapping_that_fails_is_an_error(case: Case) -> None:
 
 def wrong_number_of_regions_is_an_error(case: Case) -> None:
     """The device shows fewer regions than it has: a negative errno."""
-    count = len(case.model().sizes)
+    count = len(case.plugin.model().sizes)
     guard = case.module.reset
     assert guard is not None
     caught = False
@@ -387,6 +383,8 @@ def kernel_rules_are_kept(case: Case) -> None:
         cpu = sched.running_cpu()
         if cpu.irqs_off or cpu.bh_off:
             raise AssertionError("the reset returns with interrupts or softirqs disabled")
+        if held(bench.kernel):
+            raise AssertionError(f"the reset returns with {held(bench.kernel)[0].name} held")
         complaints = [text for text in bench.log if text.startswith(("BUG", "WARNING", "INFO: possible"))]
         if complaints:
             raise AssertionError(f"the kernel complains: {complaints[0]}")
@@ -469,11 +467,16 @@ def run_here(thing: Any, function: Callable[[Case], None]) -> Result:
     return Result(name, "ok")
 
 
+def over_limit(*_: object) -> None:
+    """SIGXCPU came."""
+    raise NeverEnds("it does not end: its processor time is over")
+
+
 def bounded(function: Callable[[], list[str]], seconds: float = CHECK_S) -> list[str]:
     """What ``function`` returns, run in a process of its own.
 
     :param seconds: how much processor time it may take; it may take :data:`PATIENCE` times as long in all
-    :raises AssertionError: it takes longer, or its process ends in the middle of it
+    :raises PluginError: it raises an exception, takes longer, or its process ends in the middle of it
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -482,18 +485,22 @@ def bounded(function: Callable[[], list[str]], seconds: float = CHECK_S) -> list
         warnings.simplefilter("ignore", DeprecationWarning)  # other threads of this process do not run in the new one
         child = os.fork()
     if not child:
-        status = 1
         try:
             os.close(reading)
             os.dup2(2, 1)
             sys.stdout = sys.stderr
-            resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds), math.ceil(seconds)))
-            rest = json.dumps(function()).encode()
+            signal.signal(signal.SIGXCPU, over_limit)
+            limit = math.ceil(seconds)
+            resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
+            try:
+                said: dict[str, Any] = {"returns": function()}
+            except BaseException as error:
+                said = {"raises": str(error) if isinstance(error, PluginError) else in_one_line(error)}
+            rest = json.dumps(said).encode()
             while rest:
                 rest = rest[os.write(writing, rest):]
-            status = 0
         finally:
-            os._exit(status)
+            os._exit(0)
     os.close(writing)
     data = bytearray()
     end = time.monotonic() + PATIENCE * seconds
@@ -504,7 +511,7 @@ def bounded(function: Callable[[], list[str]], seconds: float = CHECK_S) -> list
                 break
             data += part
         else:
-            raise AssertionError(f"it has not ended after {PATIENCE * seconds:g} s: it waits in real time")
+            raise PluginError(f"it has not ended after {PATIENCE * seconds:g} s: it waits in real time")
     finally:
         os.close(reading)
         ended, status = os.waitpid(child, 0 if data else os.WNOHANG)
@@ -513,15 +520,18 @@ def bounded(function: Callable[[], list[str]], seconds: float = CHECK_S) -> list
             os.kill(child, signal.SIGKILL)
             _, status = os.waitpid(child, 0)
     try:
-        answer: list[str] = json.loads(data)
+        answer: dict[str, Any] = json.loads(data)
     except ValueError:
-        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
-            raise AssertionError(f"it has not ended after {seconds:g} s of processor time: it loops without a register access, or "
-                                 "keeps what would end it from ending it") from None
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL):
+            raise PluginError(f"it has not ended after {seconds:g} s of processor time, and nothing but its process could be "
+                              "ended") from None
         how = f"with status {os.waitstatus_to_exitcode(status)}" if os.WIFEXITED(status) else (
             f"by signal {os.WTERMSIG(status)} ({signal.Signals(os.WTERMSIG(status)).name})")
-        raise AssertionError(f"its process ends {how} in the middle of it") from None
-    return answer
+        raise PluginError(f"its process ends {how} in the middle of it") from None
+    if "raises" in answer:
+        raise PluginError(answer["raises"])
+    returned: list[str] = answer["returns"]
+    return returned
 
 
 def run_check(thing: Any, function: Callable[[Case], None], seconds: float = CHECK_S, strict: bool = False) -> Result:
@@ -535,7 +545,7 @@ def run_check(thing: Any, function: Callable[[Case], None], seconds: float = CHE
 
     try:
         result = Result(*bounded(run, seconds))
-    except AssertionError as error:
+    except PluginError as error:
         result = Result(function.__name__.replace("_", " "), "failed", str(error))
     return replace(result, status="failed") if strict and result.status == "note" else result
 
@@ -550,21 +560,11 @@ def check(thing: Any, checks: Iterable[Callable[[Case], None]] = CHECKS, seconds
     :param strict: whether a note is a failure
     :raises PluginError: when it cannot even be looked at, or brings no model of its device
     """
-    def look() -> list[str]:
-        try:
-            opened(thing)
-        except PluginError as error:
-            return [str(error)]
-        except BaseException as error:
-            return [f"{thing} cannot be looked at: {in_one_line(error)}"]
-        return []
-
     try:
-        said = bounded(look, seconds)
-    except AssertionError as error:
-        said = [f"{thing} cannot be imported: {error}"]
-    if said:
-        raise PluginError(said[0])
+        bounded(lambda: [str(opened(thing).source)], seconds)
+    except PluginError as error:
+        name = "" if str(error).startswith(str(thing)) else f"{thing} cannot be looked at: "
+        raise PluginError(f"{name}{error}") from None
     return [run_check(thing, each, seconds, strict) for each in checks]
 
 

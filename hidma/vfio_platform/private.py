@@ -141,7 +141,7 @@ def module_vfio_reset_handler(compat: str | None, acpihid: str | None, reset: vf
 
         vfio_platform_unregister_reset(compat, acpihid, reset)
 
-    package, _, name = reset.__module__.rpartition(".")
+    package, _, name = str(getattr(reset, "__module__", "")).rpartition(".")
     # V14 has no MODULE_ALIAS_VFIO_PLATFORM_RESET(); the modules' own lines of MODULE_ALIAS() say the same
     aliases = (f"vfio-reset:{compat}",) if compat is not None else ()
     return ResetModule(

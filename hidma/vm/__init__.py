@@ -11,6 +11,7 @@ It stands for no C file.
 
 from hidma.vm.guest import Guest
 from hidma.vm.process import GuestProcess, Status
-from hidma.vm.vfio import Container, Device, Group, Hypervisor, Mapping, assign, release
+from hidma.vm.vfio import Container, Device, Group, Hypervisor, Mapping, assign, release, reset_function
 
-__all__ = ["Container", "Device", "Group", "Guest", "GuestProcess", "Hypervisor", "Mapping", "Status", "assign", "release"]
+__all__ = ["Container", "Device", "Group", "Guest", "GuestProcess", "Hypervisor", "Mapping", "Status", "assign", "release",
+           "reset_function"]

@@ -13,10 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from hidma import firmware
-from hidma.firmware.fdt import Node as FdtNode
-from hidma.firmware.fdt import Tree, dump, parse
-from hidma.firmware.fdt import text as fdt_text
-from hidma.firmware.fdt import u32 as fdt_u32
+from hidma.firmware.fdt import parse
+from hidma.firmware.guest import MEMORY_BASE, PlatformBus, guest_blob
 from hidma.hw.block import RegisterBlock
 from hidma.hw.bus import Block, Bus
 from hidma.hw.device import DeviceModel, Region, Unmodelled
@@ -36,23 +34,16 @@ from hidma.linux.kthread import (
     wait_event_timeout,
     wake_up,
 )
-from hidma.linux.platform_device import PlatformDevice, platform_bus, platform_get_irq, to_platform_device
+from hidma.linux.platform_device import platform_get_irq
 from hidma.linux.sched import Cpu, KernelOops
 from hidma.linux.vfio import VFIO_REGION_INFO_FLAG_MMAP
 from hidma.machine.boot import BootedKernel, Machine
-from hidma.vm.vfio import Container, Device, Group, Hypervisor
+from hidma.vm.vfio import Container, Device, Group, Hypervisor, driver_of
 from hidma.vm.vfio import Mapping as Registers
 
-RAM_BASE = 0x4000_0000
-PLATFORM_BASE = 0x0C00_0000
-PLATFORM_SIZE = 0x0200_0000
-PLATFORM_IRQ = 112
-PLATFORM_IRQS = 64
 SPI = 32
 DEFAULT_MEMORY = 64 << 20
 SMALLEST = 1 << 20
-GIC_PHANDLE = 0x8001
-LEVEL_HIGH = 4
 EXIT_NS = 2000
 
 
@@ -224,65 +215,15 @@ def seen_by(block: Block) -> int:
 
 
 class Owned:
-    """A device that the guest has, before the guest is there: what QEMU knows of it."""
+    """A device that the guest has: what QEMU knows of it, and where it is on the guest's platform bus."""
 
-    def __init__(self, device: Device, compatible: str) -> None:
+    def __init__(self, device: Device, compatible: str, bus: PlatformBus) -> None:
         self.device = device
-        self.compatible = compatible
         info = device.info()
         self.regions = [device.region(index) for index in range(info.num_regions)]
-        self.irqs = [device.irq(index) for index in range(info.num_irqs)]
-        self.bases: list[int] = []
-        self.spis: list[int] = []
-
-
-def device_tree(devices: Sequence[Owned], memory: int, cpus: int) -> Tree:
-    """The tree of a guest, as QEMU's ``-M virt`` makes it: CPUs, RAM, interrupt controller, and a platform bus whose nodes say
-    ``compatible``, ``reg`` and ``interrupts`` and nothing else.
-
-    Addresses and interrupts are given out here, in the order of ``devices``.
-    """
-    root = FdtNode("", {
-        "compatible": fdt_text("linux,dummy-virt"), "#address-cells": fdt_u32(2), "#size-cells": fdt_u32(2),
-        "interrupt-parent": fdt_u32(GIC_PHANDLE),
-    })
-    root.add("cpus", {"#address-cells": fdt_u32(1), "#size-cells": fdt_u32(0)})
-    for number in range(cpus):
-        root.children[0].add(f"cpu@{number:x}", {
-            "device_type": fdt_text("cpu"), "compatible": fdt_text("arm,arm-v8"), "reg": fdt_u32(number),
-            "enable-method": fdt_text("psci")})
-    root.add("psci", {"compatible": fdt_text("arm,psci-0.2", "arm,psci"), "method": fdt_text("hvc")})
-    root.add(f"memory@{RAM_BASE:x}", {
-        "device_type": fdt_text("memory"), "reg": fdt_u32(0, RAM_BASE, memory >> 32, memory & 0xFFFFFFFF)})
-    root.add("intc@8000000", {
-        "compatible": fdt_text("arm,cortex-a15-gic"), "interrupt-controller": b"", "#interrupt-cells": fdt_u32(3),
-        "reg": fdt_u32(0, 0x8000000, 0, 0x10000, 0, 0x8010000, 0, 0x10000), "phandle": fdt_u32(GIC_PHANDLE)})
-    bus = root.add(f"platform@{PLATFORM_BASE:x}", {
-        "compatible": fdt_text("qemu,platform", "simple-bus"), "#address-cells": fdt_u32(1), "#size-cells": fdt_u32(1),
-        "ranges": fdt_u32(0, 0, PLATFORM_BASE, PLATFORM_SIZE), "interrupt-parent": fdt_u32(GIC_PHANDLE)})
-    offset, spi = 0, PLATFORM_IRQ
-    for owned in devices:
-        reg: list[int] = []
-        owned.bases, owned.spis = [], []
-        for region in owned.regions:
-            size = (region.size + 0xFFF) & ~0xFFF
-            owned.bases.append(PLATFORM_BASE + offset)
-            reg += [offset, region.size]
-            offset += size
-        interrupts: list[int] = []
-        for _ in owned.irqs:
-            owned.spis.append(spi)
-            interrupts += [0, spi, LEVEL_HIGH]
-            spi += 1
-        if offset > PLATFORM_SIZE or spi > PLATFORM_IRQ + PLATFORM_IRQS:
-            raise OSError(EINVAL, f"the devices do not fit the platform bus of {PLATFORM_SIZE >> 20} MiB and {PLATFORM_IRQS} "
-                                  "interrupts; give the guest fewer")
-        name = owned.compatible.partition(",")[2].partition("-")[0] or "device"
-        properties = {"compatible": fdt_text(owned.compatible), "reg": fdt_u32(*reg)}
-        if interrupts:
-            properties["interrupts"] = fdt_u32(*interrupts)
-        bus.add(f"{name}@{owned.bases[0] - PLATFORM_BASE if owned.bases else 0:x}", properties)
-    return Tree(root)
+        placed = bus.add(device.name, (compatible,), [region.size for region in self.regions], info.num_irqs)
+        self.bases = [region.base for region in placed.regions]
+        self.spis = list(placed.interrupts)
 
 
 class Driven:
@@ -327,20 +268,18 @@ class Owner:
         self.name = name
         self.hypervisor = Hypervisor(host, name) if memlock is None else Hypervisor(host, name, memlock)
 
-    def _open(self, channels: Sequence[str], memory: int) -> list[Owned]:
-        """Container, groups, RAM, devices."""
-        drivers = dict(self.host.devices())
+    def _open(self, channels: Sequence[str], memory: int, cpus: int) -> bytes:
+        """Container, groups, RAM, devices; returns the device tree of the guest."""
+        self.owned: list[Owned] = []
+        bus = PlatformBus()
         for channel in channels:
-            if channel not in drivers:
-                raise OSError(ENODEV, f"there is no device {channel!r} on the host; there are {', '.join(drivers)}")
-            if drivers[channel] != "vfio-platform":
-                held = f"with the driver {drivers[channel]}" if drivers[channel] else "without a driver"
+            driver = driver_of(self.host, channel)
+            if driver != "vfio-platform":
+                held = f"with the driver {driver}" if driver else "without a driver"
                 raise OSError(ENODEV, f"{channel} is {held}, and a guest gets what is with vfio-platform: "
                                       f"hidma.vm.assign(machine, {channel!r}) gives it there")
         address, phys = self.hypervisor.mmap(memory)
         self.ram = self.host.memory.slice(phys, memory)
-        if not channels:
-            return []
         container = Container(self.hypervisor)
         groups: dict[int, Group] = {}
         for channel in channels:
@@ -350,27 +289,23 @@ class Owner:
                 groups[number].set_container(container)
                 if len(groups) == 1:
                     container.set_iommu()
-        container.map_dma(RAM_BASE, address, memory)
-        found = []
+        if groups:
+            container.map_dma(MEMORY_BASE, address, memory)
         for channel in channels:
             device = groups[Group.of(self.host, channel)].device(channel)
-            found.append(Owned(device, self._compatible(channel)))
-        return found
+            self.owned.append(Owned(device, self._compatible(channel), bus))
+        return guest_blob(bus.devices, memory, cpus)
 
     def _compatible(self, channel: str) -> str:
         """What the guest's tree calls a device, which the user of QEMU says with ``-device``: the host's compatible string,
         ``qcom,hidma-1.0`` for a channel of an ACPI host, the hardware ID for another device of one."""
-        dev = self._device(channel).dev
+        dev = self.host.device(channel).dev
         node = dev.of_node if dev.of_node is not None else dev.fwnode
         raw = getattr(node, "properties", {}).get("compatible", b"")
         first = raw.partition(b"\0")[0].decode("latin-1") if isinstance(raw, bytes) else str(
             raw[0] if isinstance(raw, list) and raw else raw)
         hid = getattr(node, "hid", None)
         return first or (hid if hid and hid != firmware.acpi.CHANNEL_HID else firmware.board.CHANNEL)
-
-    def _device(self, channel: str) -> PlatformDevice:
-        """A device of the host."""
-        return to_platform_device(next(dev for dev in platform_bus(self.host.kernel).devices if dev.name == channel))
 
 
 class GuestMachine(Machine):
@@ -434,8 +369,7 @@ class Guest(GuestMachine, Owner):
         self.alive = True
         self.touched = 0
         try:
-            self.owned = self._open(channels, memory)
-            self.blob = dump(device_tree(self.owned, memory, cpus))
+            self.blob = self._open(channels, memory, cpus)
             self.fdt = parse(self.blob, f"{name}.dtb")
             self.trapping = trap
             super().__init__(self.fdt, firmware.describe(self.fdt), instant=False, seed=seed, timing=None, debug=debug, cpus=cpus)
@@ -450,7 +384,7 @@ class Guest(GuestMachine, Owner):
     # --- what it is made of -------------------------------------------------------------------------------------
 
     def _buses(self, board: firmware.Board) -> tuple[Bus, Smmu]:
-        bus = Bus(self.host.clock, Memory(RAM_BASE, len(self.ram), self.ram), Trace(self.host.clock))
+        bus = Bus(self.host.clock, Memory(MEMORY_BASE, len(self.ram), self.ram), Trace(self.host.clock))
         return bus, Smmu(bus)
 
     def _build(self, board: firmware.Board, instant: bool, timing: Any) -> None:
@@ -471,7 +405,7 @@ class Guest(GuestMachine, Owner):
     def _wire(self) -> None:
         """Interrupts: host line, eventfd, guest line, and back."""
         gic = self._gic()
-        if not any(owned.irqs for owned in self.owned):
+        if not any(owned.spis for owned in self.owned):
             return
         self.resampler = Resampler(self.host, self.name)
         for owned in self.owned:
@@ -482,7 +416,7 @@ class Guest(GuestMachine, Owner):
                 trigger, trigger_ctx = self.hypervisor.eventfd()
                 unmask, unmask_ctx = self.hypervisor.eventfd()
                 with self.host.calling() as kernel:
-                    source = kernel.gic.descs[platform_get_irq(self._device(owned.device.name), index)]
+                    source = kernel.gic.descs[platform_get_irq(self.host.device(owned.device.name), index)]
                 irqfd = Irqfd(source, desc, line, trigger_ctx, unmask_ctx, self.resampler)
                 self.irqfds.append(irqfd)
                 gic.forwarded.append(irqfd)
@@ -503,7 +437,8 @@ class Guest(GuestMachine, Owner):
         if owned is None or model is None:
             raise OSError(ENODEV, f"{self.name} has no device {device!r} with a model; it has "
                                   f"{', '.join(owned.device.name for owned in self.owned) or 'none'}")
-        type(model).start_traffic(Driven(model, self.bus, owned.bases), address)  # type: ignore[arg-type]
+        driven: Any = Driven(model, self.bus, owned.bases)
+        model.ask(lambda: type(model).start_traffic(driven, address), None)
         return model
 
     # --- what is counted ----------------------------------------------------------------------------------------

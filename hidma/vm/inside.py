@@ -20,6 +20,7 @@ from typing import Any
 
 from hidma import firmware
 from hidma.firmware.fdt import parse
+from hidma.firmware.guest import MEMORY_BASE
 from hidma.hw.block import ACCESS_NS
 from hidma.hw.bus import Block, Bus
 from hidma.hw.clock import Clock, Event
@@ -46,7 +47,7 @@ from hidma.linux.kthread import WaitQueueHead, wait_event_timeout, wake_up
 from hidma.linux.sched import KernelOops
 from hidma.machine.boot import os_error
 from hidma.machine.ledger import FLAGS
-from hidma.vm.guest import RAM_BASE, SPI, GuestMachine, Irqfd
+from hidma.vm.guest import SPI, GuestMachine, Irqfd
 from hidma.vm.shared import LOOKS, TIME, Words, die_with
 
 BEAT_NS = 10_000
@@ -186,7 +187,7 @@ class Inside(GuestMachine):
         clock = Clock()
         clock.now = self.outside.now
         size = self.plan["memory"]
-        bus = Bus(clock, Memory(RAM_BASE, size, mmap.mmap(self.plan["ram"], size)), Trace(clock))
+        bus = Bus(clock, Memory(MEMORY_BASE, size, mmap.mmap(self.plan["ram"], size)), Trace(clock))
         return bus, Smmu(bus)
 
     def _build(self, board: firmware.Board, instant: bool, timing: Any) -> None:

@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import hidma
-from hidma.firmware.fdt import dump, parse
+from hidma.firmware.fdt import parse
+from hidma.firmware.guest import MEMORY_BASE
 from hidma.hw.channel import Channel
 from hidma.hw.watch import WatchedChannel
 from hidma.linux.errno import EBUSY, EINVAL, ENODEV, EOPNOTSUPP, EPROTO, ETIMEDOUT
@@ -31,7 +32,7 @@ from hidma.linux.eventfd import EventfdCtx, eventfd_signal
 from hidma.linux.sched import KernelOops
 from hidma.linux.vfio import VFIO_REGION_INFO_FLAG_MMAP
 from hidma.machine.boot import Machine
-from hidma.vm.guest import DEFAULT_MEMORY, RAM_BASE, Owner, device_tree, seen_by
+from hidma.vm.guest import DEFAULT_MEMORY, Owner, seen_by
 from hidma.vm.shared import LOOKS, TIME, Pages, TimePage, Words
 
 QUANTUM_NS = 10_000
@@ -141,10 +142,10 @@ class GuestProcess(Owner):
         self.process: subprocess.Popen[bytes] | None = None
         self.errors = -1
         try:
-            self.owned = self._open(channels, memory)
-            self.fdt = parse(dump(device_tree(self.owned, memory, cpus)), f"{name}.dtb")
+            blob = self._open(channels, memory, cpus)
+            self.fdt = parse(blob, f"{name}.dtb")
             plan = {"name": name, "memory": memory, "cpus": cpus, "modules": modules, "params": params or {}, "seed": seed,
-                    "debug": debug, "parent": os.getpid(), "blob": dump(self.fdt).hex()}
+                    "debug": debug, "parent": os.getpid(), "blob": blob.hex()}
             self._share(plan)
             self._spawn(plan)
             host.guests.append(self)
@@ -374,7 +375,7 @@ class GuestProcess(Owner):
         :raises OSError: EINVAL (no such size), ENOMEM (no room), EBUSY (a job is under way)
         """
         address = self._ask("alloc", size)
-        return Memory(address, self.ram[address - RAM_BASE : address - RAM_BASE + size])
+        return Memory(address, self.ram[address - MEMORY_BASE : address - MEMORY_BASE + size])
 
     def begin(self, transfers: Sequence[tuple[int, int, int]]) -> None:
         """Let the guest begin a job: copies of (destination, source, length), by addresses of the guest and bytes.

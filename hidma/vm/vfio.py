@@ -21,7 +21,6 @@ from hidma.linux.iommu import group_of
 from hidma.linux.ioport import IORESOURCE_MEM
 from hidma.linux.mm import PAGE_SIZE
 from hidma.linux.mm_types import RLIM_INFINITY, VM_READ, VM_SHARED, VM_WRITE, VmAreaStruct, pfn_of
-from hidma.linux.platform_device import platform_bus
 from hidma.linux.vfio import (
     VFIO_API_VERSION,
     VFIO_DEVICE_GET_INFO,
@@ -55,9 +54,11 @@ from hidma.linux.vfio import (
     VfioIrqSet,
     VfioRegionInfo,
 )
+from hidma.vfio_platform import VfioPlatformDevice, vfio_platform_reset_fn_t
 
 if TYPE_CHECKING:
     from hidma.hw.bus import Block
+    from hidma.linux.module import Module
     from hidma.machine.boot import Machine
 
 S = TypeVar("S", bound=Uapi)
@@ -76,22 +77,24 @@ def assign(machine: Machine, device: str) -> None:
     through sysfs. The modules are loaded when they are not.
 
     :param device: a platform device, such as ``hidma.0`` or ``fff50000.ethernet``
-    :raises OSError: ENODEV (no such device, or vfio-platform does not bind it)
+    :raises OSError: ENODEV (no such device, or vfio-platform does not bind it: then it goes back to its driver)
     """
-    drivers = dict(machine.devices())
-    if device not in drivers:
-        raise OSError(ENODEV, f"there is no device {device!r}; there are {', '.join(drivers)}")
+    before = driver_of(machine, device)
     loaded = {module.name for module in machine.modules()}
     for module in ("vfio_iommu_type1", "vfio_platform"):
         if module not in loaded:
             machine.modprobe(module)
-    if drivers[device] == "vfio-platform":
+    if before == "vfio-platform":
         return
-    machine.drivers_before[device] = drivers[device]
-    if drivers[device]:
-        machine.sysfs[f"{DRIVERS}/{drivers[device]}/unbind"] = device
+    machine.drivers_before[device] = before
+    if before:
+        machine.sysfs[f"{DRIVERS}/{before}/unbind"] = device
     machine.sysfs[f"{DEVICES}/{device}/driver_override"] = "vfio-platform"
-    machine.sysfs[f"{DRIVERS}/vfio-platform/bind"] = device
+    try:
+        machine.sysfs[f"{DRIVERS}/vfio-platform/bind"] = device
+    except OSError:
+        release(machine, device)
+        raise
 
 
 def release(machine: Machine, device: str, driver: str | None = None) -> None:
@@ -101,10 +104,7 @@ def release(machine: Machine, device: str, driver: str | None = None) -> None:
         that the kernel finds where it was not assigned so
     :raises OSError: ENODEV (no such device, or the driver does not bind it), EDEADLK (it is in use)
     """
-    drivers = dict(machine.devices())
-    if device not in drivers:
-        raise OSError(ENODEV, f"there is no device {device!r}; there are {', '.join(drivers)}")
-    if drivers[device] == "vfio-platform":
+    if driver_of(machine, device) == "vfio-platform":
         machine.sysfs[f"{DRIVERS}/vfio-platform/unbind"] = device
     machine.sysfs[f"{DEVICES}/{device}/driver_override"] = "\n"
     before = machine.drivers_before.pop(device, None)
@@ -112,6 +112,26 @@ def release(machine: Machine, device: str, driver: str | None = None) -> None:
         machine.sysfs["/sys/bus/platform/drivers_probe"] = device
     elif driver or (driver is None and before):
         machine.sysfs[f"{DRIVERS}/{driver or before}/bind"] = device
+
+
+def driver_of(machine: Machine, device: str) -> str:
+    """The driver of a platform device, '' without one.
+
+    :raises OSError: ENODEV, there is no such device
+    """
+    driver = machine.device(device).dev.driver
+    return "" if driver is None else driver.name
+
+
+def reset_function(machine: Machine, device: str) -> tuple[vfio_platform_reset_fn_t, Module | None] | None:
+    """What resets a device that vfio-platform has, and the module that it is of; None where nothing does.
+
+    :raises OSError: ENODEV, there is no such device
+    """
+    vdev = getattr(machine.device(device).dev.driver_data, "device_data", None)
+    if not isinstance(vdev, VfioPlatformDevice) or vdev.reset is None:
+        return None
+    return vdev.reset, vdev.reset_module
 
 
 @dataclass(frozen=True)
@@ -308,12 +328,10 @@ class Group:
 
         :raises OSError: ENODEV (no such device, or no IOMMU translates for it)
         """
-        with machine.calling() as kernel:
-            dev = next((dev for dev in platform_bus(kernel).devices if dev.name == device), None)
-            group = group_of(dev) if dev is not None else None
+        with machine.calling():
+            group = group_of(machine.device(device).dev)
         if group is None:
-            raise OSError(ENODEV, f"{device} is in no IOMMU group: " + (
-                "its DMA is not translated" if dev is not None else "there is no such device"))
+            raise OSError(ENODEV, f"{device} is in no IOMMU group: its DMA is not translated")
         return group.id
 
     def status(self) -> int:
@@ -469,9 +487,8 @@ class Device:
     def registers(self, region: int) -> Mapping | None:
         """Registers of a region that cannot be mapped, as whoever reads and writes them for the device's owner reaches them; None
         where there are none."""
-        with self.hypervisor.calling() as kernel:
-            dev = next(dev for dev in platform_bus(kernel).devices if dev.name == self.name)
-            start = [res for res in dev.container.resource if res.flags & IORESOURCE_MEM][region].start
+        resources = self.hypervisor.machine.device(self.name).resource
+        start = [res for res in resources if res.flags & IORESOURCE_MEM][region].start
         if self.hypervisor.machine.bus.find(start) is None:
             return None
         return Mapping(self.hypervisor, start, self.region(region).size)
