@@ -287,6 +287,18 @@ def test_entries_of_the_kernel_have_mistakes_only_where_they_have_some(kernel_so
     assert len(problems) == 29
 
 
+@pytest.mark.parametrize(("case", "code", "sentence"), [
+    ("abi-entry", 0, "2 entries, 0 problems"),
+    ("bad-range.abi", 1, "bad-range.abi:1: /x[z-a]: [z-a] is no range; its begin is behind its end, or it is not complete"),
+    ("slow-pattern.abi", 0, "1 entry, 0 problems"),
+])
+def test_small_files_that_were_trouble(case: str, code: int, sentence: str) -> None:
+    path = ROOT / "tests" / "data" / "cases" / case
+    found, out = run("validate", str(path))
+    assert found == code and sentence in out
+    assert [what for entry in read_file(path)[0] for what in entry.what if matches(what, "/" + "x" * 5000)] == []
+
+
 def test_many_wildcards_match_in_a_time_that_is_linear() -> None:
     steps = 0
 

@@ -6,6 +6,7 @@ kernels that stopped. It stands for no C file.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -30,6 +31,18 @@ Decorator = Callable[[Any], Any]
 def print_error(sentence: str) -> None:
     """One line on stderr."""
     click.echo("hidma: " + " ".join(sentence.split()), err=True)
+
+
+def time_of(text: str) -> int | None:
+    """A time in ns: ``12021500``, ``12021500ns``, ``12.0215ms``, ``3us``, ``0.5s``; None when it is none."""
+    for unit, factor in (("ns", 1), ("us", 1000), ("ms", 1000000), ("s", 1000000000), ("", 1)):
+        if text.endswith(unit):
+            number = text.removesuffix(unit).strip()
+            if re.fullmatch(r"[0-9]+(\.[0-9]+)?", number, re.ASCII) and len(number) < 30:
+                whole, _, part = number.partition(".")
+                return int(whole) * factor + (int(part) * factor // 10 ** len(part) if part else 0)
+            return None
+    return None
 
 
 def machine_options(command: Any) -> Any:

@@ -19,6 +19,7 @@ from typing import Any
 import click
 
 import hidma
+from hidma.commands.options import time_of
 from hidma.hw.channel import Channel
 from hidma.hw.clock import Event
 from hidma.linux import sched
@@ -36,8 +37,7 @@ from hidma.linux.kthread import kthread_run
 from hidma.machine.boot import Machine
 
 SPARE = 2
-UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
-SETTING = re.compile(r"t=(\d+(?:\.\d+)?)(ns|us|ms|s)\s+chan(\d+)\s+(weight|priority)\s+(\S+)")
+SETTING = re.compile(r"t=(\S+[nums]+)\s+chan(\d+)\s+(weight|priority)\s+(\S+)")
 MEASUREMENTS = 100_000
 LABEL = 130  # as wide as the label of a write may be, in the units of the drawing
 COLOURS = ("#0b5c8a", "#c25a00", "#2e7d32", "#8e24aa", "#b71c1c", "#5d4037", "#00838f", "#9e9d24")
@@ -52,10 +52,10 @@ def duration(text: str) -> int:
 
     :raises QosError: when it is no time
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ns|us|ms|s)", text)
-    if found is None or float(found[1]) == 0:
+    found = time_of(text)
+    if not found or text.isdigit():
         raise QosError(f"{text!r} is no time; write 500us, 2ms or 1s")
-    return round(float(found[1]) * UNITS[found[2]])
+    return found
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,10 @@ class Setting:
         :raises QosError: when it is written otherwise
         """
         found = SETTING.fullmatch(text.strip())
-        if found is None:
-            raise QosError(
-                f'{text!r} is no setting; write for example "t=2ms chan0 weight 15" or "t=4ms chan1 priority 1"'
-            )
-        return cls(round(float(found[1]) * UNITS[found[2]]), int(found[3]), found[4], found[5])
+        time = None if found is None else time_of(found[1])
+        if found is None or time is None:
+            raise QosError(f'{text!r} is no setting; write for example "t=2ms chan0 weight 15" or "t=4ms chan1 priority 1"')
+        return cls(time, int(found[2]), found[3], found[4])
 
 
 @dataclass
@@ -162,9 +161,8 @@ class Saturator:
         return 0
 
 
-def measure(
-    machine: Machine, channels: list[int], total: int, interval: int, settings: list[Setting], length: int = 1 << 20
-) -> Result:
+def measure(machine: Machine, channels: list[int], total: int, interval: int, settings: list[Setting],
+            length: int = 1 << 20) -> Result:
     """Saturate ``channels`` for ``total`` ns and write ``settings`` when their time comes.
 
     :param machine: a machine with a management device
@@ -176,9 +174,8 @@ def measure(
     :raises QosError: a channel that is not there or busy, a time after the end
     """
     if total / interval > MEASUREMENTS:
-        raise QosError(
-            f"{total / 1e6:g}ms are {total // interval} intervals of {interval / 1e6:g}ms; {MEASUREMENTS} can be measured"
-        )
+        raise QosError(f"{total / 1e6:g}ms are {total // interval} intervals of {interval / 1e6:g}ms; "
+                       f"{MEASUREMENTS} can be measured")
     hw = machine.cores[0].channels
     for setting in settings:
         if setting.time >= total:
@@ -188,9 +185,7 @@ def measure(
             raise QosError(f"there is no channel {index}; there are {', '.join(str(i) for i in sorted(hw))}")
     result = Result(channels, interval, moved={c: [] for c in channels})
     with machine.running() as kernel:
-        if not any(
-            d.name.endswith("hidma-mgmt") or d.name.startswith("QCOM8060") for d in kernel.buses["platform"].devices
-        ):
+        if not any(d.name.endswith("hidma-mgmt") or d.name.startswith("QCOM8060") for d in kernel.buses["platform"].devices):
             raise QosError("this board has no management device: weight and priority are set by the host")
         vfs = mount_root(kernel)
         busy = []
@@ -252,10 +247,8 @@ def svg(result: Result, width: int = 900, height: int = 420) -> str:
         out.append(f'<line x1="{left}" x2="{width - right}" y1="{y(rate):.1f}" y2="{y(rate):.1f}" stroke="#dddddd"/>')
         out.append(f'<text x="{left - 8}" y="{y(rate) + 4:.1f}" text-anchor="end" fill="#333333">{rate:g} GB/s</text>')
     for moment in rounded(end / 1e6):
-        out.append(
-            f'<text x="{x(moment * 1e6):.1f}" y="{height - bottom + 18}" text-anchor="middle" fill="#333333">'
-            f"{moment:g} ms</text>"
-        )
+        out.append(f'<text x="{x(moment * 1e6):.1f}" y="{height - bottom + 18}" text-anchor="middle" fill="#333333">'
+                   f"{moment:g} ms</text>")
     lines: list[float] = []
     for setting, rc in result.settings:
         at = x(setting.time)
@@ -263,16 +256,12 @@ def svg(result: Result, width: int = 900, height: int = 420) -> str:
         lines = [other for other in lines if at - other < LABEL]
         down = len(lines)
         lines.append(at)
-        out.append(
-            f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{top}" y2="{height - bottom}" stroke="#777777" stroke-dasharray="4 3"/>'
-        )
+        out.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{top}" y2="{height - bottom}" stroke="#777777" stroke-dasharray="4 3"/>')
         mark = "" if rc == "ok" else f" ({rc})"
         late = at > width - right - LABEL
         place, anchor = (at - 4, "end") if late else (at + 4, "start")
-        out.append(
-            f'<text x="{place:.1f}" y="{top + 12 + 14 * down}" text-anchor="{anchor}" fill="#444444">'
-            f"chan{setting.channel} {setting.what} {setting.value}{mark}</text>"
-        )
+        out.append(f'<text x="{place:.1f}" y="{top + 12 + 14 * down}" text-anchor="{anchor}" fill="#444444">'
+                   f"chan{setting.channel} {setting.what} {setting.value}{mark}</text>")
     for n, c in enumerate(result.channels):
         points = " ".join(f"{x(t):.1f},{y(r):.1f}" for t, r in rates[c])
         colour = COLOURS[n % len(COLOURS)]
@@ -294,11 +283,7 @@ def table(result: Result) -> list[str]:
     lines = ["      from         to" + "".join(f"{f'chan{c}':>9}" for c in result.channels) + "      GB/s"]
 
     def writes(moment: int) -> list[str]:
-        return [
-            f"  t={s.time / 1e6:g}ms chan{s.channel} {s.what} {s.value}: {rc}"
-            for s, rc in result.settings
-            if s.time == moment
-        ]
+        return [f"  t={s.time / 1e6:g}ms chan{s.channel} {s.what} {s.value}: {rc}" for s, rc in result.settings if s.time == moment]
 
     lines += writes(0)
     for start, end in result.phases():
@@ -315,28 +300,14 @@ def table(result: Result) -> list[str]:
 @click.option("--channels", default="0,1", show_default=True, help="Channels to keep busy, by chid.")
 @click.option("--time", "total", default="6ms", show_default=True, help="How long, in virtual time.")
 @click.option("--interval", default="100us", show_default=True, help="Time between two measurements.")
-@click.option(
-    "--set",
-    "sets",
-    multiple=True,
-    metavar="SETTING",
-    help='A write: "t=2ms chan0 weight 15"; may be given several times.',
-)
+@click.option("--set", "sets", multiple=True, metavar="SETTING",
+              help='A write: "t=2ms chan0 weight 15"; may be given several times.')
 @click.option("--length", default=1 << 20, show_default=True, type=click.IntRange(1, 1 << 24), help="Bytes of a copy.")
 @click.option("--seed", default=0, show_default=True, help="Order of CPUs whose time is the same.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw it, as SVG.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def qos(
-    board: str,
-    channels: str,
-    total: str,
-    interval: str,
-    sets: tuple[str, ...],
-    length: int,
-    seed: int,
-    plot: Path | None,
-    as_json: bool,
-) -> None:
+def qos(board: str, channels: str, total: str, interval: str, sets: tuple[str, ...], length: int, seed: int, plot: Path | None,
+        as_json: bool) -> None:
     """Show how weight and priority share the bus among busy channels, while they are changed through sysfs."""
     try:
         try:
@@ -362,19 +333,10 @@ def qos(
             click.echo(f"hidma qos: {plot} cannot be written: {error.strerror}", err=True)
             sys.exit(2)
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "channels": chosen,
-                    "times_ns": result.times,
-                    "bytes": {str(c): result.moved[c] for c in chosen},
-                    "settings": [
-                        {"time_ns": s.time, "channel": s.channel, "what": s.what, "value": s.value, "result": rc}
-                        for s, rc in result.settings
-                    ],
-                }
-            )
-        )
+        settled = [{"time_ns": s.time, "channel": s.channel, "what": s.what, "value": s.value, "result": rc}
+                   for s, rc in result.settings]
+        click.echo(json.dumps({"channels": chosen, "times_ns": result.times,
+                               "bytes": {str(c): result.moved[c] for c in chosen}, "settings": settled}))
     else:
         click.echo("\n".join(table(result)))
     sys.exit(1 if any(rc != "ok" for _, rc in result.settings) else 0)

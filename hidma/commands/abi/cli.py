@@ -104,6 +104,11 @@ def search(directory: Path | None, regex: str) -> None:
         sys.exit(1)
 
 
+def entries(count: int) -> str:
+    """``1 entry``, ``2 entries``."""
+    return f"{count} entr{'y' if count == 1 else 'ies'}"
+
+
 def report(lines: list[str]) -> None:
     """Print what is wrong, a line each; exit 1 if there is something."""
     for line in lines:
@@ -125,7 +130,7 @@ def validate_(directory: Path | None, files: tuple[Path, ...], strict: bool) -> 
         chosen = [path for file in given for path in entry_files(file)] if given else tree.generate(Path(out))
         problems = validate(chosen, strict)
         count = tree.entries_in([path for path in chosen if path.is_file()])
-    click.echo(f"{count} entries, {len(problems)} problem{'' if len(problems) == 1 else 's'}", err=True)
+    click.echo(f"{entries(count)}, {len(problems)} problem{'' if len(problems) == 1 else 's'}", err=True)
     report([str(problem) for problem in problems])
 
 
@@ -158,7 +163,7 @@ def check_(word: str | None) -> None:
     docs = tree.declared() if word is None else tuple(tree.find(word))
     if not docs:
         raise click.UsageError(f"nothing in the tree is called {word!r}; 'hidma abi list' shows what there is")
-    click.echo(f"{len(docs)} entr{'y' if len(docs) == 1 else 'ies'}", err=True)
+    click.echo(entries(len(docs)), err=True)
     report(check(docs))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +53,7 @@ LATER: dict[str, str] = {
 _DECORATION = re.compile(r"^(?:HIDMA_|hidma_)?(?:ll_)?|_(?:OFFSET|REG)$")
 
 ALIKE = 0.72
+NONE: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,9 @@ def show(value: Any) -> str:
     return repr(value) if value is None else f'"{value}"' if value else "nothing"
 
 
-def renames(gone: Iterable[str], new: Iterable[str], same: Any) -> dict[str, str]:
-    """Old names to new ones: equal but for the decoration, or alike and ``same(old, new)``."""
-    gone, left = list(gone), dict.fromkeys(new)
+def renames(old: Iterable[str], new: Iterable[str], same: Any) -> dict[str, str]:
+    """Names that only ``old`` has to those that only ``new`` has: equal but for the decoration, or alike and ``same(old, new)``."""
+    gone, left = [name for name in old if name not in new], {name: None for name in new if name not in old}
     found: dict[str, str] = {}
     for old in gone:
         words = sorted(bare(old).split("_"))
@@ -136,20 +137,35 @@ def renames(gone: Iterable[str], new: Iterable[str], same: Any) -> dict[str, str
     return found
 
 
-def _value_same(a: Any, b: Any) -> bool:
-    return bool(a == b)
-
-
 class _Comparer:
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self.result = Comparison()
 
-    def add(self, kind: str, what: str, file: str, name: str, v14: str = "", there: str = "",
-            *more: str) -> None:
+    def add(self, kind: str, what: str, file: str, name: str, v14: str = "", there: str = "", *more: str) -> None:
         # a struct may be called as a function is
-        rows = rows_of(*(more if what == "struct" else (name, *more)))
+        rows = rows_of(*((f"struct {name}",) if what == "struct" else (name, *more)))
         self.result.differences.append(Difference(kind, what, file, name, v14, there, rows))
+
+    def paired(self, what: str, theirs: CFile, old: Mapping[str, Any], new: Mapping[str, Any], named: Mapping[str, str] = NONE,
+               shown: Callable[[Any], str] = lambda value: "", prefix: str = "") -> Iterator[tuple[str, str]]:
+        """Names of both sides that are the same thing; the others are missing, or new.
+
+        :param named: names of V14 that are others there
+        :param shown: what is said of a thing that only one side has
+        """
+        for name in old:
+            there = named.get(name, name)
+            if there in new:
+                if there != name:
+                    more = (there,) if what == "function" else ()
+                    self.add("renamed", what, theirs.path, prefix + name, name, there, *more)
+                yield name, there
+            elif not theirs.partial:
+                self.add("missing", what, theirs.path, prefix + name, shown(old[name]))
+        for name in new:
+            if name not in old and name not in named.values():
+                self.add("new", what, theirs.path, prefix + name, "", shown(new[name]))
 
     def changed(self, what: str, file: str, *names: str) -> None:
         """Other tokens; a row that says that a later kernel does the same explains nothing."""
@@ -174,111 +190,50 @@ class _Comparer:
     def _functions(self, path: str, mine: CFile, theirs: CFile) -> None:
         old = {f.name: f for f in mine.functions}
         new = {f.name: f for f in theirs.functions}
-        gone = [name for name in old if name not in new]
-        fresh = [name for name in new if name not in old]
-        named = renames(gone, fresh, lambda a, b: old[a].params == new[b].params)
-        for name, function in old.items():
-            there = new.get(named.get(name, name))
-            if there is None:
-                if not theirs.partial:
-                    self.add("missing", "function", path, name, _lines(function))
-                continue
+        named = renames(old, new, lambda a, b: old[a].params == new[b].params)
+
+        def place(function: Function) -> str:
+            return _lines(function) + (f", under {function.condition}" if function.condition else "")
+
+        for name, twin in self.paired("function", theirs, old, new, named, place):
+            function, there = old[name], new[twin]
             self.result.pairs[path, name] = there
-            if there.name != name:
-                self.add("renamed", "function", path, name, name, there.name, there.name)
             if (there.returns, there.params) != (function.returns, function.params):
-                self.add("type", "function", path, name, function.signature, there.signature, there.name)
+                self.add("type", "function", path, name, function.signature, there.signature, twin)
             if function.body and there.body and function.body != there.body:
-                self.changed("function", path, name, there.name)
+                self.changed("function", path, name, twin)
             if function.first and (there.first, there.last) != (function.first, function.last):
                 self.add("moved", "function", path, name, _lines(function), _lines(there))
-        for name in fresh:
-            if name not in named.values():
-                under = f", under {new[name].condition}" if new[name].condition else ""
-                self.add("new", "function", path, name, "", f"{_lines(new[name])}{under}")
 
     def _constants(self, path: str, mine: CFile, theirs: CFile) -> None:
         old, new = mine.constants, theirs.constants
-        gone = [name for name in old if name not in new]
-        fresh = [name for name in new if name not in old]
-        named = renames(gone, fresh, lambda a, b: False)
-        for name, value in old.items():
-            there = named.get(name, name)
-            if there not in new:
-                if not theirs.partial:
-                    self.add("missing", "constant", path, name, show(value))
-                continue
-            if there != name:
-                self.add("renamed", "constant", path, name, name, there)
-            if new[there] != value and not (value == "" and not isinstance(new[there], int)):
-                self.add("value", "constant", path, name, show(value), show(new[there]))
-        for name in fresh:
-            if name not in named.values():
-                self.add("new", "constant", path, name, "", show(new[name]))
-        for macro, params in mine.macros.items():
-            if macro not in theirs.macros:
-                if not theirs.partial:
-                    self.add("missing", "macro", path, macro)
-            elif theirs.macros[macro] != params:
-                self.add("type", "macro", path, macro, ", ".join(params), ", ".join(theirs.macros[macro]))
-        for macro in theirs.macros:
-            if macro not in mine.macros:
-                self.add("new", "macro", path, macro)
+        for name, there in self.paired("constant", theirs, old, new, renames(old, new, lambda a, b: False), show):
+            if new[there] != old[name] and not (old[name] == "" and not isinstance(new[there], int)):
+                self.add("value", "constant", path, name, show(old[name]), show(new[there]))
+        for name, _ in self.paired("macro", theirs, mine.macros, theirs.macros):
+            if theirs.macros[name] != mine.macros[name]:
+                self.add("type", "macro", path, name, ", ".join(mine.macros[name]), ", ".join(theirs.macros[name]))
 
     def _initialisers(self, path: str, mine: CFile, theirs: CFile) -> None:
-        for name, value in mine.initialisers.items():
-            there = theirs.initialisers.get(name)
-            if there is None:
-                if not theirs.partial:
-                    self.add("missing", "initialiser", path, name)
-            elif there and there != value:
+        for name, _ in self.paired("initialiser", theirs, mine.initialisers, theirs.initialisers):
+            if theirs.initialisers[name] and theirs.initialisers[name] != mine.initialisers[name]:
                 self.changed("initialiser", path, name)
-        for name in theirs.initialisers:
-            if name not in mine.initialisers:
-                self.add("new", "initialiser", path, name)
 
     def _structs(self, path: str, mine: CFile, theirs: CFile) -> None:
-        for struct, fields in mine.structs.items():
-            if struct not in theirs.structs:
-                if not theirs.partial:
-                    self.add("missing", "struct", path, struct, "", "", f"struct {struct}")
-                continue
-            old, new = dict(fields), dict(theirs.structs[struct])
-            gone, fresh = [f for f in old if f not in new], [f for f in new if f not in old]
-            named = renames(gone, fresh, lambda a, b, old=old, new=new: old[a] == new[b])
-            for name, kind in old.items():
-                there = named.get(name, name)
-                if there not in new:
-                    self.add("missing", "field", path, f"{struct}.{name}", kind)
-                elif there != name:
-                    self.add("renamed", "field", path, f"{struct}.{name}", name, there)
-                if there in new and _plain(new[there]) != _plain(kind):
-                    self.add("type", "field", path, f"{struct}.{name}", kind, new[there])
-            for name in fresh:
-                if name not in named.values():
-                    self.add("new", "field", path, f"{struct}.{name}", "", new[name])
-        for struct in theirs.structs:
-            if struct not in mine.structs:
-                self.add("new", "struct", path, struct)
+        for struct, _ in self.paired("struct", theirs, mine.structs, theirs.structs):
+            old, new = dict(mine.structs[struct]), dict(theirs.structs[struct])
+            named = renames(old, new, lambda a, b, old=old, new=new: old[a] == new[b])
+            for name, there in self.paired("field", theirs, old, new, named, str, f"{struct}."):
+                if _plain(new[there]) != _plain(old[name]):
+                    self.add("type", "field", path, f"{struct}.{name}", old[name], new[there])
 
     def _rest(self, path: str, mine: CFile, theirs: CFile) -> None:
-        for name, facts in mine.module_params.items():
-            if name not in theirs.module_params:
-                if not theirs.partial:
-                    self.add("missing", "parameter", path, name)
-            elif theirs.module_params[name] != facts:
-                self.add("value", "parameter", path, name, str(facts), str(theirs.module_params[name]))
-        for name in theirs.module_params:
-            if name not in mine.module_params:
-                self.add("new", "parameter", path, name)
+        for name, _ in self.paired("parameter", theirs, mine.module_params, theirs.module_params):
+            if theirs.module_params[name] != mine.module_params[name]:
+                self.add("value", "parameter", path, name, str(mine.module_params[name]), str(theirs.module_params[name]))
         for old, new in ((mine.dt_ids, theirs.dt_ids), (mine.acpi_ids, theirs.acpi_ids),
                          (mine.properties, theirs.properties), (mine.exported, theirs.exported)):
-            for name in old:
-                if name not in new and not theirs.partial:
-                    self.add("missing", "id", path, name)
-            for name in new:
-                if name not in old:
-                    self.add("new", "id", path, name)
+            list(self.paired("id", theirs, dict.fromkeys(old), dict.fromkeys(new)))
         if mine.driver_name and theirs.driver_name and mine.driver_name != theirs.driver_name:
             self.add("value", "id", path, mine.driver_name, mine.driver_name, theirs.driver_name)
 

@@ -9,6 +9,7 @@ import io
 import math
 import re
 import tokenize
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -156,21 +157,13 @@ def _leads(line: str) -> bool:
 
 def rising(values: Sequence[int]) -> list[int]:
     """Indices of a longest rising subsequence."""
+    least: list[int] = []  # the least last value of a subsequence of each length, and its index
     ends: list[int] = []
     before: list[int] = []
     for index, value in enumerate(values):
-        low, high = 0, len(ends)
-        while low < high:
-            middle = (low + high) // 2
-            if values[ends[middle]] < value:
-                low = middle + 1
-            else:
-                high = middle
-        before.append(ends[low - 1] if low else -1)
-        if low == len(ends):
-            ends.append(index)
-        else:
-            ends[low] = index
+        length = bisect_left(least, value)
+        before.append(ends[length - 1] if length else -1)
+        least[length:length + 1], ends[length:length + 1] = [value], [index]
     found: list[int] = []
     at = ends[-1] if ends else -1
     while at >= 0:

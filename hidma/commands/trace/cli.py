@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from typing import Any
 import click
 
 from hidma.commands.extras import requires
+from hidma.commands.options import time_of
 from hidma.commands.trace import formats
 from hidma.commands.trace.events import KINDS, Event, channels_of
 from hidma.commands.trace.recorder import Filter, FilterError, Recorder, squeeze
@@ -24,18 +24,6 @@ from hidma.machine import _mode
 
 FORMATS = ("text", "chrome", "vcd", "svg", "json")
 STOPPED = 130
-
-
-def time_of(text: str) -> int | None:
-    """A time in ns: ``12021500``, ``12021500ns``, ``12.0215ms``, ``3us``, ``0.5s``; None when it is none."""
-    for unit, factor in (("ns", 1), ("us", 1000), ("ms", 1000000), ("s", 1000000000), ("", 1)):
-        if text.endswith(unit):
-            number = text.removesuffix(unit).strip()
-            if re.fullmatch(r"[0-9]+(\.[0-9]+)?", number, re.ASCII) and len(number) < 30:
-                whole, _, part = number.partition(".")
-                return int(whole) * factor + (int(part) * factor // 10 ** len(part) if part else 0)
-            return None
-    return None
 
 
 def nanoseconds(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
