@@ -152,6 +152,22 @@ def test_unmap_tells_how_much_it_unmapped() -> None:
     assert d.iova_to_phys(0x1000) == 0
 
 
+def test_pages_may_be_known_to_a_table_elsewhere_which_is_asked_each_time() -> None:
+    m = smmu()
+    d = m.domain("d")
+    elsewhere: dict[int, int] = {0x20: RAM + 4096 | READ}
+    d.source = elsewhere.get
+    assert d.map(0x10000, RAM, 4096, BOTH) == 0
+    s = m.stream(1)
+    s.attach(d)
+    assert [s.reach(0x20010, 4, need) for need in (READ, WRITE)] == [4096 + 16, -1]
+    assert s.reach(0x10000, 4, WRITE) == 0
+    elsewhere[0x20] = RAM + 8192 | BOTH
+    assert s.reach(0x20000, 4, WRITE) == 8192
+    del elsewhere[0x20]
+    assert s.reach(0x20000, 4, READ) == -1
+
+
 def test_what_was_unmapped_or_mapped_anew_is_seen_at_once() -> None:
     m = smmu()
     d = m.domain("d")

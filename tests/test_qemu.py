@@ -25,7 +25,7 @@ import pytest
 from fuse_rig import needs_fuse
 
 from hidma import firmware
-from hidma.commands.qemu import board, compare, emulator, initrd, packages, sysdiff
+from hidma.commands.qemu import assign, board, build, compare, emulator, initrd, packages, sysdiff
 from hidma.commands.qemu.cli import Output
 from hidma.commands.qemu.errors import QemuError
 from hidma.commands.qemu.model import Model
@@ -729,7 +729,7 @@ def test_packages_of_every_suite_are_followed_to_the_kernel(tmp_path: Path, monk
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
 
-    monkeypatch.setattr(packages, "_run", run)
+    monkeypatch.setattr(packages, "run_apt", run)
     monkeypatch.setattr(packages, "_unpack", unpack)
     parts = packages.fetch(print, "sid")
     assert parts.kernel == packages.guest_dir("sid") / held["linux-binary-7.2.1-arm64"]
@@ -888,3 +888,82 @@ def test_differences_are_laid_side_by_side_with_their_reasons() -> None:
                          "\nno known reason: a fault of one side",
                          "  file /sys/x/max", "    Linux 9     444 1", "    V14 (port)  666 1"]
     assert "\nrow 24: debugfs: a double removal, and the address of a variable" in lines
+
+
+# --- a channel for user space ---------------------------------------------------------------------------------------------------
+
+
+def why_no_module() -> str:
+    """Why vfio-platform cannot be built here; '' when it can. Nothing is fetched for a test."""
+    try:
+        build.check_tools()
+    except QemuError as error:
+        return error.sentence
+    there = (packages.guest_dir(None) / "build").is_dir()
+    return "" if there else "no headers of the guest's kernel: tools/hidma qemu --fetch --build"
+
+
+@needs_guest
+@pytest.mark.skipif(bool(why_no_module()), reason=why_no_module())
+def test_the_real_vfio_platform_gives_the_channel_to_user_space_and_takes_it_back() -> None:
+    done = hidma("assign", "--json")
+    assert done.returncode == 0, done.stderr
+    steps = json.loads(done.stdout)["steps"]
+    assert [row["descriptors"] for row in steps if row["step"].startswith("DMA: 4096 bytes copied and the same, event 0x")] == [1]
+    for name in ("open", "VFIO_DEVICE_RESET", "close"):
+        assert [(row["trca_resets"], row["evca_resets"]) for row in steps if row["step"].startswith(name)] == [(1, 1)]
+    assert steps[1]["step"] == "bind vfio-platform: No such file or directory"
+    assert "No reset function found" in steps[2]["step"]
+    assert steps[-2]["step"] == "bind hidma: ok"
+
+
+def test_without_a_compiler_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert sentence(build.check_tools) == ("aarch64-linux-gnu-gcc is not there, so no module can be built (Debian: apt-get install "
+                                           "gcc-aarch64-linux-gnu libc6-dev-arm64-cross)")
+    fail = script(tmp_path / "cc", "echo 'a.c:1: note: x' >&2; echo 'a.c:2:1: error: no such thing' >&2; exit 2")
+    assert sentence(build.run_tool, [fail], tmp_path) == (
+        f"{fail} does not build what lies in {tmp_path}: a.c:2:1: error: no such thing")
+
+
+def test_steps_that_are_not_as_they_should_be_are_named() -> None:
+    good: list[dict[str, Any]] = []
+    for text, resets in assign.EXPECTED:
+        trca, evca = resets or (1, 1)
+        good.append({"step": text, "trca_resets": trca, "evca_resets": evca, "descriptors": 0})
+    assert assign.unexpected(good) == []
+    assert assign.unexpected(good[:4]) == ["a step is 'missing' where 'bind vfio-platform: ok' is expected"]
+    assert assign.unexpected([*good, good[0]]) == ["after the last step there is 'unbind hidma: ok'"]
+    bad = [*good[:5], good[5] | {"trca_resets": 2}, *good[6:]]
+    assert assign.unexpected(bad) == ["open: 2 regions, 1 interrupts: the model saw 2 RESETs of TRCA and 1 of EVCA where 1 and 1 "
+                                      "are expected"]
+
+
+@pytest.mark.parametrize("levels", [1, 2])
+def test_the_guests_smmu_tables_are_walked_as_the_hardware_does(levels: int) -> None:
+    ram = memoryview(bytearray(1 << 20))
+
+    def put(offset: int, *words: int) -> int:
+        struct.pack_into(f"<{len(words)}Q", ram, offset, *words)
+        return board.RAM_BASE + offset
+
+    stream = 0x102
+    entry = 0x4000 + (stream & 0xFF) * 64
+    context = put(0x8000, 16 | 1 << 31, board.RAM_BASE + 0x9000)  # 48 bits, granules of 4 KiB
+    put(entry, 1 | 5 << 1 | context)
+    put(0x3000, 0, board.RAM_BASE + 0x4000 | 9)
+    registers = {0x80: board.RAM_BASE + (0x3000 if levels == 2 else 0x4000 - 0x100 * 64),
+                 0x88: (1 << 16 | 8 << 6 if levels == 2 else 0) | 16}
+    tables = assign.GuestSmmu(ram, lambda address: registers.get(address - assign.SMMU_BASE, 0))
+    put(0x9000, board.RAM_BASE + 0xA000 | 3)
+    put(0xA000, board.RAM_BASE + 0xB000 | 3)
+    put(0xB000 + 8, 0x80200000 | 1, board.RAM_BASE + 0xC000 | 3)  # 2 MiB in one, then a table
+    put(0xC000 + 8 * 5, 0x12345000 | 0x80 | 3)  # read-only
+    assert tables.page(stream, 0x200) == 0x80200000 | 3
+    assert tables.page(stream, 0x3FF) == 0x803FF000 | 3
+    assert tables.page(stream, 0x405) == 0x12345000 | 1
+    assert tables.page(stream, 0x406) is None
+    assert tables.page(stream, 1 << 36) is None
+    assert tables.page(stream + 1, 0x200) is None  # no entry
+    put(entry, 1 | 4 << 1)
+    assert tables.page(stream, 0x77) == 0x77000 | 3  # bypass

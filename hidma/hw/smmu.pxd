@@ -30,6 +30,7 @@ cdef class Domain:
     cdef public str name
     cdef public dict pages
     cdef public long long changes
+    cdef public object source
     cdef object cache
     cdef unsigned int *tlb
     @cython.locals(first="long long", count="long long", page="long long", target="long long", pages=dict)

@@ -9,6 +9,7 @@ decides what they do to the channel.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cython
@@ -58,7 +59,9 @@ class Domain:
     :param bus: its RAM is the physical address space
     :param name: its name in messages and traces
 
-    ``changes`` counts the calls that changed something.
+    ``changes`` counts the calls that changed something. ``source`` is None, or a function that knows pages beside those that
+    were mapped: called with the number of a page of IOVA each time that one is needed, it returns its physical address with the
+    permissions, or None. What it returns is not kept.
     """
 
     def __init__(self, bus: Bus, name: str) -> None:
@@ -68,6 +71,7 @@ class Domain:
         self.name = name
         self.pages: dict[int, int] = {}
         self.changes = 0
+        self.source: Callable[[int], int | None] | None = None
         # a direct-mapped cache: for each slot a word with the upper part of the page number + 1, and one with the page
         # of RAM << 2 and the permissions
         self.cache = bytearray(8 * TLB_ENTRIES)
@@ -133,6 +137,8 @@ class Domain:
     def walk(self, page: int) -> int:
         """:meth:`look` in the page table itself; what is found stays in the cache until it is unmapped."""
         entry = self.pages.get(page)
+        if entry is None and self.source is not None:
+            entry = self.source(page)
         if entry is None:
             return 0
         memory = self.bus.memory
@@ -141,6 +147,8 @@ class Domain:
         if not memory.holds(phys, GRANULE):
             return 0
         value = ((phys - memory.base) >> GRANULE_SHIFT << 2) | (bits & (READ | WRITE))
+        if self.source is not None:
+            return value
         slot = (page & TLB_MASK) << 1
         self.tlb[slot] = (page >> TLB_SHIFT) + 1
         self.tlb[slot + 1] = value

@@ -22,6 +22,7 @@ GIB = 1 << 30
 SPI_MANAGEMENT = 176
 SPI_CHANNELS = 177
 FIRST_SPI = 32
+FIRST_STREAM = 0x100
 LEVEL_HIGH = 4
 OEM = "HIDMA"
 LIMITS = {
@@ -43,6 +44,7 @@ class Layout:
     :param desc_count: descriptors of a channel
     :param nested: whether the channel nodes stand below the management node, as a host's do, and not at the root; with
         ACPI they always do
+    :param smmu: whether the channels stand behind the machine's SMMU, each with a stream of its own
     :param acpi: whether ACPI tables describe the machine, and not a device tree
     """
 
@@ -51,6 +53,7 @@ class Layout:
     desc_count: int
     nested: bool = False
     acpi: bool = False
+    smmu: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.channels <= MAX_CHANNELS:
@@ -75,6 +78,10 @@ class Layout:
         """Physical address of the event channel's page."""
         return self.trca(channel) + PAGE
 
+    def stream(self, channel: int) -> int:
+        """Stream of a channel in the SMMU, past those of PCI devices."""
+        return FIRST_STREAM + channel
+
     def spi(self, channel: int) -> int:
         """Interrupt of a channel."""
         return SPI_CHANNELS + channel
@@ -82,6 +89,14 @@ class Layout:
 
 def _interrupt(spi: int) -> bytes:
     return u32(0, spi, LEVEL_HIGH)
+
+
+def _smmu(tree: Tree) -> int:
+    """The phandle of the SMMU that QEMU put into its tree (``-machine iommu=smmuv3``)."""
+    phandle = next((node.number("phandle") for node in tree.compatible("arm,smmu-v3")), None)
+    if phandle is None:
+        raise QemuError("QEMU's device tree has no SMMUv3; this QEMU is too different")
+    return phandle
 
 
 def add_hardware(tree: Tree, layout: Layout) -> None:
@@ -117,6 +132,7 @@ def add_hardware(tree: Tree, layout: Layout) -> None:
             "interrupts": _interrupt(layout.spi(channel)),
             "desc-count": u32(layout.desc_count),
             "dma-coherent": b"",
+            **({"iommus": u32(_smmu(tree), layout.stream(channel))} if layout.smmu else {}),
         })
 
 

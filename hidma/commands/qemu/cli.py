@@ -22,8 +22,10 @@ from typing import Any, BinaryIO
 import click
 
 from hidma.commands.qemu import packages
+from hidma.commands.qemu.build import check_tools
+from hidma.commands.qemu.build import kit as build_kit
 from hidma.commands.qemu.errors import QemuError
-from hidma.commands.qemu.initrd import Plan
+from hidma.commands.qemu.initrd import Plan, choose_firmware
 from hidma.commands.qemu.session import Options, Session, interrupts_per_batch
 from hidma.hw.engine import Timing
 from hidma.hw.faults import parse
@@ -192,20 +194,25 @@ def to_stdout(data: bytes) -> None:
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--fetch", "bring", is_flag=True, help="Fetch what the guest is made of (Debian packages, through apt).")
 @click.option("--suite", metavar="NAME", help="Debian suite to fetch from: bookworm, trixie, sid  [default: this machine's]")
+@click.option("--build", is_flag=True, help="Fetch the kernel's headers and the source of its drivers too.")
 @click.pass_context
-def qemu(ctx: click.Context, bring: bool, suite: str | None) -> int:
+def qemu(ctx: click.Context, bring: bool, suite: str | None, build: bool) -> int:
     """Boot a real Linux in QEMU, with its own HIDMA driver on the model of the hardware.
 
     The guest's kernel, modules and busybox are fetched from Debian on the first start and kept in the cache of the user
     ($XDG_CACHE_HOME/hidma/qemu). Where there is no apt: --kernel, --modules, --busybox.
     """
-    if bring:
+    if bring or build:
         try:
             with ending_well():
-                parts = packages.fetch(say, suite)
+                parts = packages.cached(suite) if build else None
+                parts = parts or packages.fetch(say, suite)
+                kit = build_kit(packages.kernel_version(parts.kernel)[1], suite, say) if build else None
         except QemuError as error:
             ctx.exit(complain(error))
         click.echo(f"kernel: {parts.kernel}\nmodules: {parts.modules}\nbusybox: {parts.busybox}\nefi: {parts.efi}")
+        if kit is not None:
+            click.echo(f"headers: {kit.headers}\nsource: {kit.source}")
     elif ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
     return 0
@@ -473,6 +480,47 @@ def sysdiff(script: str | None, **given: Any) -> int:
     else:
         click.echo("\n".join(both_shells.table(f"Linux {release}", same, found)))
     return FAILED if any(each.why is None for each in found) else 0
+
+
+@qemu.command()
+@guest_options
+@bounded_options
+def assign(**given: Any) -> int:
+    """A channel goes to the real vfio-platform, to a program of the guest's user space, and back; hidma assign shows ours.
+
+    vfio-platform and the reset module are built here for the guest's kernel, so a compiler for arm64 is needed
+    (gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, make). Exit status: 0 when every step went as it should, 1 when not.
+    """
+    from hidma.commands.qemu import assign as vfio
+
+    given |= {"firmware": given["firmware"] or "dt", "append": f"{vfio.APPEND} {given['append']}".strip()}
+    if given["firmware"] == "acpi" or given["channels"] != 1:
+        raise click.UsageError("assign looks at one channel, which a device tree puts behind the SMMU.")
+    try:
+        with ending_well(), trace_file(given["trace"]) as trace:
+            check_tools()
+            parts = parts_of(given)
+            release = packages.kernel_version(parts.kernel)[1]
+            options = option_set(given)
+            options.trace, options.smmu = trace, True
+            choose_firmware(plan_of("run", given), parts, "dt")  # before anything is built
+            files = vfio.built(build_kit(release, given["suite"], say))
+            plan = plan_of("run", given, 0, vfio.own("assign.sh"))
+            plan.files, plan.modules = files, vfio.VFIO_MODULES
+            with Session(plan, parts, options) as session:
+                session.run()
+                steps, problems = session.steps, session.problems()
+    except QemuError as error:
+        return complain(error)
+    rows = vfio.rows(steps)
+    if given["as_json"]:
+        click.echo(json.dumps({"kernel": release, "steps": rows}, indent=2))
+    else:
+        click.echo("".join(f"{line}\n" for line in vfio.described(rows)), nl=False)
+    problems += vfio.unexpected(rows)
+    for sentence in problems:
+        say(sentence)
+    return FAILED if problems else 0
 
 
 @qemu.command()

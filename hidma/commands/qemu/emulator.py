@@ -277,6 +277,19 @@ class Emulator:
         except OSError:
             self.dead = True
 
+    def register(self, address: int) -> int:
+        """A word of 32 bits at a physical address of the guest."""
+        self._answers(wait=True)
+        try:
+            self.qtest.sendall(b"readl %#x\n" % address)
+            answer = b""
+            while not answer.endswith(b"\n") and select.select([self.qtest], [], [], REPLY_SECONDS)[0]:
+                answer += self.qtest.recv(4096)
+            return int(answer.split()[1], 16)
+        except (OSError, ValueError, IndexError):
+            self.dead = True
+            return 0
+
     def _answers(self, wait: bool) -> None:
         """Take QEMU's answers to what was asked of the lines; those to everything if ``wait``."""
         end = time.monotonic() + REPLY_SECONDS

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
@@ -52,6 +52,8 @@ class Plan:
     :ivar drivers: modules in place of the stock ones
     :ivar client: a module to load when the driver is bound, and its parameters
     :ivar script: what ``run`` gives the guest's shell, and its arguments
+    :ivar modules: those of the kernel that are loaded beside
+    :ivar files: what else lies in the guest's file system
     :ivar share: whether a directory of this machine is mounted at /share
     """
 
@@ -64,6 +66,8 @@ class Plan:
     script: bytes = b""
     arguments: Sequence[str] = ()
     share: bool = False
+    modules: Sequence[str] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def copies(self) -> bool:
@@ -151,7 +155,7 @@ def build(plan: Plan, parts: Parts, kernel: str, retry: bool = False, table: byt
     """
     modules = Modules(parts.modules)
     replaced = replacements(plan.drivers)
-    wanted = [*DRIVERS, *(RAID if plan.copies else ()), *(SHARE if plan.share else ())]
+    wanted = [*DRIVERS, *(RAID if plan.copies else ()), *(SHARE if plan.share else ()), *plan.modules]
     order: list[tuple[str, Path]] = []
     later: list[tuple[str, Path]] = []
     for name, path in modules.order(wanted, replaced):
@@ -190,6 +194,8 @@ def build(plan: Plan, parts: Parts, kernel: str, retry: bool = False, table: byt
         "ARGUMENTS": shlex.join(plan.arguments), "SHARE": "1" if plan.share else "",
     }
     text = "".join(f"{key}={shlex.quote(value)}\n" for key, value in settings.items())
+    for name, data in plan.files.items():
+        out += entry(name, PROGRAM, data)
     out += entry("plan", FILE, text.encode()) + entry("script", FILE, plan.script)
     out += entry("init", PROGRAM, resources.files("hidma.commands.qemu").joinpath("init.sh").read_bytes())
     out += entry(TRAILER, 0)

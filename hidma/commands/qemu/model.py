@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TextIO
 
+from hidma.commands.qemu.assign import GuestSmmu
 from hidma.commands.qemu.board import RAM_BASE, Layout
 from hidma.hw.bus import Bus
 from hidma.hw.clock import Clock
@@ -82,6 +84,13 @@ class Model:
     def _page(self, address: int) -> memoryview:
         start = address - self.layout.window
         return self.window[start : start + PAGE]
+
+    def translate(self, tables: GuestSmmu) -> None:
+        """Let the guest's SMMU decide which memory each channel reaches."""
+        for index in range(self.layout.channels):
+            domain = self.smmu.domain(f"guest{index}")
+            domain.source = partial(tables.page, self.layout.stream(index))
+            self.smmu.stream(index).attach(domain)
 
     @property
     def channels(self) -> list[WatchedChannel]:

@@ -247,7 +247,12 @@ def dependencies(data: bytes) -> list[str]:
 # --- fetching ---------------------------------------------------------------------------------------------------------
 
 
-def _run(command: list[str], directory: Path, what: str) -> str:
+def run_apt(command: list[str], directory: Path, what: str) -> str:
+    """Run apt or one of its tools; what it prints.
+
+    :param what: what fails when it fails
+    :raises QemuError: it cannot be run, or refuses
+    """
     try:
         done = subprocess.run(command, cwd=directory, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=600)
     except subprocess.TimeoutExpired:
@@ -289,7 +294,7 @@ def fetch(say: Say, suite: str | None = None) -> Parts:
 
 def _sources(suite: str, directory: Path) -> str:
     """The lines of sources.list for a suite, on the mirror that this machine's own sources name."""
-    lines = _run(["apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages", "Label: Debian"],
+    lines = run_apt(["apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages", "Label: Debian"],
                  directory, "apt's own sources").split("\n")
     mirrors = [line.removeprefix("Debian ") for line in lines if line.startswith("Debian ")]
     if not mirrors:
@@ -299,13 +304,13 @@ def _sources(suite: str, directory: Path) -> str:
     return "".join(f"deb {signed}{mirrors[0]} {each} main\n" for each in suites)
 
 
-def apt_options(work: Path, suite: str | None) -> list[str]:
-    """Options that give apt a state of its own in ``work``, for arm64."""
+def apt_options(work: Path, suite: str | None, host: str = "") -> list[str]:
+    """Options that give apt a state of its own in ``work``, for arm64 and, when it is given, for the architecture ``host``."""
     for name in ("lists/partial", "archives/partial", "state", "debs"):
         (work / name).mkdir(parents=True)
     (work / "state" / "status").touch()
     settings = {
-        "APT::Architecture": "arm64", "APT::Architectures": "arm64", "Dir::State": work / "state",
+        "APT::Architecture": "arm64", "APT::Architectures": f"arm64,{host}".rstrip(","), "Dir::State": work / "state",
         "Dir::State::Lists": work / "lists", "Dir::State::status": work / "state" / "status", "Dir::Cache": work,
         "Dir::Cache::Archives": work / "archives", "APT::Sandbox::User": "root" if os.geteuid() == 0 else "",
         "Acquire::Languages": "none", "Acquire::Retries": "3", "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled": "false",
@@ -322,12 +327,12 @@ def _fetch(work: Path, suite: str | None, say: Say) -> Parts:
     debs = work / "debs"
     say(f"fetching the package lists for arm64{' of ' + suite if suite else ''}")
     try:
-        _run(["apt-get", *options, "-qq", "update"], debs, f"the package lists{' of ' + suite if suite else ''}")
+        run_apt(["apt-get", *options, "-qq", "update"], debs, f"the package lists{' of ' + suite if suite else ''}")
     except QemuError:
         if suite is not None:
             raise
         # one source of several that does not answer is no reason to give up; what is missing shows below
-    depends = _run(["apt-cache", *options, "depends", "--recurse", "--important", KERNEL_PACKAGE], debs,
+    depends = run_apt(["apt-cache", *options, "depends", "--recurse", "--important", KERNEL_PACKAGE], debs,
                    f"no {KERNEL_PACKAGE} in apt's sources")
     images = list(dict.fromkeys(line for line in depends.split("\n") if IMAGE_PACKAGE.fullmatch(line)))
     if not images:
@@ -335,7 +340,7 @@ def _fetch(work: Path, suite: str | None, say: Say) -> Parts:
     packages = [BUSYBOX_PACKAGE, EFI_PACKAGE, *images]
     listed = f"{', '.join(packages[:-1])} and {packages[-1]}"
     say(f"fetching {listed}")
-    _run(["apt-get", *options, "-qq", "download", *packages], debs, f"{listed} cannot be fetched")
+    run_apt(["apt-get", *options, "-qq", "download", *packages], debs, f"{listed} cannot be fetched")
     guest = work / "guest"
     guest.mkdir()
     say("unpacking")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from hidma.commands.qemu import board, emulator, initrd
+from hidma.commands.qemu.assign import GuestSmmu
 from hidma.commands.qemu.errors import QemuError
 from hidma.commands.qemu.model import Model
 from hidma.commands.qemu.packages import EFI_PACKAGE, Parts, kernel_version
@@ -49,6 +50,7 @@ class Options:
     :ivar memory: MiB of RAM, None for what the plan needs
     :ivar firmware: ``dt`` or ``acpi``, None for what the modules take
     :ivar say: told in a line which firmware was chosen, and why
+    :ivar smmu: whether the channels stand behind an SMMU that the guest programs
     :ivar share: a directory that the guest has at /share
     :ivar gdb: where QEMU waits for a debugger (its ``-gdb``), before the guest's first instruction
     :ivar monitor: where QEMU has its monitor for people (its ``-monitor``)
@@ -63,6 +65,7 @@ class Options:
     say: Callable[[str], None] | None = None
     desc_count: int = 64
     nested: bool = False
+    smmu: bool = False
     share: str | None = None
     gdb: str | None = None
     monitor: str | None = None
@@ -111,6 +114,7 @@ class Session:
         self.panicked_at = 0.0
         self.moved_before = 0
         self.copy_descriptors = 0
+        self.steps: list[tuple[str, dict[str, Any]]] = []
         self._stack = ExitStack()
         try:
             self._prepare(plan, parts, options)
@@ -132,11 +136,12 @@ class Session:
         memory = options.memory or max(512, -(-needed // 128) * 128)
         if memory < needed:
             raise QemuError(f"--memory {memory} is too little: {plan.mib} MiB in {plan.arrays} arrays take {needed} MiB of RAM")
-        self.layout = layout = board.Layout(memory * MIB, options.channels, options.desc_count, options.nested, acpi)
+        self.layout = layout = board.Layout(memory * MIB, options.channels, options.desc_count, options.nested, acpi, options.smmu)
         archive = initrd.build(plan, parts, self.kernel, options.faults is None, board.ssdt(layout) if acpi else b"")
         self.fds: list[int] = []
         ram = self._shared("ram", layout.memory)
-        machine = emulator.machine_options(options.cpus, layout.memory)
+        iommu = ",iommu=smmuv3" if options.smmu else ""
+        machine = emulator.machine_options(options.cpus, layout.memory, iommu)
         files = {"kernel": image, "initrd": archive}
         if acpi:
             window = self._shared("window", board.WINDOW)
@@ -146,7 +151,7 @@ class Session:
             machine[machine.index("-m") + 1] += f",slots=1,maxmem={layout.memory + board.GIB >> 20}M"
         else:
             files["dtb"] = board.blob(emulator.dump_dtb(path, machine), layout)
-            machine = emulator.machine_options(options.cpus, layout.memory, ",memory-backend=ram")
+            machine = emulator.machine_options(options.cpus, layout.memory, f",memory-backend=ram{iommu}")
             ram, window = ram[: layout.usable], ram[layout.usable :]
         machine += emulator.backend("ram", self.fds[0], layout.memory)
         for name, data in files.items():
@@ -163,6 +168,8 @@ class Session:
         emulator.sharp_sleep(True)
         self._stack.callback(emulator.sharp_sleep, False)
         self.emulator = emulator.Emulator(path, machine, self.fds)
+        if options.smmu:
+            self.model.translate(GuestSmmu(ram, self.emulator.register))
         self._stack.callback(self.emulator.close)
         self._stack.enter_context(emulator.ahead())
         self.began = time.monotonic()
@@ -259,6 +266,9 @@ class Session:
             key = found[1]
             self.told.at[key] = time.monotonic() - self.began
             self.told.values.setdefault(key, []).append(found[2])
+            if key == "step":
+                self.steps.append((found[2], self.model.report()[0]))
+                self.emulator.write(b"\n")  # the guest waits for it: what it does next belongs to the next step
             if key == "copy":
                 done = self.model.descriptors()
                 if found[2] == "begin":
