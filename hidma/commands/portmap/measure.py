@@ -12,8 +12,10 @@ import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from types import CodeType, FrameType
+from types import CodeType
 from typing import Any
+
+from coverage import Coverage
 
 from hidma.commands.portmap import port
 from hidma.commands.portmap.series import SOURCES
@@ -28,37 +30,6 @@ def _code_lines(code: CodeType) -> set[int]:
         if isinstance(constant, CodeType):
             lines |= _code_lines(constant)
     return lines
-
-
-class Coverage:
-    """Lines of the port that were reached, by file, since the last :meth:`take`."""
-
-    def __init__(self) -> None:
-        self.modules = {}
-        for name in dict.fromkeys(source.module for source in SOURCES):
-            module = port.read(name)
-            if module is not None:
-                self.modules[str(port.TOP / module.path)] = module
-        self.reached: dict[str, set[int]] = {path: set() for path in self.modules}
-
-    def trace(self, frame: FrameType, event: str, argument: Any) -> Any:
-        """For ``sys.settrace``: follows the functions of the port."""
-        lines = self.reached.get(frame.f_code.co_filename)
-        if lines is None:
-            return None
-        add = lines.add
-
-        def local(frame: FrameType, event: str, argument: Any) -> Any:
-            add(frame.f_lineno)
-            return local
-
-        return local
-
-    def take(self) -> dict[str, set[int]]:
-        """What was reached; the count begins anew."""
-        taken = self.reached
-        self.reached = {path: set() for path in self.modules}
-        return taken
 
 
 @cache
@@ -78,47 +49,38 @@ def measure(directories: Iterable[str | Path]) -> dict[str, Any]:
     :returns: as in ``runs.json``: ``runs``, names of the recordings; ``functions``, by C file and C name: ``digest`` of
         the lines, how many of them are code, those ``missed`` (from 0 at the first line), and numbers of the ``runs``
     """
-    coverage = Coverage()
-    sys.settrace(coverage.trace)  # the macros of C are functions that are called while the port is imported
+    modules = {str(port.TOP / module.path): module for source in SOURCES if (module := port.read(source.module)) is not None}
+    functions = [(source, name, place, str(port.TOP / place.path)) for source in SOURCES
+                 if (module := port.read(source.module)) is not None for name, place in module.functions.items()
+                 if _is_c(source.path, name)]
+    coverage = Coverage(data_file=None, config_file=False, include=list(modules), concurrency="greenlet")
+    coverage.start()  # the macros of C are functions that are called while the port is imported
+    names: list[str] = []
     try:
         from hidma.commands.replay.layers import PLAYERS, replay
         from hidma.commands.replay.runner import load
+
+        for path in recordings(directories):
+            scenario = load(path)
+            if scenario.scenario.get("layer") in PLAYERS:
+                names.append(path.stem if path.parent.name != "quirks" else f"quirks/{path.stem}")
+                coverage.switch_context(names[-1])
+                replay(scenario)
     finally:
-        sys.settrace(None)
-    names: list[str] = []
-    passed: dict[tuple[str, str], list[int]] = {}
-    total = coverage.take()
-    functions = [(source, name, place, port.TOP / module.path) for source in SOURCES
-                 if (module := port.read(source.module)) is not None for name, place in module.functions.items()
-                 if _is_c(source.path, name)]
-    for path in recordings(directories):
-        scenario = load(path)
-        if scenario.scenario.get("layer") not in PLAYERS:
-            continue
-        sys.settrace(coverage.trace)
-        try:
-            replay(scenario)
-        finally:
-            sys.settrace(None)
-        number = len(names)
-        names.append(path.stem if path.parent.name != "quirks" else f"quirks/{path.stem}")
-        taken = coverage.take()
-        for reached, lines in taken.items():
-            total[reached] |= lines
-        for source, name, place, file in functions:
-            body = taken[str(file)]
-            if any(line in body for line in range(place.first + 1, place.last + 1)):
-                passed.setdefault((source.path, name), []).append(number)
+        coverage.stop()
+    reached = {path: coverage.get_data().contexts_by_lineno(path) for path in modules}
+    numbers = {name: number for number, name in enumerate(names)}
     found: dict[str, Any] = {}
     for source, name, place, file in functions:
         module = port.read(source.module)
         assert module is not None
-        code = {line for line in executable(str(file)) if place.first < line <= place.last}
+        code = {line for line in executable(file) if place.first < line <= place.last}
         found.setdefault(source.path, {})[name] = {
             "digest": module.digest(place),
             "code": len(code),
-            "missed": sorted(line - place.first for line in code - total[str(file)]),
-            "runs": passed.get((source.path, name), []),
+            "missed": sorted(line - place.first for line in code if line not in reached[file]),
+            "runs": sorted({numbers[run] for line in range(place.first + 1, place.last + 1)
+                            for run in reached[file].get(line, ()) if run}),
         }
     return {"runs": names, "functions": found}
 
