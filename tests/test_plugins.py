@@ -512,3 +512,21 @@ def test_a_board_without_an_iommu_has_no_group() -> None:
 def test_what_a_kernel_boots_is_booted(name: str) -> None:
     with hidma.boot(CASES / name) as machine:
         assert machine.kernel.dead is None and list(machine.devices())
+
+
+def test_a_device_is_used_on_a_board_of_every_shape(tmp_path: Path, chosen: Callable[..., None]) -> None:
+    """What keeps other nodes from being built keeps nothing from a device that can be."""
+    path = tmp_path / "mine.py"
+    path.write_text(MODEL.format(read="0x1234", model="Frob()").replace("acme,frobnicator-1.0", "example,dma"))
+    chosen([str(path)])
+    with hidma.boot(CASES.parent / "shapes.dts") as machine:
+        assert {"10400000.gpio", "10500000.syscon:clocks", "11100000.i2c", "15000000.dma", "16000000.pcie"} <= {
+            name for name, _ in machine.devices()}
+        assert machine.sysfs.listdir("/sys/bus/amba/devices") == ["11000000.serial"]
+        vm.assign(machine, "15000000.dma")
+        assert Owner(machine, "15000000.dma").device.read(0, 0, 4) == b"\x34\x12\0\0"
+        for name in ("15100000.gpu", "15200000.vpu", "11100000.i2c"):  # its IOMMU is disabled, is none, and there is none
+            with pytest.raises(OSError, match=f"No IOMMU group for device {name}|probe of {name} failed with error -22"):
+                vm.assign(machine, name)
+        assert machine.sysfs.listdir("/sys/kernel/iommu_groups") == ["0"]
+        assert machine.kernel.dead is None

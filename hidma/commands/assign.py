@@ -20,6 +20,7 @@ from hidma.plugin import sources
 
 if TYPE_CHECKING:
     from hidma.machine.boot import Machine
+    from hidma.vm.guest import Guest
 
 WIDTH = 100
 MOST_ACCESSES = 8
@@ -272,8 +273,7 @@ def tell_channel(story: Story, chid: str) -> None:
     sysfs = machine.sysfs
     with story.step("A guest is started with the channel: a machine of its own.", "vm.Guest(machine, channels=[...])"):
         guest = Guest(machine, memory=MEMORY, channels=[channel], name="first guest")
-        node = next(iter(guest.fdt.compatible("qcom,hidma-1.0")), None)
-        story.fact(f"Its device tree has {node.path if node else 'no channel'}, from memory and interrupts only; its driver says: "
+        story.fact(f"Its device tree has {in_tree(guest)}, from memory and interrupts only; its driver says: "
                    f"{guest.kernel.log[-1].text}.")
     with story.step("It copies on the channel; the registers are its own.", "200 copies of 4 KiB in the guest"):
         chan = guest.dma.request_channel()
@@ -298,6 +298,11 @@ def tell_channel(story: Story, chid: str) -> None:
         story.fact(f"The driver of {channel} is {dict(machine.devices())[channel]}.")
 
 
+def in_tree(guest: Guest) -> str:
+    """Path of the guest's device in its device tree."""
+    return next(node.path for node in guest.fdt.walk() if node.parent is not None and "qemu,platform" in node.parent.compatible)
+
+
 def tell_device(story: Story) -> None:
     """What two guests do with another device."""
     from hidma import vm
@@ -307,9 +312,7 @@ def tell_device(story: Story) -> None:
     model = machine.model(device)
     with story.step("A guest is started with the device: a machine of its own.", "vm.Guest(machine, channels=[...])"):
         guest = Guest(machine, memory=MEMORY, channels=[device], name="first guest", modules=False)
-        node = guest.fdt.node(f"/{guest.fdt.root.children[-1].name}")
-        story.fact(f"Its device tree has {node.children[0].path if node and node.children else 'no device'}, from memory and "
-                   "interrupts only.")
+        story.fact(f"Its device tree has {in_tree(guest)}, from memory and interrupts only.")
     if model is not None:
         with story.step("It starts the device's work, as a driver there would; the registers are its own.",
                         f"guest.start_traffic({device!r}, ...), then 1 ms"):
@@ -341,7 +344,7 @@ def tell_next(story: Story) -> None:
     machine, device = story.machine, story.device
     model = machine.model(device)
     beats = getattr(model, "beats", 0)
-    with story.step("The next guest gets it, and finds nothing of the first.", "vm.Guest(machine, channels=[...])"):
+    with story.step("The next guest gets it: what is left of the first?", "vm.Guest(machine, channels=[...])"):
         second = Guest(machine, memory=MEMORY, channels=[device], name="second guest", modules=False)
         second.run(WORK_NS)
         if second.hw_channels:

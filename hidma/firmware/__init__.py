@@ -8,9 +8,11 @@ writes a tree as a blob, :func:`guest_tree` generates that of a guest. It builds
 hardware model nor the Linux slice.
 """
 
-from hidma.firmware.acpi import DeviceObject, devices
-from hidma.firmware.aml import Namespace
-from hidma.firmware.amlobjects import Object, Table
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from hidma.firmware.board import (
     Board,
     Channel,
@@ -34,8 +36,24 @@ from hidma.firmware.fdt import (
     u64,
 )
 from hidma.firmware.guest import GuestDevice, PlatformBus, guest_blob, guest_tree
-from hidma.firmware.resources import Descriptor
 from hidma.firmware.source import BOARDS, bundled, check, describe, load, model, parse
+
+if TYPE_CHECKING:
+    from hidma.firmware.acpi import DeviceObject, devices
+    from hidma.firmware.aml import Namespace
+    from hidma.firmware.amlobjects import Object, Table
+    from hidma.firmware.resources import Descriptor
+
+_ACPI = {"DeviceObject": "acpi", "devices": "acpi", "Namespace": "aml", "Object": "amlobjects", "Table": "amlobjects",
+         "Descriptor": "resources"}
+
+
+def __getattr__(name: str) -> Any:
+    """What only ACPI boards need is imported when it is asked for."""
+    if name not in _ACPI:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_ACPI[name]}"), name)
+
 
 __all__ = [
     "BOARDS",

@@ -23,6 +23,7 @@ from hidma.firmware.amlobjects import Object
 from hidma.firmware.board import (
     ADDRESS_BITS,
     CHANNEL,
+    CHANNEL_HID,
     GUEST_CPUS,
     HOST_CPUS,
     IOMMUS,
@@ -46,7 +47,6 @@ from hidma.firmware.fdt import FirmwareError, Region
 from hidma.firmware.resources import Descriptor, decode
 
 MANAGEMENT_HID = "QCOM8060"
-CHANNEL_HID = "QCOM8061"
 LATER_HIDS = ("QCOM8062", "QCOM8063")
 """Channels that V14 does not know."""
 PROCESSOR_HID = "ACPI0007"

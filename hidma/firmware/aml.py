@@ -4,6 +4,6 @@ what is in it. :mod:`hidma.firmware.amlinterp` has both, :mod:`hidma.firmware.am
 """
 
 from hidma.firmware import amlterms
-from hidma.firmware.amlinterp import SIGNATURES, Interpreter, Namespace, parse
+from hidma.firmware.amlinterp import Interpreter, Namespace, parse
 
-__all__ = ["SIGNATURES", "Interpreter", "Namespace", "amlterms", "parse"]
+__all__ = ["Interpreter", "Namespace", "amlterms", "parse"]

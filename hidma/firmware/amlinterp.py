@@ -35,15 +35,13 @@ from hidma.firmware.amlobjects import (
     opcode,
     what,
 )
-from hidma.firmware.fdt import FirmwareError
+from hidma.firmware.fdt import ACPI_SIGNATURES, FirmwareError
 
 Handler = Callable[["Interpreter", int, int, int, Object, "Frame | None", int], tuple[Any, int]]
 HANDLERS: dict[int, Handler] = {}
 """What executes each opcode; one of two bytes is 0x5B00 plus the second. :mod:`hidma.firmware.amlterms` fills it."""
 
 HEADER_BYTES = 36
-SIGNATURES = (b"DSDT", b"SSDT")
-"""Tables of AML."""
 DATA_TABLES = (b"IORT",)
 """Tables without AML that are read, behind the first of AML."""
 MAX_BYTES = 4 << 20
@@ -155,7 +153,7 @@ def parse(data: bytes, source: str = "ACPI table") -> Namespace:
     namespace = Namespace(source, tuple(tables), root, data)
     interpreter = Interpreter(namespace)
     for table in tables:
-        if table.signature.encode() in SIGNATURES:
+        if table.signature.encode() in ACPI_SIGNATURES:
             interpreter.load(table)
     interpreter.initialise()
     return namespace
@@ -168,7 +166,7 @@ def _table(data: bytes, at: int, source: str) -> Table:
     if len(data) > MAX_BYTES:
         raise bad(MAX_BYTES, f"the file goes on beyond {MAX_BYTES} bytes, which is more than any firmware has")
     signature = data[at:at + 4]
-    if signature not in SIGNATURES and not (at and signature in DATA_TABLES):
+    if signature not in ACPI_SIGNATURES and not (at and signature in DATA_TABLES):
         if len(signature) == 4 and all(c in b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_!" for c in signature):
             raise bad(at, f"the table {signature.decode()} is not read{' before a DSDT' if signature in DATA_TABLES else ''}; give "
                           "the DSDT, then SSDT and IORT")
@@ -185,7 +183,7 @@ def _table(data: bytes, at: int, source: str) -> Table:
     if total:
         right = data[at + 9] - total & 0xFF
         raise bad(at + 9, f"the checksum is {data[at + 9]:#04x} where {right:#04x} is right; the table is damaged")
-    if revision < 1 and signature in SIGNATURES:
+    if revision < 1 and signature in ACPI_SIGNATURES:
         raise bad(at + 8, "revision 0 is none of a DSDT or SSDT; it is 1 (32-bit integers) or 2")
     oem, oem_table, oem_revision, creator, creator_revision = struct.unpack_from("<6s8sI4sI", data, at + 10)
 

@@ -13,13 +13,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from hidma.firmware.aml import Namespace
 from hidma.firmware.fdt import FirmwareError, Interrupt, Node, Region, Tree
+
+if TYPE_CHECKING:
+    from hidma.firmware.aml import Namespace
 
 MANAGEMENT = "qcom,hidma-mgmt-1.0"
 CHANNEL = "qcom,hidma-1.0"
+CHANNEL_HID = "QCOM8061"
 LATER_CHANNELS = ("qcom,hidma-1.1", "qcom,hidma-1.2")
 CHANNEL_NAME = "hidma"
 """Name of V14's channel driver: below a management node a device is matched by this alone (row 27)."""

@@ -24,6 +24,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import NamedTuple
 
+ACPI_SIGNATURES = (b"DSDT", b"SSDT")
+"""What files of ACPI tables begin with."""
 FDT_MAGIC = 0xD00DFEED
 FDT_VERSION = 17
 FDT_LAST_COMPATIBLE = 16

@@ -12,12 +12,14 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 
-from hidma.firmware import acpi, aml, board, fdt
-from hidma.firmware.aml import Namespace
+from hidma.firmware import board, fdt
 from hidma.firmware.board import Board, RamRequest
 from hidma.firmware.fdt import ENOENT, FirmwareError, Tree
+
+if TYPE_CHECKING:
+    from hidma.firmware.aml import Namespace
 
 BOARDS = ("host", "guest", "binding-example", "acpi", "acpi-guest")
 """Boards that come with the package: device trees as .dts and .dtb, ACPI tables as .asl and .aml."""
@@ -68,12 +70,12 @@ def load(path: str | os.PathLike[str]) -> Tree | Namespace:
                             "behind one another in one .aml.")
     if data[:4] == fdt.FDT_MAGIC.to_bytes(4, "big"):
         return fdt.parse(data, name)
-    if data[:4] in aml.SIGNATURES or name.endswith(".aml"):
-        return aml.parse(data, name)
+    if data[:4] in fdt.ACPI_SIGNATURES or name.endswith(".aml"):
+        return parse_tables(data, name)
     if name.endswith((".dts", ".dtsi")) or (b"/dts-v1/" in data and not name.endswith(".asl")):
         return fdt.parse(fdt.compile_dts(name, data), name)
     if name.endswith(".asl") or b"DefinitionBlock" in data:
-        return aml.parse(_compile_asl(name, data), name)
+        return parse_tables(_compile_asl(name, data), name)
     start = data[:4].hex(" ") or "nothing"
     raise FirmwareError(f"{name}: this is no firmware, it begins with {start}; a .dtb begins with d0 0d fe ed, a .dts "
                         "contains /dts-v1/, an .aml begins with DSDT or SSDT, an .asl contains DefinitionBlock.")
@@ -89,9 +91,16 @@ def parse(blob: bytes, source: str | None = None) -> Tree | Namespace:
     Returns a device tree or an ACPI namespace. Raises FirmwareError with the offset of what is wrong.
     """
     blob = bytes(blob)
-    if blob[:4] in aml.SIGNATURES or (source is not None and source.endswith(".aml")):
-        return aml.parse(blob, source or "ACPI table")
+    if blob[:4] in fdt.ACPI_SIGNATURES or (source is not None and source.endswith(".aml")):
+        return parse_tables(blob, source or "ACPI table")
     return fdt.parse(blob, source or "device tree")
+
+
+def parse_tables(data: bytes, name: str) -> Namespace:
+    """:func:`hidma.firmware.aml.parse`. The interpreter takes longer to import than a board to boot, and is for tables only."""
+    from hidma.firmware import aml
+
+    return aml.parse(data, name)
 
 
 def describe(firmware: Tree | Namespace, ram: RamRequest | None = None) -> Board:
@@ -103,7 +112,11 @@ def describe(firmware: Tree | Namespace, ram: RamRequest | None = None) -> Board
 
     Returns the board. Raises FirmwareError: one sentence that says where, and what would be right.
     """
-    return acpi.describe(firmware, ram) if isinstance(firmware, Namespace) else board.describe(firmware, ram)
+    if isinstance(firmware, Tree):
+        return board.describe(firmware, ram)
+    from hidma.firmware import acpi
+
+    return acpi.describe(firmware, ram)
 
 
 def check(firmware: Tree | Namespace, ram: RamRequest | None = None) -> list[str]:
@@ -112,14 +125,18 @@ def check(firmware: Tree | Namespace, ram: RamRequest | None = None) -> list[str
     Nothing here keeps a machine from being built, but if :func:`describe` refuses, its sentence is the only one. Rows are
     those of docs/quirks.
     """
-    return acpi.check(firmware, ram) if isinstance(firmware, Namespace) else board.check(firmware, ram)
+    if isinstance(firmware, Tree):
+        return board.check(firmware, ram)
+    from hidma.firmware import acpi
+
+    return acpi.check(firmware, ram)
 
 
 def model(firmware: Tree | Namespace) -> str:
     """What the firmware calls the machine: ``model`` of the root, or OEM ID and OEM table ID of the first table."""
-    if isinstance(firmware, Namespace):
-        return firmware.model
-    return (firmware.root.strings("model") or ["unknown"])[0]
+    if isinstance(firmware, Tree):
+        return (firmware.root.strings("model") or ["unknown"])[0]
+    return firmware.model
 
 
 def _compile_asl(name: str, source: bytes) -> bytes:

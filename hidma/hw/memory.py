@@ -14,6 +14,8 @@ import cython
 if not cython.compiled:
     from hidma.hw.cmem import bytes_of, move, words_of
 
+MAP_NORESERVE = 0x4000
+
 
 class Memory:
     """``size`` bytes of RAM at physical address ``base``.
@@ -26,7 +28,8 @@ class Memory:
     def __init__(self, base: int, size: int, buffer: memoryview | mmap.mmap | bytearray | None = None) -> None:
         self.base = base
         self.size = size
-        self.buffer = mmap.mmap(-1, size) if buffer is None else buffer
+        # without a reservation: a board may name more RAM than the computer has, and uses little of it
+        self.buffer = mmap.mmap(-1, size, flags=mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | MAP_NORESERVE) if buffer is None else buffer
         self.view = memoryview(self.buffer).cast("B")
         self.b = bytes_of(self.view)
         self.w = words_of(self.view)

@@ -170,7 +170,7 @@ class Sysfs:
 def firmware_path(device: firmware.Device) -> str:
     """Path of a device in the firmware, as the kernel has it."""
     node = device.node
-    return str(node.object.full_path) if isinstance(node, firmware.DeviceObject) else device.path
+    return device.path if isinstance(node, firmware.Node) or node is None else str(node.object.full_path)
 
 
 def spans_without(wanted: list[tuple[int, int, str]], taken: list[tuple[int, int]]) -> Iterator[tuple[int, int, str]]:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from hidma import firmware
+from hidma.firmware.board import CHANNEL, CHANNEL_HID
 from hidma.firmware.fdt import parse
 from hidma.firmware.guest import MEMORY_BASE, PlatformBus, guest_blob
 from hidma.hw.block import RegisterBlock
@@ -305,7 +306,7 @@ class Owner:
         first = raw.partition(b"\0")[0].decode("latin-1") if isinstance(raw, bytes) else str(
             raw[0] if isinstance(raw, list) and raw else raw)
         hid = getattr(node, "hid", None)
-        return first or (hid if hid and hid != firmware.acpi.CHANNEL_HID else firmware.board.CHANNEL)
+        return first or (hid if hid and hid != CHANNEL_HID else CHANNEL)
 
 
 class GuestMachine(Machine):
