@@ -180,7 +180,7 @@ def test_each_register_field_command_and_state_is_in_the_reference(site: Site) -
 def test_each_register_says_what_it_is_known_from(site: Site) -> None:
     rows = {}
     for row in re.findall(r"<tr[^>]*>(.*?)</tr>", site.pages["registers.html"].html, re.DOTALL):
-        cells = [" ".join(re.sub(r"<[^>]+>", "", cell).split()) for cell in re.findall(r"<td>(.*?)</td>", row, re.DOTALL)]
+        cells = [" ".join(re.sub(r"<[^>]+>", "", cell).split()) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)]
         if len(cells) == 6 and cells[0]:
             rows.setdefault(cells[1], []).append(cells[5])
     assert set(rows) == {row.name for _, _, block in registers.BLOCKS for row in block}
