@@ -95,7 +95,7 @@ def make(directory: Path, headers: Path) -> None:
     :raises QemuError: the compiler's first error
     """
     command = ["make", "-s", "-C", str(headers), f"M={directory}", "ARCH=arm64", f"CROSS_COMPILE={PREFIX}", f"CC={COMPILER}",
-               "modules"]
+               "CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"]  # types for BPF would take pahole
     run_tool(command, directory)
 
 

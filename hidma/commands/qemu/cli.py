@@ -341,6 +341,7 @@ def compare(fault_at: str, keep: str | None, **given: Any) -> int:
             parts = parts_of(given)
             for name, fault in (("clean", ()), ("broken", (fault_at,))):
                 options = option_set({**given, "fault": fault})
+                options.say = None if fault else say
                 console = bytearray()
                 trace = where / f"{name}.jsonl"
                 say(f"the guest's driver, {'with ' + fault_at if fault else 'without an error'}")
