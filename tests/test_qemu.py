@@ -590,7 +590,7 @@ def test_the_modules_own_aliases_choose_the_firmware(tree: packages.Parts, tmp_p
     plan = initrd.Plan("probe")
     assert initrd.choose_firmware(plan, tree, None) == (
         "dt", "firmware: a device tree, because hdma.ko has of:N*T*Cqcom,hidma-1.0 and acpi*:QCOM8061:*")
-    assert initrd.choose_firmware(plan, tree, "acpi") == ("acpi", "firmware: ACPI tables, as --firmware says")
+    assert initrd.choose_firmware(plan, tree, "acpi") == ("acpi", "firmware: ACPI tables, as asked for")
     built_in = packages.Parts(tree.kernel, None, tree.busybox)
     assert initrd.choose_firmware(plan, built_in, None) == (
         "dt", "firmware: a device tree, because the drivers are built into the kernel")

@@ -12,9 +12,10 @@ import shlex
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
+from functools import wraps
 from pathlib import Path
 from types import FrameType
 from typing import Any, BinaryIO
@@ -25,7 +26,7 @@ from hidma.commands.qemu import packages
 from hidma.commands.qemu.build import check_tools
 from hidma.commands.qemu.build import kit as build_kit
 from hidma.commands.qemu.errors import QemuError
-from hidma.commands.qemu.initrd import Plan, choose_firmware
+from hidma.commands.qemu.initrd import ACPI, DEVICE_TREE, Plan, choose_firmware
 from hidma.commands.qemu.session import Options, Session, interrupts_per_batch
 from hidma.hw.engine import Timing
 from hidma.hw.faults import parse
@@ -88,59 +89,10 @@ def ending_well() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def guest_options(command: Any) -> Any:
-    """What describes a guest and its hardware."""
-    options: list[Decorator] = [
-        click.option("--channels", default=1, show_default=True, type=click.IntRange(1, MAX_CHANNELS),
-                     help="How many channels the core has."),
-        click.option("--cpus", default=1, show_default=True, type=click.IntRange(1, MAX_CPUS), help="CPUs of the guest."),
-        click.option("--memory", type=click.IntRange(256, 65536), metavar="MIB", help="RAM of the guest  [default: enough]"),
-        click.option("--desc-count", default=64, show_default=True, type=click.IntRange(4, 8192),
-                     help="Descriptors of a channel, the property of its node."),
-        click.option("--nested", is_flag=True, help="Channel nodes below the management node, as on a host (ACPI has them so)."),
-        click.option("--firmware", type=click.Choice(["acpi", "dt"]),
-                     help="ACPI tables or a device tree  [default: what the driver's aliases take, a device tree first]"),
-        click.option("--suite", metavar="NAME", help="Debian suite of the fetched guest: bookworm, trixie, sid  [default: this "
-                     "machine's]"),
-        click.option("--efi", metavar="FILE", help="EFI firmware for a guest with ACPI in place of the fetched one."),
-        click.option("--kernel", metavar="FILE", help="An arm64 Image in place of the fetched kernel."),
-        click.option("--modules", metavar="DIR", help="Its /lib/modules/VERSION; without it all is built in."),
-        click.option("--busybox", metavar="FILE", help="A static arm64 busybox in place of the fetched one."),
-        click.option("--driver", metavar="A.ko[,B.ko]", help="Drivers in place of the stock modules for the same devices."),
-        click.option("--client", metavar="M.ko[,P=V...]", help="A module to load once the driver is bound, such as dmatest.ko."),
-        click.option("--share", metavar="DIR", help="A directory that the guest has at /share (9p), to read and to write."),
-        click.option("--gdb", metavar="DEV", help="Wait for a debugger there before the guest's first instruction (tcp::1234)."),
-        click.option("--monitor", metavar="DEV", help="QEMU's monitor there (unix:PATH,server=on,wait=off)."),
-        click.option("--append", default="", metavar="TEXT", help="More for the kernel's command line."),
-        click.option("--fault", multiple=True, metavar="TEXT", help="A fault to inject (see hidma faults); may be repeated."),
-        click.option("--bandwidth", type=click.FloatRange(min=0.001), metavar="MBPS",
-                     help="Bandwidth of the modelled bus in MB/s, each way  [default: 12800]"),
-        click.option("--trace", metavar="FILE", help="Write what happens to the hardware there, a line of JSON for each event."),
-        click.option("--qemu", metavar="FILE", help="The QEMU to run  [default: qemu-system-aarch64]"),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def bounded_options(command: Any) -> Any:
-    """What a guest has that runs by itself."""
-    options: list[Decorator] = [
-        click.option("--timeout", default=120.0, show_default=True, type=click.FloatRange(min=0, min_open=True), metavar="S",
-                     help="Seconds until the guest is given up."),
-        click.option("--stall", default=20.0, show_default=True, type=click.FloatRange(min=0, min_open=True), metavar="S",
-                     help="Seconds without a word or a sign of it until it is given up."),
-        click.option("--quiet", is_flag=True, help="Do not print the guest's console."),
-        click.option("--json", "as_json", is_flag=True, help="Print the summary as a JSON object, and nothing else."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def option_set(given: dict[str, Any]) -> Options:
+def option_set(given: dict[str, Any], **more: Any) -> Options:
     """The options as the session takes them.
 
+    :param more: those that no option of the command line says
     :raises click.UsageError: a fault that is written wrong
     """
     faults = None
@@ -156,7 +108,7 @@ def option_set(given: dict[str, Any]) -> Options:
     named = {key: given[key] for key in OPTIONS if key in given}
     if given["gdb"]:
         named |= {"timeout": None, "stall": None}  # a guest that stands at a breakpoint gives no sign
-    return Options(**named, timing=timing, faults=faults, say=say)
+    return Options(**named | {"timing": timing, "faults": faults, "say": say} | more)
 
 
 def plan_of(mode: str, given: dict[str, Any], mib: int = 0, script: bytes = b"", arguments: Sequence[str] = ()) -> Plan:
@@ -191,6 +143,31 @@ def to_stdout(data: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
+@contextmanager
+def guest(plan: Plan, given: dict[str, Any], show: Callable[[bytes], None] | None = None, **more: Any) -> Iterator[Session]:
+    """A guest of the command line, booted."""
+    options = option_set(given, **more)
+    with trace_file(given["trace"]) as options.trace, Session(plan, parts_of(given), options, show) as session:
+        yield session
+
+
+def show_json(found: Any) -> None:
+    """An object, on stdout."""
+    click.echo(json.dumps(found, indent=2))
+
+
+def show_lines(lines: Iterable[str], err: bool = False) -> None:
+    """Lines, on stdout or stderr."""
+    click.echo("".join(f"{line}\n" for line in lines), nl=False, err=err)
+
+
+def verdict(problems: Sequence[str]) -> int:
+    """What is not as it should be, on stderr; the exit status."""
+    for sentence in problems:
+        say(sentence)
+    return FAILED if problems else 0
+
+
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--fetch", "bring", is_flag=True, help="Fetch what the guest is made of (Debian packages, through apt).")
 @click.option("--suite", metavar="NAME", help="Debian suite to fetch from: bookworm, trixie, sid  [default: this machine's]")
@@ -218,38 +195,91 @@ def qemu(ctx: click.Context, bring: bool, suite: str | None, build: bool) -> int
     return 0
 
 
+GUEST = (
+    click.option("--channels", default=1, show_default=True, type=click.IntRange(1, MAX_CHANNELS),
+                 help="How many channels the core has."),
+    click.option("--cpus", default=1, show_default=True, type=click.IntRange(1, MAX_CPUS), help="CPUs of the guest."),
+    click.option("--memory", type=click.IntRange(256, 65536), metavar="MIB", help="RAM of the guest  [default: enough]"),
+    click.option("--desc-count", default=64, show_default=True, type=click.IntRange(4, 8192),
+                 help="Descriptors of a channel, the property of its node."),
+    click.option("--nested", is_flag=True, help="Channel nodes below the management node, as on a host (ACPI has them so)."),
+    click.option("--firmware", type=click.Choice(["acpi", "dt"]),
+                 help="ACPI tables or a device tree  [default: what the driver's aliases take, a device tree first]"),
+    click.option("--suite", metavar="NAME", help="Debian suite of the fetched guest: bookworm, trixie, sid  [default: this "
+                 "machine's]"),
+    click.option("--efi", metavar="FILE", help="EFI firmware for a guest with ACPI in place of the fetched one."),
+    click.option("--kernel", metavar="FILE", help="An arm64 Image in place of the fetched kernel."),
+    click.option("--modules", metavar="DIR", help="Its /lib/modules/VERSION; without it all is built in."),
+    click.option("--busybox", metavar="FILE", help="A static arm64 busybox in place of the fetched one."),
+    click.option("--driver", metavar="A.ko[,B.ko]", help="Drivers in place of the stock modules for the same devices."),
+    click.option("--client", metavar="M.ko[,P=V...]", help="A module to load once the driver is bound, such as dmatest.ko."),
+    click.option("--share", metavar="DIR", help="A directory that the guest has at /share (9p), to read and to write."),
+    click.option("--gdb", metavar="DEV", help="Wait for a debugger there before the guest's first instruction (tcp::1234)."),
+    click.option("--monitor", metavar="DEV", help="QEMU's monitor there (unix:PATH,server=on,wait=off)."),
+    click.option("--append", default="", metavar="TEXT", help="More for the kernel's command line."),
+    click.option("--fault", multiple=True, metavar="TEXT", help="A fault to inject (see hidma faults); may be repeated."),
+    click.option("--bandwidth", type=click.FloatRange(min=0.001), metavar="MBPS",
+                 help="Bandwidth of the modelled bus in MB/s, each way  [default: 12800]"),
+    click.option("--trace", metavar="FILE", help="Write what happens to the hardware there, a line of JSON for each event."),
+    click.option("--qemu", metavar="FILE", help="The QEMU to run  [default: qemu-system-aarch64]"),
+)
+"""What describes a guest and its hardware."""
+BOUNDED = (
+    click.option("--timeout", default=120.0, show_default=True, type=click.FloatRange(min=0, min_open=True), metavar="S",
+                 help="Seconds until the guest is given up."),
+    click.option("--stall", default=20.0, show_default=True, type=click.FloatRange(min=0, min_open=True), metavar="S",
+                 help="Seconds without a word or a sign of it until it is given up."),
+    click.option("--quiet", is_flag=True, help="Do not print the guest's console."),
+    click.option("--json", "as_json", is_flag=True, help="Print the summary as a JSON object, and nothing else."),
+)
+"""What a guest has that runs by itself."""
+
+
+def guest_command(bounded: bool = True, failed: int = UNUSABLE, **settings: Any) -> Decorator:
+    """A subcommand that boots a guest. What goes wrong becomes a sentence and the status ``failed``."""
+
+    def decorate(function: Any) -> Any:
+        @wraps(function)
+        def command(**given: Any) -> int:
+            try:
+                with ending_well():
+                    status: int = function(**given)
+                    return status
+            except QemuError as error:
+                complain(error)
+                return failed
+
+        for option in reversed((*GUEST, *(BOUNDED if bounded else ()))):
+            command = option(command)
+        return qemu.command(**settings)(command)
+
+    return decorate
+
+
 def run_guest(mode: str, given: dict[str, Any], mib: int = 0) -> int:
     """A guest that runs by itself, and its summary."""
-    options = option_set(given)
-    plan = plan_of(mode, given, mib)
     silent = given["quiet"] or given["as_json"]
-    try:
-        with ending_well(), trace_file(given["trace"]) as trace:
-            options.trace = trace
-            parts = parts_of(given)
-            with Session(plan, parts, options, None if silent else to_stdout) as session:
-                ended: QemuError | None = None
-                try:
-                    session.run()
-                except QemuError as error:
-                    ended = error
-                summary = session.summary()
-                if ended is not None:
-                    summary["problems"].insert(0, ended.sentence)
-    except QemuError as error:
-        return complain(error)
-    if given["as_json"]:
-        click.echo(json.dumps(summary, indent=2))
-    elif "release" in session.told.values:
-        click.echo("".join(f"{line}\n" for line in described(summary)), nl=False)
+    ended: QemuError | None = None
+    with guest(plan_of(mode, given, mib), given, None if silent else to_stdout) as session:
+        try:
+            session.run()
+        except QemuError as error:
+            ended = error
+        summary = session.summary()
+    came_up = "release" in session.told.values
+    problems = list(summary["problems"])
     if ended is not None:
-        if not silent:
-            ended.console = []  # it has just been printed
-        complain(ended)
-        return FAILED if "release" in session.told.values else UNUSABLE
-    for sentence in summary["problems"]:
-        say(sentence)
-    return FAILED if summary["problems"] else 0
+        summary["problems"].insert(0, ended.sentence)
+    if given["as_json"]:
+        show_json(summary)
+    elif came_up:
+        show_lines(described(summary))
+    if ended is None:
+        return verdict(problems)
+    if not silent:
+        ended.console = []  # it has just been printed
+    complain(ended)
+    return FAILED if came_up else UNUSABLE
 
 
 def described(summary: dict[str, Any]) -> list[str]:
@@ -288,11 +318,9 @@ def described(summary: dict[str, Any]) -> list[str]:
     return lines
 
 
-@qemu.command()
+@guest_command()
 @click.option("--mib", default=4, show_default=True, type=click.IntRange(1, MAX_MIB), metavar="N",
               help="How many MiB an array gets.")
-@guest_options
-@bounded_options
 def raid(mib: int, **given: Any) -> int:
     """Build a RAID-5 array of RAM disks in the guest, copy to it through the channel, read back, compare.
 
@@ -302,19 +330,15 @@ def raid(mib: int, **given: Any) -> int:
     return run_guest("raid", given, mib)
 
 
-@qemu.command()
-@guest_options
-@bounded_options
+@guest_command()
 def probe(**given: Any) -> int:
     """Bind the driver, run --client if one is given, take the devices away and give them back, remove the driver."""
     return run_guest("probe", given)
 
 
-@qemu.command()
+@guest_command()
 @click.option("--fault-at", default="read-burst:40", show_default=True, metavar="TEXT", help="The error of the second run.")
 @click.option("--keep", metavar="DIR", help="Keep the guest's traces and consoles there.")
-@guest_options
-@bounded_options
 def compare(fault_at: str, keep: str | None, **given: Any) -> int:
     """V14's port and the guest's own driver side by side: probe, transfers, an error, removal.
 
@@ -335,17 +359,14 @@ def compare(fault_at: str, keep: str | None, **given: Any) -> int:
     runs: list[list[dict[str, Any]]] = []
     told: list[str] = []
     try:
-        with ending_well(), tempfile.TemporaryDirectory(prefix="hidma-qemu-") as scratch:
+        with tempfile.TemporaryDirectory(prefix="hidma-qemu-") as scratch:
             where = Path(keep or scratch)
             where.mkdir(parents=True, exist_ok=True)
-            parts = parts_of(given)
             for name, fault in (("clean", ()), ("broken", (fault_at,))):
-                options = option_set({**given, "fault": fault})
-                options.say = None if fault else say
                 console = bytearray()
-                trace = where / f"{name}.jsonl"
+                trace = str(where / f"{name}.jsonl")
                 say(f"the guest's driver, {'with ' + fault_at if fault else 'without an error'}")
-                with trace_file(str(trace)) as options.trace, Session(plan, parts, options, console.extend) as session:
+                with guest(plan, {**given, "fault": fault, "trace": trace}, console.extend, say=None if fault else say) as session:
                     try:
                         session.run()
                     except QemuError as error:
@@ -357,21 +378,17 @@ def compare(fault_at: str, keep: str | None, **given: Any) -> int:
                     told += [line.partition("] ")[2] for line in session.lines if fault and TOLD_CLIENT.search(line)][:3]
                 if keep:
                     (where / f"{name}.txt").write_bytes(console.replace(b"\r\n", b"\n"))
-                runs.append(both_drivers.read(str(trace)))
+                runs.append(both_drivers.read(trace))
                 if problems:
-                    for sentence in problems:
-                        say(sentence)
-                    return FAILED
-    except QemuError as error:
-        return complain(error)
+                    return verdict(problems)
     except OSError as error:
-        return complain(QemuError(f"{error.filename or keep}: {error.strerror}; --keep takes a directory that can be written"))
+        raise QemuError(f"{error.filename or keep}: {error.strerror}; --keep takes a directory that can be written") from None
     port = both_drivers.port_run(transfers, length, given["desc_count"], fault_at)
     both = [port, both_drivers.Run(f"Linux {release}", runs[0], runs[1], told)]
     if given["as_json"]:
-        click.echo(json.dumps({run.name: both_drivers.digest(run) for run in both}, indent=2))
+        show_json({run.name: both_drivers.digest(run) for run in both})
     else:
-        click.echo("\n".join(both_drivers.table(both)))
+        show_lines(both_drivers.table(both))
     return 0
 
 
@@ -405,30 +422,20 @@ class Output:
 
 
 def run_script(given: dict[str, Any], script: bytes, arguments: Sequence[str] = ()) -> int:
-    """Run a script in the guest; its exit status, or FOR_ITSELF when it did not come to its end."""
-    options = option_set(given)
-    plan = plan_of("run", given, 0, script, arguments)
-    try:
-        with ending_well(), trace_file(given["trace"]) as options.trace, \
-                Session(plan, parts_of(given), options, Output(sys.stdout.buffer).feed) as session:
-            session.run()
-            summary = session.summary()
-    except QemuError as error:
-        complain(error)
-        return FOR_ITSELF
-    for sentence in summary["problems"]:
-        say(sentence)
+    """Run a script in the guest; its exit status, or FOR_ITSELF when it has none."""
+    with guest(plan_of("run", given, 0, script, arguments), given, Output(sys.stdout.buffer).feed) as session:
+        session.run()
+        summary = session.summary()
+    verdict(summary["problems"])
     if not given["quiet"]:
-        click.echo("".join(f"{line}\n" for line in described(summary)[:-1]), nl=False, err=True)
+        show_lines(described(summary)[:-1], err=True)
     status = session.told.last("run")
     return int(status) if status.isdecimal() else FOR_ITSELF
 
 
-@qemu.command(context_settings={"allow_interspersed_args": False})
+@guest_command(failed=FOR_ITSELF, context_settings={"allow_interspersed_args": False})
 @click.option("-c", "text", metavar="TEXT", help="A line of the guest's shell to run in place of COMMAND.")
 @click.option("--script", metavar="FILE", help="A script to run in the guest's shell (- is stdin); COMMAND are its arguments.")
-@guest_options
-@bounded_options
 @click.argument("command", nargs=-1)
 def run(text: str | None, script: str | None, command: tuple[str, ...], **given: Any) -> int:
     """Run a command or a script in the guest once the driver is bound: hidma qemu run -- COMMAND.
@@ -448,9 +455,7 @@ def run(text: str | None, script: str | None, command: tuple[str, ...], **given:
     return run_script(given, (text if text is not None else shlex.join(command)).encode() + b"\n")
 
 
-@qemu.command()
-@guest_options
-@bounded_options
+@guest_command()
 @click.argument("script", required=False)
 def sysdiff(script: str | None, **given: Any) -> int:
     """The same script in the guest's shell and in hidma shell: what differs, and why.
@@ -463,29 +468,20 @@ def sysdiff(script: str | None, **given: Any) -> int:
     if given["firmware"] == "dt":
         raise click.UsageError("sysdiff compares what ACPI describes; a real kernel has no hierarchy with a device tree.")
     printed = io.BytesIO()
-    try:
-        with ending_well(), trace_file(given["trace"]) as trace:
-            body = both_shells.script_of(script)
-            options = option_set({**given, "firmware": "acpi"})
-            options.trace = trace
-            with Session(plan_of("run", given, 0, body), parts_of(given), options, Output(printed).feed) as session:
-                session.run()
-                release, layout = session.told.last("release") or session.kernel, session.layout
-            ours = both_shells.ours(body, layout, given["cpus"])
-    except QemuError as error:
-        return complain(error)
-    real = printed.getvalue().decode(errors="replace")
-    same, found = both_shells.compared(real, ours)
+    body = both_shells.script_of(script)
+    with guest(plan_of("run", given, 0, body), given, Output(printed).feed, firmware=ACPI) as session:
+        session.run()
+        release, layout = session.told.last("release") or session.kernel, session.layout
+    ours = both_shells.ours(body, layout, given["cpus"])
+    same, found = both_shells.compared(printed.getvalue().decode(errors="replace"), ours)
     if given["as_json"]:
-        click.echo(json.dumps({"kernel": release, "same": same, "differences": [asdict(each) for each in found]}, indent=2))
+        show_json({"kernel": release, "same": same, "differences": [asdict(each) for each in found]})
     else:
-        click.echo("\n".join(both_shells.table(f"Linux {release}", same, found)))
+        show_lines(both_shells.table(f"Linux {release}", same, found))
     return FAILED if any(each.why is None for each in found) else 0
 
 
-@qemu.command()
-@guest_options
-@bounded_options
+@guest_command()
 def assign(**given: Any) -> int:
     """A channel goes to the real vfio-platform, to a program of the guest's user space, and back; hidma assign shows ours.
 
@@ -494,38 +490,26 @@ def assign(**given: Any) -> int:
     """
     from hidma.commands.qemu import assign as vfio
 
-    given |= {"firmware": given["firmware"] or "dt", "append": f"{vfio.APPEND} {given['append']}".strip()}
-    if given["firmware"] == "acpi" or given["channels"] != 1:
+    if given["firmware"] == ACPI or given["channels"] != 1:
         raise click.UsageError("assign looks at one channel, which a device tree puts behind the SMMU.")
-    try:
-        with ending_well(), trace_file(given["trace"]) as trace:
-            check_tools()
-            parts = parts_of(given)
-            release = packages.kernel_version(parts.kernel)[1]
-            options = option_set(given)
-            options.trace, options.smmu = trace, True
-            choose_firmware(plan_of("run", given), parts, "dt")  # before anything is built
-            files = vfio.built(build_kit(release, given["suite"], say))
-            plan = plan_of("run", given, 0, vfio.own("assign.sh"))
-            plan.files, plan.modules = files, vfio.VFIO_MODULES
-            with Session(plan, parts, options) as session:
-                session.run()
-                steps, problems = session.steps, session.problems()
-    except QemuError as error:
-        return complain(error)
-    rows = vfio.rows(steps)
+    given["append"] = f"{vfio.APPEND} {given['append']}".strip()
+    check_tools()
+    parts = parts_of(given)
+    release = packages.kernel_version(parts.kernel)[1]
+    plan = plan_of("run", given, 0, vfio.own("assign.sh"))
+    choose_firmware(plan, parts, DEVICE_TREE)  # a kernel that knows none is refused before anything is built
+    plan.files, plan.modules = vfio.built(build_kit(release, given["suite"], say)), vfio.VFIO_MODULES
+    with guest(plan, given, smmu=True) as session:
+        session.run()
+    rows = vfio.rows(session.steps)
     if given["as_json"]:
-        click.echo(json.dumps({"kernel": release, "steps": rows}, indent=2))
+        show_json({"kernel": release, "steps": rows})
     else:
-        click.echo("".join(f"{line}\n" for line in vfio.described(rows)), nl=False)
-    problems += vfio.unexpected(rows)
-    for sentence in problems:
-        say(sentence)
-    return FAILED if problems else 0
+        show_lines(vfio.described(rows))
+    return verdict([*session.problems(), *vfio.unexpected(rows)])
 
 
-@qemu.command()
-@guest_options
+@guest_command(bounded=False)
 def shell(**given: Any) -> int:
     """The guest's console on this terminal, with the model running. Ctrl-] ends it, and so does exit in the guest.
 
@@ -534,18 +518,10 @@ def shell(**given: Any) -> int:
     given |= {"timeout": None, "stall": None, "quiet": False}
     if not sys.stdin.isatty():
         return run_script(given, sys.stdin.buffer.read())
-    options = option_set(given)
-    plan = plan_of("shell", given)
-    try:
-        with ending_well(), trace_file(given["trace"]) as trace:
-            options.trace = trace
-            parts = parts_of(given)
-            with Session(plan, parts, options) as session:
-                Terminal(session).run()
-                lines = described(session.summary())
-    except QemuError as error:
-        return complain(error)
-    click.echo("".join(f"{line}\n" for line in lines[:-1]), nl=False)
+    with guest(plan_of("shell", given), given) as session:
+        Terminal(session).run()
+        lines = described(session.summary())
+    show_lines(lines[:-1])
     return 0
 
 

@@ -129,7 +129,7 @@ def choose_firmware(plan: Plan, parts: Parts, wanted: str | None) -> tuple[str, 
         others = "" if len(kinds) > 1 else f" and nothing for {FIRMWARE_NAMES[next(k for k in FIRMWARE_NAMES if k not in kinds)]}"
         reason = f"{path.name} has {' and '.join(ALIASES[name][kind] for kind in kinds)}{others}"
     kind = wanted or kinds[0]
-    return kind, f"firmware: {FIRMWARE_NAMES[kind]}, {'as --firmware says' if wanted else 'because ' + reason}"
+    return kind, f"firmware: {FIRMWARE_NAMES[kind]}, {'as asked for' if wanted else 'because ' + reason}"
 
 
 def check_release(data: bytes, path: Path, kernel: str) -> None:
