@@ -712,6 +712,8 @@ class Channel:
         mdesc = next((mdesc for mdesc in self._lists() if mdesc.desc.cookie == cookie), None)
         if mdesc is None:
             return LOST, 40, text
+        if self._lldev.trepool is None:  # hidma_ll_uninit() has freed it
+            return FAILED, None, f"{text}; V14's driver was unbound from {self._chan.device.dev.name}"
         tre = self._lldev.trepool[mdesc.tre_ch]
         if outcome.end == "completed":
             if hw.swallowed:
