@@ -25,7 +25,7 @@ from hidma.ll cimport hidma_ll_free, hidma_ll_inthandler, hidma_ll_request, hidm
 from hidma.ll_inline cimport (
     hidma_ll_isenabled, hidma_ll_queue_request, hidma_ll_set_transfer_params, hidma_ll_start, hidma_ll_status)
 from hidma.structs cimport (
-    NO_DESC, chan_of, desc_of, dev_of, list_entry, list_first_entry, running_of, set_running)
+    NO_DESC, chan_of, desc_of, dev_of, list_entry, list_first_entry, running_cookie, running_of, set_running)
 
 cdef hidma_dev *to_hidma_dev(dma_device *dmadev) except NULL
 cdef hidma_chan *to_hidma_chan(dma_chan *dmach) except NULL
@@ -43,7 +43,7 @@ cdef int hidma_chan_init(HidmaDev dmadev, unsigned int dma_sig) except? -1
 cdef int hidma_issue_task(void *arg) except -1
 @cython.locals(mchan="hidma_chan *", dmadev="hidma_dev *", flags=int, status=int)
 cdef int hidma_issue_pending(dma_chan *dmach) except? -1
-@cython.locals(mchan="hidma_chan *", ret=int, flags=int, runcookie=int)
+@cython.locals(mchan="hidma_chan *", ret=int, flags=int, runcookie="long long")
 cdef int hidma_tx_status(dma_chan *dmach, int cookie, dma_tx_state *txstate) except? -1
 @cython.locals(mchan="hidma_chan *", dmadev="hidma_dev *", mdesc="hidma_desc *", irqflags=int, cookie=int)
 cdef int hidma_tx_submit(dma_async_tx_descriptor *txd) except? -1
@@ -51,7 +51,7 @@ cdef int hidma_tx_submit(dma_async_tx_descriptor *txd) except? -1
 cdef int hidma_alloc_chan_resources(dma_chan *dmach) except? -1
 @cython.locals(mchan="hidma_chan *", mdma="hidma_dev *", mdesc="hidma_desc *", irqflags=int)
 cdef dma_async_tx_descriptor *hidma_prep_dma_memcpy(dma_chan *dmach, unsigned long long dest, unsigned long long src, unsigned long long len, unsigned long flags) except? NULL
-@cython.locals(mchan="hidma_chan *", dmadev="hidma_dev *", list_=ListHead, irqflags=int, rc=int, mdesc=HidmaDesc,
+@cython.locals(mchan="hidma_chan *", dmadev="hidma_dev *", list_="list_head *", irqflags=int, rc=int, mdesc=HidmaDesc,
                txd=DmaAsyncTxDescriptor)
 cdef int hidma_terminate_channel(dma_chan *chan) except? -1
 @cython.locals(mchan="hidma_chan *", dmadev="hidma_dev *", rc=int)

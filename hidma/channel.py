@@ -80,7 +80,7 @@ from hidma.linux.sysfs import S_IRUGO, DeviceAttribute, device_create_file, spri
 from hidma.ll import hidma_ll_init, hidma_ll_pause, hidma_ll_setup, hidma_ll_uninit
 
 if not cython.compiled:
-    from hidma.hidma_h import NO_DESC, chan_of, desc_of, dev_of, running_of, set_running
+    from hidma.hidma_h import NO_DESC, chan_of, desc_of, dev_of, running_cookie, running_of, set_running
     from hidma.linux.dmaengine import (
         DMA_COMPLETE,
         DMA_IN_PROGRESS,
@@ -168,6 +168,7 @@ def hidma_process_completed(mchan: HidmaChan) -> None:
     spin_unlock_irqrestore(mchan.lock, irqflags)
 
     # Execute callbacks and run dependencies
+    # V14: a descriptor is in this list while its callback runs, which may move it (row 64)
     node = list_.next
     while node != list_:
         mdesc = list_entry(node)
@@ -195,7 +196,7 @@ def hidma_process_completed(mchan: HidmaChan) -> None:
 
 def hidma_callback(data: Any) -> None:
     """Called once for each submitted descriptor; PM is held once for each descriptor that is in execution."""
-    mdesc = desc_of(data)
+    mdesc = desc_of(data)  # V14: may have been freed (row 61), or be on a list that a termination walks (row 63)
     mchan = to_hidma_chan(mdesc.desc.chan)
     ddev = mchan.chan.device
     dmadev = to_hidma_dev(ddev)
@@ -276,8 +277,8 @@ def hidma_tx_status(dmach: DmaChan, cookie: int, txstate: DmaTxState | None) -> 
 
     if mchan.paused and ret == DMA_IN_PROGRESS:
         flags = spin_lock_irqsave(mchan.lock)
-        if running_of(mchan):
-            runcookie = mchan.running.desc.cookie
+        if running_of(mchan):  # V14: may have been freed (row 62)
+            runcookie = running_cookie(mchan)
         else:
             runcookie = -EINVAL
 
@@ -303,7 +304,7 @@ def hidma_tx_submit(txd: DmaAsyncTxDescriptor) -> int:
     mdesc = to_hidma_desc(txd)
     irqflags = spin_lock_irqsave(mchan.lock)
 
-    # Move descriptor to active
+    # Move descriptor to active; V14: it may have been freed by now (row 66)
     list_move_tail(mdesc.node, mchan.active)
 
     # Update cookie
@@ -348,7 +349,7 @@ def hidma_alloc_chan_resources(dmach: DmaChan) -> int:
         list_add_tail(mdesc.node, descs)
 
     if rc:
-        # return the allocated descriptors
+        # return the allocated descriptors; V14: they stay linked, and their TREs keep the callback (row 61)
         for mdesc in list_for_each_entry_safe(descs):
             hidma_ll_free(face(dmadev.lldev), mdesc.tre_ch)
             kfree(mdesc)
@@ -391,9 +392,7 @@ def hidma_prep_dma_memcpy(dmach: DmaChan, dest: int, src: int, len: int, flags: 
 def hidma_terminate_channel(chan: DmaChan) -> int:
     mchan = to_hidma_chan(chan)
     dmadev = to_hidma_dev(mchan.chan.device)
-    list_ = ListHead()
-
-    INIT_LIST_HEAD(list_)
+    list_ = LIST_HEAD()
 
     pm_runtime_get_sync(dmadev.ddev.dev)
     # give completed requests a chance to finish
@@ -409,11 +408,11 @@ def hidma_terminate_channel(chan: DmaChan) -> int:
     # this suspends the existing transfer
     rc = hidma_ll_pause(face(dmadev.lldev))
     if rc:
-        # V14: the descriptors stay on a list that is gone when this returns (row 40)
+        # V14: the descriptors stay on a list on the stack, which is gone when this returns (row 40)
         dev_err(face(dmadev.ddev.dev), "channel did not pause\n")
     else:
-        # return all user requests
-        for mdesc in list_for_each_entry_safe(list_):
+        # return all user requests; V14: without the lock (row 63)
+        for mdesc in list_for_each_entry_safe(face(list_)):
             txd = mdesc.desc
             callback = mdesc.desc.callback
             param = mdesc.desc.callback_param
@@ -434,6 +433,7 @@ def hidma_terminate_channel(chan: DmaChan) -> int:
         rc = hidma_ll_resume(face(dmadev.lldev))
     pm_runtime_mark_last_busy(dmadev.ddev.dev)
     pm_runtime_put_autosuspend(dmadev.ddev.dev)
+    list_head_gone(list_)
     return rc
 
 
@@ -460,7 +460,8 @@ def hidma_free_chan_resources(dmach: DmaChan) -> None:
 
     INIT_LIST_HEAD(descs)
 
-    # terminate running transactions and free descriptors; V14: what is in flight is not quiesced (row 36)
+    # terminate running transactions and free descriptors; V14: what is in flight is not quiesced (row 36), running stays
+    # (row 62), and so do the descriptors that the client holds (row 66)
     hidma_terminate_channel(dmach)
 
     irqflags = spin_lock_irqsave(mchan.lock)

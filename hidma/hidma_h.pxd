@@ -4,6 +4,7 @@ from hidma.linux.atomic cimport Atomic, atomic_t
 from hidma.linux.device cimport Device, device_t
 from hidma.linux.dmaengine cimport (
     DmaAsyncTxDescriptor, DmaChan, DmaDevice, dma_async_tx_descriptor, dma_chan, dma_device)
+from hidma.linux.inline cimport face
 from hidma.linux.interrupt cimport TaskletStruct, tasklet_struct
 from hidma.linux.kfifo cimport Kfifo, kfifo
 from hidma.linux.list cimport ListHead, list_head
@@ -17,7 +18,10 @@ cpdef enum:
     TRE_SRC_HI_IDX = 3
     TRE_DEST_LOW_IDX = 4
     TRE_DEST_HI_IDX = 5
-    NO_COOKIE = -0x80000000
+
+# no cookie: beyond what an int holds
+cdef extern from *:
+    const long long NO_COOKIE "(1LL << 32)"
 
 # The C data of the classes below, as far as functions that take pointers use it. Pointers to other structures are those
 # that the object holds: they are read here and set through the object.
@@ -42,6 +46,8 @@ cdef extern from *:
         dma_async_tx_descriptor *desc
         list_head *node
         unsigned int tre_ch
+        bint is_head
+        bint freed
     struct hidma_chan:
         bint paused
         bint allocated
@@ -113,6 +119,9 @@ cdef api class HidmaDesc [object hidma_desc, type hidma_desc_type]:
     cdef readonly DmaAsyncTxDescriptor desc
     cdef readonly ListHead node
     cdef public unsigned int tre_ch
+    cdef readonly bint is_head
+    cdef readonly bint freed
+    cpdef int poison(self) except -1
 
 @cython.final
 cdef api class HidmaChan [object hidma_chan, type hidma_chan_type]:
@@ -148,3 +157,5 @@ cdef api class HidmaDev [object hidma_dev, type hidma_dev_type]:
     cdef readonly TaskletStruct task
 
 cdef int past_array() except -1
+cdef int use_after_free(HidmaDesc mdesc) except -1
+cdef int submit_freed(dma_async_tx_descriptor *txd) except? -1

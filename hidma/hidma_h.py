@@ -24,6 +24,8 @@ from hidma.linux.sched import KernelOops
 from hidma.linux.spinlock import Spinlock
 
 if not cython.compiled:
+    from hidma.linux.types import face
+
     TRE_SIZE = 32  # each TRE is 32 bytes
     TRE_CFG_IDX = 0
     TRE_LEN_IDX = 1
@@ -32,7 +34,7 @@ if not cython.compiled:
     TRE_DEST_LOW_IDX = 4
     TRE_DEST_HI_IDX = 5
 
-    NO_COOKIE = -0x80000000
+    NO_COOKIE = 1 << 32  # beyond what an int holds
 
 
 class HidmaTxStatus:
@@ -128,6 +130,14 @@ class HidmaDesc:
         self.desc = DmaAsyncTxDescriptor(self)
         self.node = ListHead(self)
         self.tre_ch = 0
+        # what surrounds a list head, and is none
+        self.is_head = 0
+        self.freed = 0
+
+    def poison(self) -> None:
+        """Called by ``kfree()``: from here on an access is an Oops."""
+        self.freed = 1
+        self.desc.tx_submit = submit_freed
 
 
 class HidmaChan:
@@ -155,9 +165,9 @@ class HidmaChan:
         self.free = ListHead()
         self.prepared = ListHead()
         # V14: list_first_entry() of the empty active list is taken for a descriptor (row 43): what surrounds the
-        # list head is not NULL, and its "cookie" is none that was ever given out
+        # list head is not NULL, and what lies where a descriptor has its cookie is none
         head = HidmaDesc()
-        head.desc.cookie = NO_COOKIE
+        head.is_head = 1
         self.active = ListHead(None, head)
         self.completed = ListHead()
         self.lock = Spinlock("hidma_chan.lock")
@@ -192,6 +202,18 @@ class HidmaDev:
 def past_array() -> int:
     """An index is past the end of its array."""
     raise KernelOops("Unable to handle kernel paging request: an index past its array")
+
+
+def use_after_free(mdesc: HidmaDesc) -> int:
+    """``mdesc`` was freed and is used. The Oops has it as ``subject``."""
+    oops = KernelOops("BUG: use-after-free of a struct hidma_desc")
+    oops.subject = mdesc
+    raise oops
+
+
+def submit_freed(txd: DmaAsyncTxDescriptor) -> int:
+    """``tx_submit`` of a descriptor that was freed."""
+    return use_after_free(face(txd.container))
 
 
 if not cython.compiled:
@@ -257,6 +279,8 @@ if not cython.compiled:
         """``container_of()`` of what knows what it is part of."""
         if not isinstance(container, HidmaDesc):
             no_structure()
+        if container.freed:
+            use_after_free(container)
         return container
 
     def set_running(mchan: HidmaChan, mdesc: HidmaDesc | None) -> int:
@@ -267,3 +291,9 @@ if not cython.compiled:
     def running_of(mchan: HidmaChan) -> HidmaDesc | None:
         """``mchan->running``."""
         return mchan.running
+
+    def running_cookie(mchan: HidmaChan) -> int:
+        """``mchan->running->desc.cookie``; NO_COOKIE where running is the list head."""
+        if mchan.running.freed:
+            use_after_free(mchan.running)
+        return NO_COOKIE if mchan.running.is_head else mchan.running.desc.cookie

@@ -158,7 +158,7 @@ def hidma_ll_free(lldev: HidmaLldev, tre_ch: int) -> None:
         dev_err(lldev.dev, f"invalid TRE number in free:{s32(tre_ch)}")
         return
 
-    tre = tre_at(lldev, tre_ch)
+    tre = tre_at(lldev, tre_ch)  # V14: whether there is a pool is not tested (row 65)
     if atomic_read(tre.allocated) != 1:
         dev_err(lldev.dev, f"trying to free an unused TRE:{s32(tre_ch)}")
         return
@@ -182,7 +182,7 @@ def hidma_ll_request(lldev: HidmaLldev | None, dma_sig: int, dev_name: str, call
     if tre_ch is None or lldev is None:
         return -EINVAL
 
-    # need to have at least one empty spot in the queue
+    # need to have at least one empty spot in the queue; V14: no pool after hidma_ll_uninit() is not tested for (row 65)
     i = 0
     while i < lldev.nr_tres - 1:
         tre = face(tre_at(lldev, i))
@@ -518,7 +518,7 @@ def hidma_ll_queue_request(lldev: HidmaLldev, tre_ch: int) -> None:
 
     Source: hidma_ll.c hidma_ll_queue_request()
     """
-    tre = tre_at(lldev, tre_ch)
+    tre = tre_at(lldev, tre_ch)  # V14: whether there is a pool is not tested (row 65)
     lock = lldev.lock
 
     # copy the TRE into its location in the TRE ring
@@ -598,7 +598,7 @@ def hidma_ll_set_transfer_params(lldev: HidmaLldev, tre_ch: int, src: int, dest:
         dev_err(lldev.dev, f"invalid TRE number in transfer params:{s32(tre_ch)}")
         return
 
-    tre = tre_at(lldev, tre_ch)
+    tre = tre_at(lldev, tre_ch)  # V14: whether there is a pool is not tested (row 65)
     if atomic_read(tre.allocated) != 1:
         dev_err(lldev.dev, f"trying to set params on an unused TRE:{s32(tre_ch)}")
         return
@@ -765,7 +765,7 @@ def hidma_ll_uninit(lldev: HidmaLldev | None) -> int:
         tasklet_kill(lldev.task)
         for tre in lldev.trepool:
             tre.clear()
-        lldev.trepool = None
+        lldev.trepool = None  # V14: nobody tests it (row 65)
         lldev.pending_tre_count = 0
         lldev.tre_write_offset = 0
 

@@ -6,10 +6,11 @@ finds the row behind an Oops. It stands for no C file and changes nothing that t
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
-from hidma.hidma_h import HidmaDesc
+from hidma.hidma_h import TRE_SIZE, HidmaDesc, HidmaLldev
 from hidma.linux.dmaengine import DMA_MIN_COOKIE
 
 READ = "read in the source"
@@ -65,7 +66,7 @@ ROWS: tuple[Row, ...] = (
         "An EVRE whose slot is empty is stepped over with the warning \"out of sync\" but not counted, so the saved offsets "
         "stay behind those of the hardware.",
         "The loop ends at the first empty slot.",
-        "ll_out_of_sync_*"),
+        "ll_out_of_sync_*, channel_h1_ub_row37_wrong"),
     Row(7, "A WRITE_PTR equal to the ring size passes the check", ("hidma_handle_tre_completion",),
         "The check refuses a WRITE_PTR above the ring size; equal to it passes, though no offset in the ring has that value.",
         SAME,
@@ -222,9 +223,10 @@ ROWS: tuple[Row, ...] = (
         "ll_misaligned_*"),
     Row(40, "Descriptors are lost when a termination times out", ("hidma_terminate_channel",),
         "When the suspend times out, the descriptors are on a list on the stack of a function that has returned: the client "
-        "never gets them back.",
+        "never gets them back. What a completion that still comes for one of them does is undefined: list_del() writes to that "
+        "stack. Here it is an Oops.",
         SAME,
-        "channel_terminate_timeout_callback"),
+        "channel_terminate_timeout_callback, channel_h1_ub_dead_frame"),
     Row(41, "Terminating: a second callback, and the order of callbacks", ("hidma_terminate_channel",),
         "A completion that is in the FIFO calls the client back a second time. Callbacks come for prepared descriptors first, "
         "then for active ones; the free list is in reverse order afterwards.",
@@ -316,6 +318,38 @@ ROWS: tuple[Row, ...] = (
         "second completion stops at the BUG_ON() of dma_cookie_complete().",
         SAME,
         "seen with dmatest"),
+    Row(61, "A failed allocation frees descriptors that are still linked and still called",
+        ("hidma_alloc_chan_resources", "hidma_callback"),
+        "When an allocation fails half way, the descriptors made before are freed without being taken from their list, and "
+        "their TREs keep the callback: a completion that still comes for one of these TREs is delivered to freed memory.",
+        SAME,
+        "channel_h1_ub_alloc_rollback_freed"),
+    Row(62, "running outlives the descriptor", ("hidma_free_chan_resources", "hidma_tx_status"),
+        "Freeing a channel's resources does not clear running: while the channel is paused, hidma_tx_status() reads the cookie "
+        "of freed memory.",
+        SAME,
+        "channel_h1_ub_running_freed"),
+    Row(63, "A completion between two callbacks of a termination", ("hidma_terminate_channel", "hidma_callback"),
+        "The list of what is given up is walked without the lock. A completion that comes in the middle moves the next entry "
+        "to the free list, and the walk goes on there.",
+        "The interrupts are masked before the walk.",
+        "channel_h1_ub_terminate_meets_tasklet"),
+    Row(64, "A callback that submits its own descriptor again", ("hidma_process_completed",),
+        "The callback runs while its descriptor is in the local list. Submitting the descriptor moves it to the active list, and "
+        "the walk goes on there and takes the list head for a descriptor.",
+        "The descriptor is in the free list before the callback runs.",
+        "channel_h1_ub_resubmit_in_callback"),
+    Row(65, "Use of the low level after hidma_ll_uninit()",
+        ("hidma_ll_uninit", "hidma_ll_free", "hidma_ll_request", "hidma_ll_queue_request", "hidma_ll_set_transfer_params"),
+        "hidma_ll_uninit() sets trepool to NULL, and no function tests it: a request, a submit or a preparation after an "
+        "unbind follows the NULL pointer.",
+        SAME,
+        "ll_h1_ub_request_after_uninit, ll_h1_ub_queue_after_uninit, channel_h1_ub_prep_after_remove"),
+    Row(66, "A descriptor that was freed is submitted", ("hidma_free_chan_resources", "hidma_tx_submit"),
+        "Freeing a channel's resources frees the prepared descriptors as well, though the client still has them; its submit "
+        "uses freed memory.",
+        SAME,
+        "channel_h1_ub_submit_freed_enabled, channel_h1_ub_submit_freed_disabled"),
 )
 
 BY_NUMBER = {row.number: row for row in ROWS}
@@ -336,8 +370,25 @@ def _overrun(kernel: Any) -> int:
     return 38
 
 
+def _low_level(kernel: Any) -> HidmaLldev | None:
+    """The low level whose interrupt handler runs."""
+    return next((action.dev_id for desc in kernel.gic.descs.values() if desc.in_progress
+                 for action in desc.actions if isinstance(action.dev_id, HidmaLldev)), None)
+
+
+def _endless_completion(kernel: Any) -> int:
+    """The row behind a hidma_handle_tre_completion() that gets nowhere: 37 if it runs around the whole ring, as it does when
+    WRITE_PTR is the size of the ring; 6 if the handler calls it again and again for the same EVREs; 1 if there are none.
+    """
+    lldev = _low_level(kernel)
+    slots = lldev.tre_ring_size // TRE_SIZE if lldev is not None else 1
+    last = itertools.takewhile(lambda line: line.text.rstrip().endswith("out of sync"), reversed(kernel.log))
+    seen = {line.text for line in itertools.islice(last, 2 * slots)}
+    return 1 if not seen else 37 if len(seen) >= slots else 6
+
+
 def oops_row(oops: Any, kernel: Any) -> int | None:
-    """The row behind an Oops, None when it is none of V14's.
+    """The row behind an Oops or a soft lockup, None when it is none of V14's.
 
     :param oops: a ``KernelOops`` with its backtrace, names of functions, innermost first
     :param kernel: the kernel that stopped, as it is now
@@ -345,17 +396,30 @@ def oops_row(oops: Any, kernel: Any) -> int | None:
     inner = oops.backtrace[0] if oops.backtrace else ""
     if inner == "hidma_mgmt_of_populate_channels":
         return 48
+    if "use-after-free" in oops.message:
+        if inner == "hidma_tx_status":
+            return 62
+        if inner == "hidma_callback":
+            return 36 if oops.subject.desc.cookie >= DMA_MIN_COOKIE else 61
+        return 66 if "hidma_process_completed" not in oops.backtrace else 36
     if inner in ("hidma_callback", "hidma_process_completed"):
         if freed_in_flight(kernel):
             return 36
-        terminated = getattr(kernel.module("dmaengine"), "terminated", False)
-        return 60 if terminated and "tx->cookie < DMA_MIN_COOKIE" in oops.message else None
+        if "tx->cookie < DMA_MIN_COOKIE" in oops.message:
+            return 60 if getattr(kernel.module("dmaengine"), "terminated", False) else None
+        return 40 if inner == "hidma_callback" else 64
+    if inner == "hidma_terminate_channel":
+        return 63 if "no entry of it" in oops.message else None
+    if inner in BY_NUMBER[65].where:
+        return 65 if "NULL pointer" in oops.message else None
     if "soft lockup" in oops.message:
         if inner == "hidma_cleanup_pending_tre":
             return _overrun(kernel)
         if inner == "hidma_handle_tre_completion":
-            # one call that never ends logs a line in each round; otherwise the handler calls it again and again
-            return 37 if kernel.log and kernel.log[-1].text.endswith("out of sync") else 1
+            return _endless_completion(kernel)
         if inner == "hidma_ll_int_handler_internal":
             return 1
+        lldev = _low_level(kernel)
+        if not inner and lldev is not None:  # the watchdog, which looks from outside: the handler spins, or it recovers
+            return 1 if lldev.pending_tre_count else 4
     return None

@@ -2,8 +2,8 @@
 # How the driver's own structures are reached as C data, compiled into the callers: arrays with their bounds checked,
 # container_of(), entries of lists. hidma_h.py has the same for interpreted runs.
 from hidma.hidma_h cimport (
-    HidmaChan, HidmaDesc, HidmaDev, HidmaLldev, HidmaTre, HidmaTxStatus, hidma_chan, hidma_desc, hidma_dev, hidma_tre,
-    hidma_tx_status, past_array)
+    NO_COOKIE, HidmaChan, HidmaDesc, HidmaDev, HidmaLldev, HidmaTre, HidmaTxStatus, hidma_chan, hidma_desc, hidma_dev,
+    hidma_tre, hidma_tx_status, past_array, use_after_free)
 from hidma.linux cimport kfifo_inline, list_inline
 from hidma.linux.inline cimport PyList_GET_ITEM, PyList_GET_SIZE, Py_DECREF, Py_INCREF, Py_TYPE, set_item, there
 from hidma.linux.kfifo cimport Kfifo
@@ -78,6 +78,8 @@ cdef inline hidma_chan *chan_of(void *container) except NULL:
 cdef inline hidma_desc *desc_of(void *container) except NULL:
     if Py_TYPE(container) != <void *>HidmaDesc:
         no_structure()
+    if (<hidma_desc *>container).freed:
+        use_after_free(<HidmaDesc>container)
     return <hidma_desc *>container
 
 cdef inline hidma_desc *list_entry(list_head *node) except NULL:
@@ -97,3 +99,9 @@ cdef inline int set_running(hidma_chan *mchan, hidma_desc *mdesc) noexcept:
 # NULL for none
 cdef inline hidma_desc *running_of(hidma_chan *mchan) noexcept:
     return NULL if <void *>mchan.running == <void *>None else mchan.running
+
+# of the descriptor that runs; NO_COOKIE where that is the list head
+cdef inline long long running_cookie(hidma_chan *mchan) except? -1:
+    if mchan.running.freed:
+        use_after_free(<HidmaDesc>mchan.running)
+    return NO_COOKIE if mchan.running.is_head else mchan.running.desc.cookie

@@ -571,8 +571,22 @@ def test_terminating_a_paused_or_an_idle_channel(machine: Machine, chan: Channel
 
 
 @pytest.mark.parametrize("block", ["trca", "evca"])
+def test_a_completion_after_a_termination_that_failed_stops_the_kernel(machine: Machine, chan: Channel, block: str) -> None:
+    machine.inject(f"suspend-stuck:{block}")
+    load = Load(chan, 4)
+    with pytest.raises(KernelOops) as oops:
+        chan.terminate_all()
+    assert oops.value.row == 40 and oops.value.backtrace[0] == "hidma_callback"
+    assert "channel did not pause" in machine.dmesg() and "V14: this is row 40 of docs/quirks" in machine.dmesg()
+    assert {transfer.end for transfer in load.transfers} <= {"completed", "lost by V14 (row 40)"}
+    assert load.transfers[3].end == "lost by V14 (row 40)"
+    assert sum(counts(chan).values()) == 4
+
+
+@pytest.mark.parametrize("block", ["trca", "evca"])
 def test_a_termination_that_fails_loses_the_transfers(machine: Machine, chan: Channel, block: str) -> None:
     plan = machine.inject(f"suspend-stuck:{block}")
+    silent = machine.inject("irq-lost:*@chan0")
     load = Load(chan, 4)
     said = sentence(chan.terminate_all, errno.ETIMEDOUT)
     assert said.startswith("dma0chan0 could not be terminated: its transfer channel is ")
@@ -582,6 +596,7 @@ def test_a_termination_that_fails_loses_the_transfers(machine: Machine, chan: Ch
     assert ends[1:] == ["lost by V14 (row 40)"] * 3 and ends[0] in ("completed", "lost by V14 (row 40)")
     assert "was lost by V14 (row 40): the driver says DMA_IN_PROGRESS, the hardware waiting" in outcome(load.transfers[3])
     machine.heal(plan)
+    machine.heal(silent)
     chan.terminate_all()
     assert chan._descriptors() < 64, "V14 has lost them for ever"
     assert Load(chan, 3).ends() == ["completed"] * 3

@@ -53,6 +53,8 @@ OTHER_PARAMETERS = {
 #: Fields beyond those of the C struct.
 MORE_FIELDS = {
     ("hidma_mgmt_dev", "setup"): "hidma_mgmt_setup(): the two C files call each other, modules import one way only",
+    ("hidma_desc", "is_head"): "what surrounds a list head, which V14 takes for a descriptor (row 43)",
+    ("hidma_desc", "freed"): "kfree(): what comes later is an Oops",
 }
 
 #: Include guards: a module is imported once without one.

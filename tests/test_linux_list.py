@@ -302,10 +302,15 @@ def test_a_local_list_is_gone_with_its_function() -> None:
     again = LIST_HEAD()
     assert list_empty(again)
     assert again is local  # the stack is as large as it ever was, not larger
-    list_add_tail(node := ListHead("a"), again)
-    list_head_gone(again)  # V14 row 40: a function returned, and its entries are on a list that nobody else has
+    first, second, third = ListHead("a"), ListHead("b"), ListHead("c")
+    for node in (first, second, third):
+        list_add_tail(node, again)
+    list_head_gone(again)  # V14 row 40: a function returned, and its entries are on a list on its stack
     assert LIST_HEAD() is not again
-    list_del(node)
+    list_del(second)
+    list_del(third)  # writes to the frame that is gone, and reads nothing there
+    with pytest.raises(KernelOops, match=NULL):
+        list_del(first)
 
 
 def test_a_head_that_is_initialised_over_its_entries_forgets_them() -> None:

@@ -6,7 +6,6 @@ several kernels in one process.
 from __future__ import annotations
 
 import itertools
-import re
 import traceback
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -27,15 +26,15 @@ if TYPE_CHECKING:
     from hidma.hw.clock import Clock
 
 PORT = ("hidma/", "reset_plugins/")
+INLINE = ("hidma/linux/", "hidma/hw/", "hidma/hidma_h.", "structs.pxd")  # of these no function is in a backtrace
 PORT_MODULES = ("channel", "dbg", "ll", "mgmt", "mgmt_sys")
 PORT_PACKAGES = (["hidma", "linux"], ["hidma", "vfio_platform"])
 
 
 def function_of(frame: str) -> str:
-    """The function of the port that a frame of a traceback belongs to; "" for one that is none (see setup.py)."""
-    found = re.fullmatch(r"(?:.*\.)?(?:_(?:struct|inline|door|cold)_)?(\w+)", frame)
-    name = found[1] if found is not None else frame.rpartition(".")[2]
-    return "" if name.startswith(("_out_", "<")) else name  # no function of C: a part that was compiled alone, a lambda
+    """The function of the port that a frame of a traceback belongs to; "" for a lambda, which is no function of C."""
+    name = frame.rpartition(".")[2]
+    return "" if name.startswith("<") else name
 
 
 class Kernel:
@@ -133,6 +132,17 @@ class Kernel:
             self.warned.add(text)
             self.printk(3, text)
 
+    def soft_lockup(self, cpu: Cpu, took: int) -> None:
+        """The watchdog has found a hard interrupt that takes long, ``took`` ns by now: logged once, with its row."""
+        if "soft lockup" in self.warned:
+            return
+        self.warned.add("soft lockup")
+        text = f"BUG: soft lockup - CPU#{cpu.number} stuck for {took // 1000000000}s!"
+        self.printk(0, text)
+        row = self.oops_row(KernelOops(text))
+        if row is not None:
+            self.printk(0, f"V14: this is row {row} of docs/quirks")
+
     def bug(self, condition: str) -> None:
         """``BUG_ON``: an Oops, unless the kernel was configured without CONFIG_BUG."""
         if self.config_bug:
@@ -155,7 +165,7 @@ class Kernel:
         frames = traceback.extract_tb(oops.__traceback__)
         names = [function_of(f.name) for f in frames
                  if any(p in f.filename for p in PORT) and not any(
-                     f"hidma/{floor}/" in f.filename for floor in ("linux", "hw"))]
+                     name in f.filename for name in INLINE)]
         # what a function was compiled to may be several on top of each other
         names = [name for name, _ in itertools.groupby(filter(None, names))]
         oops.backtrace = list(reversed(names))

@@ -131,7 +131,9 @@ heads: list[ListHead] = []
 
 
 def list_head_gone(head: ListHead) -> int:
-    """The end of a local list. One that is not empty stays where it is: what C finds on a stack that is gone."""
+    """The end of a local list. What is still in it stays linked, but for the head, which was on a stack frame that is gone: to
+    take the first entry out is an Oops.
+    """
     if cython.compiled:
         return inline.list_head_gone(head)
     else:
@@ -139,12 +141,16 @@ def list_head_gone(head: ListHead) -> int:
             head.next = SPARE.first
             SPARE.first = head
             head.prev = None
+        else:
+            head.next.prev = None
+            head.next = head
+            head.prev = None
         return 0
 
 
 def local_lists() -> list[ListHead]:
     """The local lists that hold something: of functions that go on, or that an Oops has ended."""
-    return [head for head in heads if list_before(head) is not None and not list_empty(head)]
+    return [head for head in heads if not list_empty(head) and list_before(head) is not None]
 
 
 def INIT_LIST_HEAD(head: ListHead) -> int:

@@ -74,6 +74,10 @@ cdef inline int list_head_gone(list_arg given) except -1:
     if head.next == head:
         exchange(&spare.first, &head.next)
         head.prev = NULL
+    else:
+        head.next.prev = NULL
+        lead(head, head)
+        head.prev = NULL
     return 0
 
 cdef inline int list_empty(list_arg given) except -1:

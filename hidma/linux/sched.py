@@ -42,6 +42,7 @@ class KernelOops(Exception):
     :ivar kernel: name of the kernel that stopped
     :ivar row: number of the row in docs/quirks that describes it, or None
     :ivar backtrace: names of the functions of the port, innermost first
+    :ivar subject: what was freed and is used, or None
     """
 
     def __init__(self, message: str, row: int | None = None) -> None:
@@ -50,6 +51,7 @@ class KernelOops(Exception):
         self.row = row
         self.kernel = ""
         self.backtrace: list[str] = []
+        self.subject: Any = None
 
 
 def as_oops(error: BaseException) -> KernelOops:
@@ -300,10 +302,10 @@ def sleeping_call(cpu: Cpu, name: str) -> int:
 
 
 def stuck(cpu: Cpu) -> int:
-    """An Oops if the hard interrupt on ``cpu`` takes longer than the watchdog allows."""
+    """The watchdog warns once of a hard interrupt on ``cpu`` that takes longer than it allows."""
     took = cpu.clock.now - cpu.entry_time
     if took > LOCKUP_NS:
-        raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck for {took // 1000000000}s!")
+        cpu.kernel.soft_lockup(cpu, took)
     return 0
 
 

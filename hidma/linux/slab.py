@@ -73,6 +73,8 @@ def kfree(pointer: Any) -> None:
         raise KernelOops("kernel BUG: kfree of a pointer that was never allocated")
     if pointer is not None:
         freed().append(pointer)
+        if hasattr(pointer, "poison"):
+            pointer.poison()
     if isinstance(pointer, Array):
         for element in pointer:
             if hasattr(element, "__dict__"):
