@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Things done to a machine in any order, at random: what comes out is an errno or an Oops, the same in both modes, and never
-a crash, a traceback or a hang. ``HIDMA_ORDERS=N`` tries N seeds.
+a crash, a traceback or a hang. The public face is used in random orders as well, in the mode of the suite: there each call
+returns, and the ledger adds up. ``HIDMA_ORDERS=N`` tries N seeds of each.
 """
 
 from __future__ import annotations
@@ -36,3 +37,12 @@ def test_any_order_ends_in_an_errno_or_an_oops(first: int) -> None:
     assert interpreted.count("--- seed") == EACH
     if _mode.compiled():
         assert orders(first, interpreted=False) == interpreted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, SEEDS, EACH))
+def test_public_calls_in_any_order_return_and_the_ledger_adds_up(first: int) -> None:
+    """Signals come at moments of real time, so an order that fails need not fail again."""
+    done = subprocess.run([sys.executable, HERE / "api_orders.py", str(first), str(first + EACH - 1)], cwd=HERE.parent,
+                          env={**os.environ, "PYTHONPATH": str(HERE.parent)}, capture_output=True, text=True, timeout=900)
+    assert (done.returncode, done.stdout) == (0, "0 wrong\n"), f"{done.stdout[-4000:]}{done.stderr[-2000:]}"
