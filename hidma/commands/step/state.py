@@ -9,7 +9,7 @@ import gc
 from dataclasses import dataclass, field
 from typing import Any
 
-from hidma.commands.trace.events import Event
+from hidma.commands.trace.events import Event, value_of
 from hidma.hidma_h import TRE_SIZE, HidmaDev, HidmaLldev
 from hidma.hw import registers
 from hidma.hw.registers import Register
@@ -169,7 +169,7 @@ def _lldev(channel: ChannelState, lldev: HidmaLldev, kernel: Any) -> None:
         names = ", ".join(f"TRE {tre.idx}" for tre in waiting if tre is not None)
         d["handoff_fifo"] = f"{len(waiting)} of {kfifo_size(fifo)}" + (f": {names}" if names else "")
     d["tasklet"] = "runs" if lldev.task.running else "scheduled" if lldev.task.state else "idle"
-    d["trch_state, evch_state"] = f"{_state(lldev.trch_state)}, {_state(lldev.evch_state)}"
+    d["trch_state, evch_state"] = f"{value_of('state', lldev.trch_state)}, {value_of('state', lldev.evch_state)}"
     status, enable = regs.get("EVCA_IRQ_STAT", 0), regs.get("EVCA_IRQ_EN", 0)
     d["interrupt"] = f"IRQ_STAT & IRQ_EN = {status & enable:#x}"
     for desc in kernel.gic.descs.values():
@@ -178,10 +178,6 @@ def _lldev(channel: ChannelState, lldev: HidmaLldev, kernel: Any) -> None:
             d["interrupt"] += (f", irq {desc.irq}: line {'up' if level else 'down'}"
                                + (", waits" if desc.pending else "") + (", in its handler" if desc.in_progress else "")
                                + (", masked" if desc.depth else ""))
-
-
-def _state(value: int) -> str:
-    return registers.State(value).name if value in registers.State._value2member_map_ else str(value)
 
 
 def _ring(base: int, size: int, step: int, marks: dict[str, int]) -> list[Slot]:

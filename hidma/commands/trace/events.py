@@ -6,7 +6,7 @@ C file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -120,6 +120,24 @@ def causes_of(value: int) -> str:
     return "|".join([*names, *([f"{rest:#x}"] if rest else [])]) or "none"
 
 
+#: Records whose event says what they have and no more: kind, channel, text and fields. A record of the log is none: the printk that
+#: follows says the same, and a debug message that is not logged is no event.
+SIMPLE: dict[str, Callable[..., Any]] = {
+    "stall": lambda channel, sequence: ("stall", channel, f"#{sequence}: the event ring is full", {"sequence": sequence}),
+    "irq": lambda channel, causes, status: ("cause", channel, f"{causes_of(causes)} (IRQ_STAT {status:#x})",
+                                            {"causes": causes, "status": status}),
+    "line": lambda line, level: ("line", line, "up" if level else "down", {"level": level}),
+    "pulse": lambda line: ("line", line, "pulse", {"level": 2}),
+    "inject": lambda channel, text: ("inject", channel, text, {"text": text}),
+    "function": lambda cpu, name: ("function", "", f"{name}()", {"function": name}),
+    "callback": lambda cpu, name: ("callback", "", f"{name}()", {"function": name}),
+    "tasklet_enter": lambda cpu: ("tasklet", "", "begins", {"enter": 1}),
+    "tasklet_exit": lambda cpu: ("tasklet", "", "ends", {"enter": 0}),
+    "pm": lambda call, usage: ("pm", "", f"{call}, usage count {usage}", {"call": call, "usage": usage}),
+    "log": lambda level, text: None,
+}
+
+
 class Decoder:
     """Makes events of what was recorded; remembers each register as it was last seen."""
 
@@ -129,7 +147,7 @@ class Decoder:
 
     def decode(self, time: int, cpu: int | None, context: str, raw: tuple[Any, ...]) -> Event | None:
         """The event of one record; None for one that says nothing that another does not say."""
-        method = getattr(self, f"_{raw[0]}", None)
+        method = SIMPLE.get(raw[0]) or getattr(self, f"_{raw[0]}", None)
         found = method(*raw[1:]) if method is not None else ("kernel", "", *_call(raw))
         if found is None:
             return None
@@ -217,19 +235,6 @@ class Decoder:
         return "burst", channel, text, {"sequence": sequence, "direction": direction, "address": address, "bytes": size,
                                         "count": count, "start": start, "end": end}
 
-    def _stall(self, channel: str, sequence: int) -> Any:
-        return "stall", channel, f"#{sequence}: the event ring is full", {"sequence": sequence}
-
-    def _irq(self, channel: str, causes: int, status: int) -> Any:
-        text = f"{causes_of(causes)} (IRQ_STAT {status:#x})"
-        return "cause", channel, text, {"causes": causes, "status": status}
-
-    def _line(self, line: str, level: int) -> Any:
-        return "line", line, "up" if level else "down", {"level": level}
-
-    def _pulse(self, line: str) -> Any:
-        return "line", line, "pulse", {"level": 2}
-
     def _error(self, channel: str, sequence: int, cause: int, text: str) -> Any:
         said = f"#{sequence}: {text} ({causes_of(cause)})"
         return "error", channel, said, {"sequence": sequence, "cause": cause, "text": text}
@@ -239,16 +244,7 @@ class Decoder:
         return "fault", initiator, text, {"initiator": initiator, "what": what, "address": address, "width": width,
                                           "where": where}
 
-    def _inject(self, channel: str, text: str) -> Any:
-        return "inject", channel, text, {"text": text}
-
     # --- the kernel -------------------------------------------------------------------------------------------
-
-    def _function(self, cpu: int, name: str) -> Any:
-        return "function", "", f"{name}()", {"function": name}
-
-    def _callback(self, cpu: int, name: str) -> Any:
-        return "callback", "", f"{name}()", {"function": name}
 
     def _irq_enter(self, cpu: int, irq: int) -> Any:
         return "interrupt", self.irqs.get(irq, ""), f"irq {irq}", {"irq": irq, "enter": 1}
@@ -256,21 +252,9 @@ class Decoder:
     def _irq_exit(self, cpu: int, irq: int) -> Any:
         return "interrupt", self.irqs.get(irq, ""), f"irq {irq} returns", {"irq": irq, "enter": 0}
 
-    def _tasklet_enter(self, cpu: int) -> Any:
-        return "tasklet", "", "begins", {"enter": 1}
-
-    def _tasklet_exit(self, cpu: int) -> Any:
-        return "tasklet", "", "ends", {"enter": 0}
-
-    def _pm(self, call: str, usage: int) -> Any:
-        return "pm", "", f"{call}, usage count {usage}", {"call": call, "usage": usage}
-
     def _printk(self, level: int, text: str) -> Any:
         said = text.rstrip("\n")
         return "log", "", said, {"level": LEVELS[level] if 0 <= level < len(LEVELS) else str(level), "text": said}
-
-    def _log(self, level: str, text: str) -> Any:
-        return None  # the printk that follows says the same; a debug message that is not logged is no event
 
     def _scenario(self, call: str, arguments: list[Any]) -> Any:
         text = f"{call} {' '.join(_short(a) for a in arguments)}".rstrip()
