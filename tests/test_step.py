@@ -20,7 +20,6 @@ from hidma.commands.main import cli, main
 from hidma.commands.portmap.series import v14
 from hidma.commands.step import show
 from hidma.commands.step.engine import Break, BreakError, Session
-from hidma.commands.step.lines import Locator
 from hidma.commands.step.plain import HELP, Dialogue
 from hidma.commands.trace.run import runner
 from hidma.machine import _mode
@@ -51,7 +50,7 @@ def session_of(words: list[str]) -> Session:
     """A session, not yet begun."""
     if _mode.compiled():
         pytest.skip("only functions that run as Python can be stepped through; tests/test_modes.py runs this interpreted")
-    return Session(lambda: runner(cli, words, words), Locator(words))  # type: ignore[arg-type]
+    return Session(lambda: runner(cli, words, words))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -60,7 +59,6 @@ def session(one: Path) -> Iterator[Session]:
     made = session_of([str(one)])
     yield made
     made.close()
-    made.locator.close()
 
 
 def function(session: Session) -> str:
@@ -147,7 +145,6 @@ def test_break_on_a_fault(tmp_path: Path) -> None:
         assert session.at.event is not None and session.at.event.kind in ("inject", "error")
     finally:
         session.close()
-        session.locator.close()
 
 
 @pytest.mark.parametrize(("text", "sentence"), [
@@ -249,7 +246,6 @@ def test_a_recorded_scenario(name: str) -> None:
         assert not session.go_on() and session.status == 0
     finally:
         session.close()
-        session.locator.close()
 
 
 # --- the dialogue -----------------------------------------------------------------------------------------------------
@@ -474,7 +470,3 @@ def test_full_screen_without_its_extra() -> None:
             "from hidma.commands.main import main; sys.exit(main(sys.argv[1:]))")
     shown = terminal([sys.executable, "-c", code, "step", "--", "dmesg"], [("pip install", "")])
     assert "--plain works without it" in shown.replace("\r\n", " ")
-
-
-def test_mode_of_these_tests_is_said() -> None:
-    assert (Locator(["x"]).frames is None) == _mode.compiled()

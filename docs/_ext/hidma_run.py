@@ -297,13 +297,12 @@ class StepScreen(SphinxDirective):
 
         from hidma.commands.main import cli
         from hidma.commands.step.engine import Session
-        from hidma.commands.step.lines import Locator
         from hidma.commands.step.screen import Screen
         from hidma.commands.trace.run import runner
 
         commands, _, rest = self.arguments[0].partition("--")
         words = shlex.split(rest)
-        session = Session(lambda: runner(cli, words, words), Locator(words))
+        session = Session(lambda: runner(cli, words, words))
 
         async def picture() -> str:
             app = Screen(session)
@@ -320,7 +319,6 @@ class StepScreen(SphinxDirective):
                 drawing = asyncio.run(picture())
             finally:
                 session.close()
-                session.locator.close()
         # the picture loads a font from elsewhere; any fixed one will do
         drawing = re.sub(r"@font-face\s*\{.*?\}", "", drawing, flags=re.DOTALL)
         drawing = re.sub(r"font-family:\s*Fira Code", "font-family: ui-monospace", drawing)

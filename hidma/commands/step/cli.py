@@ -12,7 +12,6 @@ import click
 from hidma.commands.extras import requires
 from hidma.commands.options import interpret
 from hidma.commands.step.engine import Break, BreakError, Session
-from hidma.commands.step.lines import Locator
 from hidma.commands.trace.run import runner
 
 
@@ -56,7 +55,7 @@ def step(ctx: click.Context, plain: bool, breaks: tuple[str, ...], words: tuple[
     assert isinstance(root.command, click.Group)
     group, whole = root.command, root.obj or sys.argv[1:]
     runner(group, words, whole)  # says now what it would say later
-    session = Session(lambda: runner(group, words, whole), Locator(words))
+    session = Session(lambda: runner(group, words, whole))
     for text in breaks:
         try:
             session.breaks.append(Break.parse(text.split()))
@@ -80,4 +79,3 @@ def step(ctx: click.Context, plain: bool, breaks: tuple[str, ...], words: tuple[
         return run(session, reader(out), say)
     finally:
         session.close()
-        session.locator.close()

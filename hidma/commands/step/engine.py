@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from hidma.commands.portmap import port
 from hidma.commands.portmap.series import OTHERS, SOURCES, v14
-from hidma.commands.step.lines import Location, Locator
+from hidma.commands.step.lines import Frames, Location
 from hidma.commands.step.state import Driver, State, snapshot
 from hidma.commands.trace.events import BLOCKS, HARDWARE, Event
 from hidma.commands.trace.functions import wanted
@@ -132,16 +132,15 @@ class Session:
     """A job that is run step by step.
 
     :param make: makes the job anew: a function that runs it and gives its exit status
-    :param locator: finds the lines of the port
     :ivar at: where it stands
     :ivar ended: whether it has run to its end, with ``status`` and ``output``
     """
 
     RECENT = 200
 
-    def __init__(self, make: Callable[[], Callable[[], int]], locator: Locator) -> None:
+    def __init__(self, make: Callable[[], Callable[[], int]]) -> None:
         self.make = make
-        self.locator = locator
+        self.frames = Frames()
         self.breaks: list[Break] = []
         self._reset()
 
@@ -191,7 +190,7 @@ class Session:
             del self.recent[:self.RECENT]
         if not self.wanted(event, self.number):
             return
-        here = self.locator.here(self.number)
+        here = self.frames.find()
         self.before = self.at.state
         self.at = Stop(self.number, event, here, snapshot(driver), self.recent[-self.RECENT:])
         self.stopped.release()
@@ -249,7 +248,6 @@ class Session:
         if number < self.number or self.ended:
             self.close()
             self._reset()
-            self.locator.again()
         breaks, self.breaks = self.breaks, []
         try:
             # the one before, so that it can be said what just changed
