@@ -539,7 +539,7 @@ ODD = {
         "ever (row 51); give 4 or more."]),
     "half a descriptor count": (put(FIRST, "desc-count", b"\3"), [
         f"node {FIRST}, property desc-count: it is shorter than one cell, and V14 takes its default of 10; give a "
-        "cell such as <64>."]),
+        "number such as 64."]),
     "edge": (put(FIRST, "interrupts", u32(0, 389, 1)), [
         f"node {FIRST}, property interrupts: it asks for an edge and the channel's line is a level; give 4 as the "
         "last cell."]),

@@ -451,7 +451,7 @@ REMARKS = {
                    "ever (row 51); give 4 or more."),
     "desc-count no number": (board(channel=replaced(CHANNEL, "_DSD", dsd(desc_count="many"))),
                              "\\_SB.DMA0.CH00._DSD: desc-count is no number of 32 bits, and V14 takes its default of 10; give "
-                             "one such as 64."),
+                             "a number such as 64."),
     "edge": (board(channel=replaced(CHANNEL, "_CRS", crs(memory(0x5C000000, 0x1000), memory(0x5C001000, 0x1000),
                                                          interrupt(40, edge=True)))),
              "\\_SB.DMA0.CH00._CRS: it asks for an edge and the channel's line is a level; write Level."),

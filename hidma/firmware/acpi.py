@@ -29,17 +29,19 @@ from hidma.firmware.board import (
     IOMMUS,
     LATER_CHANNELS,
     MANAGEMENT,
-    MANAGEMENT_PROPERTIES,
     MAX_CHANNELS,
     MAX_CPUS,
-    OTHER_STREAMS,
     PAGE_SIZE,
     Board,
     Channel,
     Core,
+    Describer,
     Device,
     Management,
     RamRequest,
+    Seat,
+    check_channel,
+    check_management,
     free_place,
     refuse_overlaps,
 )
@@ -62,6 +64,7 @@ STA_DEFAULT = 0xF
 GIC_LINES = range(32, 1020)
 """Numbers of shared interrupts of a GIC."""
 MAX_DEVICES = 4096
+MALFORMED = "no number of 32 bits"
 IDENTIFIER = re.compile(r"[!-.0-~]{1,32}")
 DEVICE_KINDS = ("device", "processor", "power", "thermal")
 SCAN_HIDS = {"processor": "LNXCPU", "power": "LNXPOWER", "thermal": "LNXTHERM"}
@@ -101,6 +104,11 @@ class DeviceObject:
     def path(self) -> str:
         """Path as ASL writes it."""
         return self.object.path
+
+    @property
+    def basename(self) -> str:
+        """Name as ASL writes it."""
+        return self.object.name
 
     @property
     def ids(self) -> list[str]:
@@ -342,12 +350,10 @@ def is_management(device: DeviceObject) -> bool:
     return device.is_a((MANAGEMENT_HID,), (MANAGEMENT,))
 
 
-class _Describer:
+class _Describer(Describer):
     def __init__(self, namespace: Namespace, ram: RamRequest | None) -> None:
+        super().__init__(ram)
         self.namespace = namespace
-        self.ram = ram
-        self.notes: list[str] = []
-        self.taken: list[tuple[Region, fdt_board.Owner]] = []
         self.lines: dict[int, tuple[DeviceObject, bool]] = {}
         self.streams: dict[tuple[str, int], DeviceObject] = {}
         self.iort = iort_masters(namespace, self.notes)
@@ -355,10 +361,10 @@ class _Describer:
     def board(self) -> Board:
         everything = list(devices(self.namespace).walk())
         present = [device for device in everything if device.present]
-        managements: list[tuple[DeviceObject, Management]] = []
+        managements: list[Management] = []
         for device in present:
             if is_management(device):
-                managements.append((device, self.management(device, len(managements))))
+                managements.append(self.management(device, len(managements)))
         cores = self.cores(managements, [d for d in everything if is_channel(d)])
         iommus = [device for device in present if device.is_a((), IOMMUS)]
         named = tuple(Device(device.path, device.compatible, tuple(readable(device)), (), node=device) for device in iommus)
@@ -376,30 +382,10 @@ class _Describer:
 
     def others(self, present: list[DeviceObject], channels: list[Channel]) -> tuple[Device, ...]:
         """Devices with a hardware ID that no HIDMA block, IOMMU, CPU or RAM is."""
-        groups: dict[tuple[str, Any], int] = {}
-        for channel in channels:
-            for key in self.masters(channel.node):
-                groups.setdefault(key, channel.stream)
-        found: list[Device] = []
-        for device in present:
-            if not device.platform or is_management(device) or is_channel(device) or device.is_a(
-                    (PROCESSOR_HID, MEMORY_HID), IOMMUS):
-                continue
-            try:
-                masters = self.masters(device)
-            except FirmwareError as error:
-                self.notes.append(f"{error.sentence.rstrip('.')}; no IOMMU translates for this device, and it cannot be given "
-                                  "to a guest.")
-                masters = []
-            stream = None
-            if masters:
-                stream = next((groups[key] for key in masters if key in groups), OTHER_STREAMS + len(found))
-                groups.update(dict.fromkeys(masters, stream))
-            names = (*device.ids, *(device.compatible if DEVICE_TREE_HID in device.ids else ()))
-            found.append(Device(device.path, names, tuple(readable(device)),
-                                tuple(number for number, _ in device.interrupts if number in GIC_LINES), stream,
-                                masters[0][0] if masters else None, device))
-        return tuple(found)
+        return self.grouped(((device, [*device.ids, *(device.compatible if DEVICE_TREE_HID in device.ids else ())],
+                              readable(device), [number for number, _ in device.interrupts if number in GIC_LINES])
+                             for device in present if device.platform and not is_management(device) and not is_channel(device)
+                             and not device.is_a((PROCESSOR_HID, MEMORY_HID), IOMMUS)), channels)
 
     def masters(self, device: DeviceObject) -> list[tuple[str, Any]]:
         """(IOMMU, stream) of a device: what its ``iommus`` names, what IORT says, or else the IOMMU that it is below.
@@ -464,7 +450,6 @@ class _Describer:
         return regions
 
     def line(self, device: DeviceObject) -> int:
-        """Number of a device's first interrupt, which is the one that the drivers ask for."""
         if not device.interrupts:
             raise device.error("_CRS", "it gives no interrupt and the driver asks for one; add Interrupt "
                                        "(ResourceConsumer, Level, ActiveHigh, Exclusive) { 421 }, say.")
@@ -487,11 +472,11 @@ class _Describer:
                                        f"{MAX_CHANNELS}.")
         return Management(device.path, reg, self.line(device), channels, core, dict(device.properties), device)
 
-    def cores(self, managements: list[tuple[DeviceObject, Management]], channels: list[DeviceObject]) -> tuple[Core, ...]:
+    def cores(self, managements: list[Management], channels: list[DeviceObject]) -> tuple[Core, ...]:
         spare = len(managements)
-        numbers = {id(device): management.core for device, management in managements}
+        numbers = {id(management.node): management.core for management in managements}
         ends = [0] * (spare + 1)
-        seats: list[tuple[int, int, DeviceObject, DeviceObject | None]] = []
+        seats: list[Seat] = []
         for device in channels:
             above = device.parent
             while above is not None and not is_management(above):
@@ -500,42 +485,14 @@ class _Describer:
                 continue
             core = numbers[id(above)] if above is not None else 0 if spare == 1 else spare
             if device.present:
-                seats.append((core, ends[core], device, above))
+                seats.append(Seat(core, ends[core], device, above))
             elif core == spare:
                 continue
             ends[core] += 1
-        seats.sort(key=lambda seat: seat[:2])
-        for _, place, device, _ in seats:
-            if place >= MAX_CHANNELS:
-                raise device.error(None, f"it is channel {place} of its core, counted from 0; a core has {MAX_CHANNELS} at "
-                                         "most.")
-        built = self.channels(seats)
-        found = []
-        for number, end in enumerate(ends):
-            management = managements[number][1] if number < spare else None
-            if management is not None or end:
-                promised = management.dma_channels if management is not None else None
-                found.append(Core(number, management, tuple(c for c in built if c.core == number),
-                                  min(max(end, promised or 0), MAX_CHANNELS)))
-        return tuple(found)
+        return self.seated(managements, seats, ends)
 
-    def channels(self, seats: list[tuple[int, int, DeviceObject, DeviceObject | None]]) -> list[Channel]:
-        masters = [self.stream(seat[2]) for seat in seats]
-        numbers: list[int | None] = []
-        used: set[int] = set()
-        for master in masters:
-            wanted = master[1] if master is not None else None
-            numbers.append(None if wanted is None or wanted in used else wanted)
-            used.update(() if wanted is None else (wanted,))
-        unused = (number for number in range(len(seats) * 2) if number not in used)
-        found = []
-        for (core, place, device, above), master, number in zip(seats, masters, numbers, strict=True):
-            regions = self.pages(device, 2)
-            found.append(Channel(device.path, device.object.name, regions[0], regions[1], self.line(device),
-                                 next(unused) if number is None else number, place, core,
-                                 above.path if above is not None else None,
-                                 master[0] if master is not None else None, device.number("desc-count"), device))
-        return found
+    def channel_pages(self, seat: Seat) -> list[Region]:
+        return self.pages(seat.node, 2)
 
     def named_master(self, device: DeviceObject) -> tuple[DeviceObject, int | None] | None:
         """IOMMU and stream that the property ``iommus`` of a device names; None without it."""
@@ -559,7 +516,6 @@ class _Describer:
         return iommu, elements[1]
 
     def stream(self, device: DeviceObject) -> tuple[str, int | None] | None:
-        """Path of the IOMMU and number of the stream of a channel; None where no IOMMU translates for it."""
         masters = self.masters(device)
         if not masters:
             return None
@@ -639,7 +595,9 @@ def check(namespace: Namespace, ram: RamRequest | None = None) -> list[str]:
             said.append(f"{device.problem.rstrip('.')}; Linux could go on from here, and {device.path} is left out.")
     for core in board.cores:
         if core.management is not None:
-            said.extend(_check_management(core.management, core))
+            said.extend(_check_properties(core.management.node))
+            if not core.management.node.bad_dsd:
+                said.extend(check_management(core.management, core, MALFORMED))
     lines: dict[int, Channel] = {}
     for channel in board.channels:
         said.extend(_check_channel(channel, board))
@@ -660,29 +618,6 @@ def _check_properties(device: DeviceObject) -> list[str]:
     return []
 
 
-def _check_management(management: Management, core: Core) -> list[str]:
-    device: DeviceObject = management.node
-    said = _check_properties(device)
-    for name, right in MANAGEMENT_PROPERTIES:
-        value = device.number(name)
-        if device.bad_dsd:
-            continue
-        if name not in device.properties:
-            said.append(device.say("_DSD", f"{name} is missing and V14's probe fails without it; give {right}."))
-        elif value is None:
-            said.append(device.say("_DSD", f"{name} is no number of 32 bits and V14's probe fails; give {right}."))
-        elif ("burst" in name and value not in (128, 256, 512, 1024)) or ("transactions" in name and value > 31):
-            said.append(device.say("_DSD", f"{name}: {value} is refused by V14's probe; give {right}."))
-        elif name == "channel-reset-timeout-cycles" and value > 0xFFFFF:
-            said.append(device.say("_DSD", f"{name}: {value:#x} is cut to its lower 20 bits by V14; give 0xfffff at most."))
-    seen = max((channel.index + 1 for channel in core.channels), default=0)
-    if management.dma_channels is not None and management.dma_channels < max(seen, 1):
-        said.append(device.say("_DSD", f"dma-channels: {management.dma_channels} is too few for the channels seen here, "
-                                       f"which are {seen}, so not every one gets a weight and a priority in sysfs; give "
-                                       f"{max(seen, 1)} or more."))
-    return said
-
-
 def _check_channel(channel: Channel, board: Board) -> list[str]:
     device: DeviceObject = channel.node
     said = _check_properties(device)
@@ -692,18 +627,7 @@ def _check_channel(channel: Channel, board: Board) -> list[str]:
     if device.coherent is None:
         said.append(device.say("_CCA", "it is missing here and above, so Linux on ARM gives the device no DMA mask, and "
                                        "V14's probe warns and fails with -6 (ENXIO); give Name (_CCA, 1)."))
-    if "desc-count" in device.properties and channel.desc_count is None:
-        said.append(device.say("_DSD", "desc-count is no number of 32 bits, and V14 takes its default of 10; give one such "
-                                       "as 64."))
-    elif channel.desc_count is not None and channel.desc_count < 4:
-        said.append(device.say("_DSD", f"desc-count: {channel.desc_count} is less than the 4 that a ring needs, and V14 "
-                                       "defers its probe for ever (row 51); give 4 or more."))
-    if device.interrupts[0][1]:
-        said.append(device.say("_CRS", "it asks for an edge and the channel's line is a level; write Level."))
-    if channel.iommu is None and board.iommus:
-        said.append(device.say("_DSD", f"iommus is missing, so {board.iommus[0].path} does not translate this channel and "
-                                       "it cannot be given to a guest; name the IOMMU and a stream of its own."))
-    return said
+    return [*said, *check_channel(channel, board, device.interrupts[0][1], MALFORMED, ("_CRS", "write Level"))]
 
 
 def _kind(value: Any) -> str:

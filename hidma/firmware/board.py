@@ -59,6 +59,7 @@ MANAGEMENT_PROPERTIES = (
     ("max-read-transactions", "0 to 31"),
 )
 """What hidma_mgmt_probe() asks for, in its order, with the values that it takes."""
+MALFORMED = "shorter than one cell"
 
 
 @dataclass(frozen=True)
@@ -222,21 +223,108 @@ def _is_channel(node: Node, managed: bool) -> bool:
     return CHANNEL in names
 
 
-class _Seat(NamedTuple):
-    """Place of a channel node: core, index in it, and the management node above, if that is where it stands."""
+class Seat(NamedTuple):
+    """Place of a channel: core, index in it, what describes it, and the management block above, if that is where it stands."""
 
     core: int
     place: int
-    node: Node
-    parent: Node | None
+    node: Any
+    parent: Any
 
 
-class _Describer:
-    def __init__(self, tree: Tree, ram: RamRequest | None) -> None:
-        self.tree = tree
+class Describer:
+    """What describing a device tree and describing an ACPI namespace have in common.
+
+    :param source: what to call the firmware
+    :param ram: RAM in place of what the firmware names
+    """
+
+    def __init__(self, ram: RamRequest | None) -> None:
         self.ram = ram
         self.notes: list[str] = []
-        self.taken: list[tuple[Region, Node]] = []
+        self.taken: list[tuple[Region, Any]] = []
+
+    def channel_pages(self, seat: Seat) -> list[Region]:
+        """Both pages of a channel's registers."""
+        raise NotImplementedError
+
+    def line(self, node: Any) -> int:
+        """Number of the first interrupt of a device, which is the one that the drivers ask for."""
+        raise NotImplementedError
+
+    def stream(self, node: Any) -> tuple[str, int | None] | None:
+        """Path of the IOMMU of a channel, and its stream there if that has a number; None where no IOMMU translates for it."""
+        raise NotImplementedError
+
+    def masters(self, node: Any) -> list[tuple[str, Any]]:
+        """(IOMMU, stream) of everything that a device masters.
+
+        Raises FirmwareError: it names what is no IOMMU.
+        """
+        raise NotImplementedError
+
+    def seated(self, managements: list[Management], seats: list[Seat], ends: list[int]) -> tuple[Core, ...]:
+        """Cores, with the channels that have ``seats`` in them; ``ends`` counts the places of each, the last core being the one
+        without a management block. A stream keeps the number that the firmware gives it, unless a stream of another IOMMU has the
+        same one."""
+        for seat in seats:
+            if seat.place >= MAX_CHANNELS:
+                raise seat.node.error(None, f"it is channel {seat.place} of its core, counted from 0; a core has {MAX_CHANNELS} at "
+                                            "most.")
+        seats = sorted(seats, key=lambda seat: (seat.core, seat.place))
+        masters = [self.stream(seat.node) for seat in seats]
+        numbers: list[int | None] = []
+        used: set[int] = set()
+        for master in masters:
+            wanted = master[1] if master is not None else None
+            numbers.append(None if wanted is None or wanted in used else wanted)
+            used.update(() if wanted is None else (wanted,))
+        unused = (number for number in range(len(seats) * 2) if number not in used)
+        channels = []
+        for seat, master, number in zip(seats, masters, numbers, strict=True):
+            trca, evca, *_ = self.channel_pages(seat)
+            channels.append(Channel(
+                seat.node.path, seat.node.basename, trca, evca, self.line(seat.node), next(unused) if number is None else number,
+                seat.place, seat.core, None if seat.parent is None else seat.parent.path, None if master is None else master[0],
+                seat.node.number("desc-count"), seat.node))
+        cores = []
+        for core, end in enumerate(ends):
+            management = managements[core] if core < len(managements) else None
+            if management is not None or end:
+                promised = management.dma_channels if management is not None else None
+                cores.append(Core(core, management, tuple(channel for channel in channels if channel.core == core),
+                                  min(max(end, promised or 0), MAX_CHANNELS)))
+        return tuple(cores)
+
+    def grouped(self, found: Iterable[tuple[Any, Iterable[str], Iterable[Region], Iterable[int]]],
+                channels: Iterable[Channel]) -> tuple[Device, ...]:
+        """Devices beside HIDMA, of (node, names, registers, interrupts): those with a stream in common are one IOMMU group. What
+        names no IOMMU is a note."""
+        groups: dict[tuple[str, Any], int] = {}
+        for channel in channels:
+            for key in self.masters(channel.node):
+                groups.setdefault(key, channel.stream)
+        devices: list[Device] = []
+        for node, names, regs, irqs in found:
+            try:
+                masters = self.masters(node)
+            except FirmwareError as error:
+                self.notes.append(f"{error.sentence.rstrip('.')}; no IOMMU translates for this device, and it cannot be given to "
+                                  "a guest.")
+                masters = []
+            stream = None
+            if masters:
+                stream = next((groups[key] for key in masters if key in groups), OTHER_STREAMS + len(devices))
+                groups.update(dict.fromkeys(masters, stream))
+            devices.append(Device(node.path, tuple(names), tuple(regs), tuple(irqs), stream, masters[0][0] if masters else None,
+                                  node))
+        return tuple(devices)
+
+
+class _Describer(Describer):
+    def __init__(self, tree: Tree, ram: RamRequest | None) -> None:
+        super().__init__(ram)
+        self.tree = tree
         self.lines: dict[int, tuple[Node, Interrupt]] = {}
         self.controller: Node | None = None
         self.used_iommus: dict[str, Node] = {}
@@ -367,7 +455,6 @@ class _Describer:
         return regions
 
     def line(self, node: Node) -> int:
-        """Flat number of a device's first interrupt, which is the one that the drivers ask for."""
         interrupts = node.interrupts()
         if not interrupts:
             prop = _irq_property(node)
@@ -404,34 +491,14 @@ class _Describer:
     def others(self, controller: Device | None, iommus: tuple[Device, ...], channels: list[Channel]) -> tuple[Device, ...]:
         """Devices that no HIDMA block, IOMMU or interrupt controller is: those that the kernel makes devices of."""
         served = {id(device.node) for device in iommus} | {id(controller.node) if controller is not None else 0}
-        groups: dict[tuple[str, tuple[int, ...]], int] = {}
-        for channel in channels:
-            for key in self.masters(channel.node):
-                groups.setdefault(key, channel.stream)
-        found: list[Device] = []
-        for node in populated(self.tree.root):
-            if id(node) in served or _is_hidma(node) or _device_type(node) == b"memory":
-                continue
-            masters = self.masters(node)
-            stream = None
-            if masters:
-                stream = next((groups[key] for key in masters if key in groups), OTHER_STREAMS + len(found))
-                groups.update(dict.fromkeys(masters, stream))
-            irqs = interrupt_lines(node, controller.node if controller is not None else None)
-            found.append(Device(node.path, node.compatible, tuple(self.readable(node)), tuple(irqs), stream,
-                                masters[0][0] if masters else None, node))
-        return tuple(found)
+        first = controller.node if controller is not None else None
+        return self.grouped(((node, node.compatible, self.readable(node), interrupt_lines(node, first))
+                             for node in populated(self.tree.root) if id(node) not in served and not _is_hidma(node)
+                             and _device_type(node) != b"memory"), channels)
 
-    def masters(self, node: Node) -> list[tuple[str, tuple[int, ...]]]:
-        """(IOMMU, stream) of everything that ``iommus`` of a node names. A name that is none is a note."""
-        try:
-            masters = node.iommus()
-        except FirmwareError as error:
-            self.notes.append(f"{error.sentence.rstrip('.')}; no IOMMU translates for this device, and it cannot be given to "
-                              "a guest.")
-            return []
-        found = []
-        for iommu, cells in masters:
+    def masters(self, node: Node) -> list[tuple[str, Any]]:
+        found: list[tuple[str, Any]] = []
+        for iommu, cells in node.iommus():
             if iommu.enabled:
                 found.append((iommu.path, cells[:1]))
             elif not _is_hidma(node):
@@ -457,7 +524,7 @@ class _Describer:
         """
         numbers = {id(management.node): management.core for management in managements}
         spare = len(managements)
-        seats: list[_Seat] = []
+        seats: list[Seat] = []
         ends = [0] * (spare + 1)
         for parent in parents:
             core = numbers.get(id(parent), spare)
@@ -465,53 +532,21 @@ class _Describer:
                 if not _is_channel(child, managed=True) or (core == spare and not child.available):
                     continue
                 if child.available:
-                    seats.append(_Seat(core, ends[core], child, parent))
+                    seats.append(Seat(core, ends[core], child, parent))
                 ends[core] += 1
         for node in loose:
             core = 0 if spare == 1 else spare
-            seats.append(_Seat(core, ends[core], node, None))
+            seats.append(Seat(core, ends[core], node, None))
             ends[core] += 1
         for seat in seats:
             self.count(seat.node)
-            if seat.place >= MAX_CHANNELS:
-                raise seat.node.error(None, f"it is channel {seat.place} of its core, counted from 0; a core has "
-                                            f"{MAX_CHANNELS} at most.")
-        channels = self.channels(sorted(seats, key=lambda seat: (seat.core, seat.place)))
-        cores = []
-        for number, end in enumerate(ends):
-            management = managements[number] if number < spare else None
-            if management is not None or end:
-                promised = management.dma_channels if management is not None else None
-                cores.append(Core(number, management, tuple(c for c in channels if c.core == number),
-                                  min(max(end, promised or 0), MAX_CHANNELS)))
-        return tuple(cores)
+        return self.seated(managements, seats, ends)
 
-    def channels(self, seats: list[_Seat]) -> list[Channel]:
-        masters = [self.stream(seat.node) for seat in seats]
-        # A stream keeps the number that the tree gives it, unless a stream of another IOMMU has the same one.
-        numbers: list[int | None] = []
-        used: set[int] = set()
-        for master in masters:
-            wanted = master[1] if master is not None else None
-            if wanted is None or wanted in used:
-                numbers.append(None)
-            else:
-                numbers.append(wanted)
-                used.add(wanted)
-        unused = (number for number in range(len(seats) * 2) if number not in used)
-        found = []
-        for seat, master, number in zip(seats, masters, numbers, strict=True):
-            node, parent = seat.node, seat.parent
-            regions = self.pages(node, self.regions(node, identity=parent), 2,
-                                 "a channel has two, its transfer channel and its event channel")
-            found.append(Channel(node.path, node.basename, regions[0], regions[1], self.line(node),
-                                 next(unused) if number is None else number, seat.place, seat.core,
-                                 parent.path if parent is not None else None,
-                                 master[0].path if master is not None else None, node.number("desc-count"), node))
-        return found
+    def channel_pages(self, seat: Seat) -> list[Region]:
+        return self.pages(seat.node, self.regions(seat.node, identity=seat.parent), 2,
+                          "a channel has two, its transfer channel and its event channel")
 
-    def stream(self, node: Node) -> tuple[Node, int | None] | None:
-        """IOMMU and stream number of a channel: None without ``iommus``, no number if the IOMMU wants no cell."""
+    def stream(self, node: Node) -> tuple[str, int | None] | None:
         masters = node.iommus()
         if not masters:
             return None
@@ -522,12 +557,12 @@ class _Describer:
             raise node.error("iommus", f"{iommu.path} is disabled; enable it or leave iommus out.")
         self.used_iommus[iommu.path] = iommu
         if not cells:
-            return iommu, None
+            return iommu.path, None
         other = self.streams.setdefault((iommu.path, cells[:1]), node)
         if other is not node:
             raise node.error("iommus", f"stream {cells[0]} is the stream of {other.path} already; each channel needs "
                                        "its own.")
-        return iommu, cells[0]
+        return iommu.path, cells[0]
 
 
 class Owner(Protocol):
@@ -734,7 +769,7 @@ def check(tree: Tree, ram: RamRequest | None = None) -> list[str]:
     said: list[str] = list(board.notes)
     for core in board.cores:
         if core.management is not None:
-            said.extend(_check_management(core.management, core))
+            said.extend(check_management(core.management, core, MALFORMED))
     for management, child, number in _populated(tree):
         if number is None:
             what = "reg" if "reg" not in child.properties else "interrupts"
@@ -763,27 +798,57 @@ def check(tree: Tree, ram: RamRequest | None = None) -> list[str]:
     return said
 
 
-def _check_management(management: Management, core: Core) -> list[str]:
+def say_property(node: Any, name: str, text: str) -> str:
+    """A sentence on a property: of a node, or of _DSD. "it" in ``text`` is the property."""
+    if isinstance(node, Node):
+        return node.say(name, text)
+    said: str = node.say("_DSD", f"{name} {text[3:]}" if text.startswith("it ") else f"{name}: {text}")
+    return said
+
+
+def check_management(management: Management, core: Core, malformed: str) -> Iterator[str]:
+    """What V14 refuses of a management block, or takes otherwise than its author meant.
+
+    :param malformed: what is said of a property that is no number
+    """
     node = management.node
-    said = []
     for name, right in MANAGEMENT_PROPERTIES:
         value = node.number(name)
-        if name not in node.properties:
-            said.append(node.say(name, f"it is missing and V14's probe fails without it; give {right}."))
+        if name not in management.properties:
+            yield say_property(node, name, f"it is missing and V14's probe fails without it; give {right}.")
         elif value is None:
-            said.append(node.say(name, f"it is shorter than one cell and V14's probe fails; give {right}."))
-        elif len(node.properties[name]) != 4:
-            said.append(node.say(name, f"it is longer than one cell and V14 reads the first only; give {right}."))
+            yield say_property(node, name, f"it is {malformed} and V14's probe fails; give {right}.")
+        elif isinstance(node, Node) and len(node.properties[name]) != 4:
+            yield node.say(name, f"it is longer than one cell and V14 reads the first only; give {right}.")
         elif ("burst" in name and value not in (128, 256, 512, 1024)) or ("transactions" in name and value > 31):
-            said.append(node.say(name, f"{value} is refused by V14's probe; give {right}."))
+            yield say_property(node, name, f"{value} is refused by V14's probe; give {right}.")
         elif name == "channel-reset-timeout-cycles" and value > 0xFFFFF:
-            said.append(node.say(name, f"{value:#x} is cut to its lower 20 bits by V14; give 0xfffff at most."))
+            yield say_property(node, name, f"{value:#x} is cut to its lower 20 bits by V14; give 0xfffff at most.")
     seen = max((channel.index + 1 for channel in core.channels), default=0)
     if management.dma_channels is not None and management.dma_channels < max(seen, 1):
-        said.append(node.say("dma-channels", f"{management.dma_channels} is too few for the channels seen here, which "
-                                             f"are {seen}, so not every one gets a weight and a priority in sysfs; "
-                                             f"give {max(seen, 1)} or more."))
-    return said
+        yield say_property(node, "dma-channels", (
+            f"{management.dma_channels} is too few for the channels seen here, which are {seen}, so not every one gets a weight "
+            f"and a priority in sysfs; give {max(seen, 1)} or more."))
+
+
+def check_channel(channel: Channel, board: Board, edge: bool, malformed: str, right: tuple[str, str]) -> Iterator[str]:
+    """What V14 takes otherwise than the author of a channel meant.
+
+    :param edge: whether its interrupt is one
+    :param malformed: what is said of a property that is no number
+    :param right: the property of interrupts, and what is right there
+    """
+    node = channel.node
+    if "desc-count" in node.properties and channel.desc_count is None:
+        yield say_property(node, "desc-count", f"it is {malformed}, and V14 takes its default of 10; give a number such as 64.")
+    elif channel.desc_count is not None and channel.desc_count < 4:
+        yield say_property(node, "desc-count", f"{channel.desc_count} is less than the 4 that a ring needs, and V14 defers its "
+                                               "probe for ever (row 51); give 4 or more.")
+    if edge:
+        yield node.say(right[0], f"it asks for an edge and the channel's line is a level; {right[1]}.")
+    if channel.iommu is None and board.iommus:
+        yield say_property(node, "iommus", f"it is missing, so {board.iommus[0].path} does not translate this channel and it "
+                                           "cannot be given to a guest; name the IOMMU and a stream of its own.")
 
 
 def _check_channel(channel: Channel, board: Board) -> list[str]:
@@ -794,16 +859,4 @@ def _check_channel(channel: Channel, board: Board) -> list[str]:
         if raw[:2] != [channel.trca, channel.evca]:
             said.append(node.say("reg", f"V14 takes {raw[0].base:#x} as it stands and does not apply the ranges above "
                                         f"it, which make it {channel.trca.base:#x}; let the ranges be one to one."))
-    if "desc-count" in node.properties and channel.desc_count is None:
-        said.append(node.say("desc-count", "it is shorter than one cell, and V14 takes its default of 10; give a "
-                                           "cell such as <64>."))
-    elif channel.desc_count is not None and channel.desc_count < 4:
-        said.append(node.say("desc-count", f"{channel.desc_count} is less than the 4 that a ring needs, and V14 "
-                                           "defers its probe for ever (row 51); give 4 or more."))
-    if node.interrupts()[0].edge:
-        said.append(node.say("interrupts", "it asks for an edge and the channel's line is a level; give 4 as the "
-                                           "last cell."))
-    if channel.iommu is None and board.iommus:
-        said.append(node.say("iommus", f"it is missing, so {board.iommus[0].path} does not translate this channel and "
-                                       "it cannot be given to a guest; name the IOMMU and a stream of its own."))
-    return said
+    return [*said, *check_channel(channel, board, node.interrupts()[0].edge, MALFORMED, ("interrupts", "give 4 as the last cell"))]
