@@ -5,6 +5,7 @@ is wrong with one is one sentence, and the host goes on."""
 from __future__ import annotations
 
 import errno
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,8 +65,8 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
 def broken(module: str) -> str:
     """What is wrong with the plugin that matches ``x,y``."""
-    (found,) = plugins.find("x,y")
-    with pytest.raises(plugins.PluginError) as error:
+    (found,) = sources.find("x,y")
+    with pytest.raises(sources.PluginError) as error:
         plugins.plugin(found)
     text = str(error.value)
     assert text.startswith(f"reset plugin 'x,y' of {module} 1.2 ({module})")
@@ -77,7 +78,7 @@ def broken(module: str) -> str:
 
 
 def test_bundled_plugins_are_found_by_what_they_match() -> None:
-    found = {each.name: each.module_name for each in plugins.installed() if each.distribution.startswith("hidma ")}
+    found = {each.name: each.module_name for each in sources.installed() if each.distribution.startswith("hidma ")}
     assert found == {"qcom,hidma-1.0": "vfio_platform_qcomhidma", "QCOM8061": "vfio_platform_qcomhidma",
                      "amd,xgbe-seattle-v1a": "vfio_platform_amdxgbe", "calxeda,hb-xgmac": "vfio_platform_calxedaxgmac"}
 
@@ -85,20 +86,20 @@ def test_bundled_plugins_are_found_by_what_they_match() -> None:
 @pytest.mark.parametrize("name", ["vfio-reset:qcom,hidma-1.0", "qcom,hidma-1.0", "QCOM8061", "vfio_platform_qcomhidma",
                                   "vfio-platform-qcomhidma"])
 def test_plugin_is_asked_for_by_alias_match_or_module(name: str) -> None:
-    (found,) = plugins.find(name)
+    (found,) = sources.find(name)
     assert found.value == "reset_plugins.qcomhidma"
 
 
 def test_alias_is_compared_with_the_match_only() -> None:
-    assert plugins.find("vfio-reset:vfio_platform_qcomhidma") == []
-    assert plugins.find("vfio-reset:(null)") == []
+    assert sources.find("vfio-reset:vfio_platform_qcomhidma") == []
+    assert sources.find("vfio-reset:(null)") == []
 
 
 def test_only_the_plugin_that_is_asked_for_is_imported(install: Install) -> None:
     install("plug_a", GOOD.format(result=0, compat="x,y", hid=None), "x,y")
     install("plug_b", "raise RuntimeError('nobody asked')", "z,z")
-    plugins.installed()
-    plugins.plugin(plugins.find("x,y")[0])
+    sources.installed()
+    plugins.plugin(sources.find("x,y")[0])
     assert "plug_a" in sys.modules and "plug_b" not in sys.modules
 
 
@@ -300,7 +301,7 @@ def test_a_plugin_by_path_wins_and_one_that_is_disabled_is_left_alone(tmp_path: 
     path = tmp_path / "mine.py"
     path.write_text(GOOD.format(result=0, compat="qcom,hidma-1.0", hid=None))
     chosen([str(path)])
-    assert [source.origin for source in plugins.find("qcom,hidma-1.0")] == [sources.BUNDLED, sources.NAMED]
+    assert [source.origin for source in sources.find("qcom,hidma-1.0")] == [sources.BUNDLED, sources.NAMED]
     with hidma.boot() as machine:
         Owner(machine)
         assert registered(machine) == ["mine", "vfio_platform_qcomhidma"]
@@ -309,14 +310,14 @@ def test_a_plugin_by_path_wins_and_one_that_is_disabled_is_left_alone(tmp_path: 
         Owner(machine)
         assert registered(machine) == ["mine"]
     chosen((), ["mine"])
-    assert plugins.find("qcom,hidma-1.0") == []
+    assert sources.find("qcom,hidma-1.0") == []
 
 
 def test_a_path_of_the_environment_is_taken_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "pack").mkdir()
     (tmp_path / "pack" / "__init__.py").write_text(GOOD.format(result=0, compat="x,y", hid="XX0001"))
     monkeypatch.setenv("HIDMA_PLUGINS", f"{tmp_path / 'pack'}:{tmp_path / 'gone.py'}")
-    assert [source.name for source in plugins.installed() if source.origin == sources.NAMED] == ["x,y", "XX0001"]
+    assert [source.name for source in sources.installed() if source.origin == sources.NAMED] == ["x,y", "XX0001"]
     assert sources.found_now()[1] == [f"there is no file or directory {tmp_path / 'gone.py'}"]
 
 
@@ -530,3 +531,14 @@ def test_a_device_is_used_on_a_board_of_every_shape(tmp_path: Path, chosen: Call
                 vm.assign(machine, name)
         assert machine.sysfs.listdir("/sys/kernel/iommu_groups") == ["0"]
         assert machine.kernel.dead is None
+
+
+def test_the_timer_of_the_limits_ends_with_the_process() -> None:
+    """SIGALRM would kill it when Python's handlers are gone."""
+    script = ("import atexit, signal\n"
+              "atexit.register(lambda: print(signal.getitimer(signal.ITIMER_REAL)))\n"
+              "from hidma.plugin.watchdog import in_time\n"
+              "with in_time():\n"
+              "    print(signal.getitimer(signal.ITIMER_REAL)[1])\n")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "1.0\n(0.0, 0.0)\n"), done

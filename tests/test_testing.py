@@ -14,7 +14,7 @@ from hidma.linux.iomap import ioread8, ioremap_nocache
 from hidma.linux.printk import pr_warn
 from hidma.linux.sched import local_irq_save
 from hidma.plugin import testing
-from hidma.plugin.loading import PluginError
+from hidma.plugin.sources import PluginError
 from hidma.testing import Bench, DeviceModel, ResetPluginTests, Row, hookimpl
 from hidma.vfio_platform import VfioPlatformDevice, module_vfio_reset_handler
 from reset_plugins import amdxgbe, calxedaxgmac, qcomhidma

@@ -372,7 +372,7 @@ class Machine:
 
         :param plugins: the sources of all plugins
         """
-        from hidma.plugin.sources import models
+        from hidma.plugin.sources import PluginError, in_one_line, models
 
         if not models(device.names, plugins):
             return None
@@ -381,7 +381,7 @@ class Machine:
 
         try:
             found = loading.device_model(device.names, plugins)
-        except loading.PluginError as error:
+        except PluginError as error:
             self.notes.append(f"{device.path}: {error}; the device has no model.")
             return None
         if found is None:
@@ -401,12 +401,12 @@ class Machine:
                 raise ValueError("its place() leaves out that of DeviceModel, so that its registers are nowhere")
         except (Exception, SystemExit) as error:
             self.bus.blocks[:] = before
-            self.notes.append(f"{device.path}: {origin}: its model cannot be built: {loading.in_one_line(error)}; the device has "
+            self.notes.append(f"{device.path}: {origin}: its model cannot be built: {in_one_line(error)}; the device has "
                               "no model.")
             return None
 
         def failed(error: BaseException) -> None:
-            self.kernel.printk(3, f"{origin}: the model of {device.path} fails: {loading.in_one_line(error)}; the device is dead "
+            self.kernel.printk(3, f"{origin}: the model of {device.path} fails: {in_one_line(error)}; the device is dead "
                                   "from now on")
 
         model.on_failure = failed
@@ -661,7 +661,9 @@ class Machine:
         :param params: parameters as text: ``{"nr_desc_prm": "32"}``
         :raises OSError: ENOENT (no such module), EINVAL (parameters), or what loading gave
         """
-        plugin = isinstance(name, str) and find_module(name) is None and _is_plugin(name)
+        from hidma.plugin.sources import find
+
+        plugin = isinstance(name, str) and find_module(name) is None and bool(find(name))
         if plugin and params:
             raise OSError(EINVAL, f"a reset plugin such as {name!r} has no parameters")
         if not plugin:
@@ -756,13 +758,6 @@ class Machine:
         self.close()
 
 
-def _is_plugin(name: str) -> bool:
-    """Whether a reset plugin is called so."""
-    from hidma.plugin import loading
-
-    return bool(loading.find(name))
-
-
 def _check_params(params: Any) -> None:
     """:raises OSError: EINVAL or ENOENT with a sentence, unless ``params`` are parameters of modules"""
     if not isinstance(params, Mapping):
@@ -770,9 +765,9 @@ def _check_params(params: Any) -> None:
     for name, values in params.items():
         module = find_module(name) if isinstance(name, str) else None
         if module is None:
-            from hidma.plugin import loading
+            from hidma.plugin.sources import installed
 
-            resets = ", ".join(sorted({found.name for found in loading.installed()})) or "none"
+            resets = ", ".join(sorted({found.name for found in installed()})) or "none"
             raise OSError(ENOENT, f"there is no module {name!r}; there are {', '.join(sorted(MODULES))}, and reset plugins for "
                                   f"{resets}")
         if not isinstance(values, Mapping):

@@ -34,14 +34,11 @@ from hidma.linux.sched import KernelOops
 from hidma.plugin import hookspecs
 from hidma.plugin.hookspecs import ENTRY_POINT_GROUP, HOOKSPEC_VERSION, PROJECT
 from hidma.plugin.sources import (
-    ALIAS,
     PluginError,
     Source,
-    choose,
     find,
     import_plugin,
     in_one_line,
-    installed,
     models,
     quiet,
 )
@@ -51,7 +48,6 @@ from hidma.vfio_platform import (
     VfioPlatformDevice,
     VfioPlatformResetNode,
     reset_list,
-    vfio_platform_reset_fn_t,
     vfio_platform_unregister_reset,
 )
 from hidma.vfio_platform import __vfio_platform_register_reset as register_node
@@ -355,24 +351,3 @@ def modprobe(name: str, load: Callable[[Module], int] | None = None) -> int:
         if rc < 0 and (rc != -EEXIST or len(found) == 1 or len(kernel.log) > logged):
             result = rc
     return result
-
-
-__all__ = [
-    "ALIAS",
-    "Plugin",
-    "PluginError",
-    "Source",
-    "check_module",
-    "choose",
-    "device_model",
-    "find",
-    "guarded",
-    "import_plugin",
-    "in_one_line",
-    "installed",
-    "load_plugin",
-    "manager",
-    "modprobe",
-    "plugin",
-    "vfio_platform_reset_fn_t",
-]

@@ -65,8 +65,8 @@ from hidma.linux.kernel import Kernel
 from hidma.linux.sched import KernelOops
 from hidma.linux.slab import Array
 from hidma.plugin.hookspecs import hookimpl
-from hidma.plugin.loading import Plugin, PluginError, held, is_errno, plugin
-from hidma.plugin.sources import NAMED, Source, in_one_line, quiet
+from hidma.plugin.loading import Plugin, held, is_errno, plugin
+from hidma.plugin.sources import NAMED, PluginError, Source, in_one_line, quiet
 from hidma.plugin.watchdog import NeverEnds
 from hidma.vfio_platform import VFIO_PLATFORM_REGION_TYPE_MMIO, ResetModule, VfioPlatformDevice, VfioPlatformRegion
 

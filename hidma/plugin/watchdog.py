@@ -10,6 +10,7 @@ there is no limit.
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
 import signal
@@ -83,19 +84,19 @@ class in_time:
         return True
 
     @classmethod
-    def forked(cls) -> None:
-        """A new process has no timer."""
+    def disarm(cls) -> None:
+        """No SIGALRM comes any more: nothing needs it, or the interpreter ends, which would let it kill the process, or this is a
+        new process, which has no timer."""
         if cls.armed:
             in_time.armed = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
     @classmethod
     def tick(cls, _: int, frame: FrameType | None) -> None:
         """SIGALRM came in ``frame``: is a body that it is in over its limit? Another CPU may have its turn in the middle of one."""
         if not cls.open:
-            in_time.armed = False
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            cls.disarm()
         inside = set()
         while frame is not None:
             inside.add(frame)
@@ -108,7 +109,8 @@ class in_time:
                     raise NeverEnds(f"it does not end: it has taken {most:g} s of {what} time, and it goes on")
 
 
-os.register_at_fork(after_in_child=in_time.forked)
+os.register_at_fork(after_in_child=in_time.disarm)
+atexit.register(in_time.disarm)
 
 
 class of_model(in_time):

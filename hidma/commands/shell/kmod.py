@@ -19,7 +19,7 @@ from hidma.machine.boot import MODULES
 
 if TYPE_CHECKING:
     from hidma.commands.mount.server import Output, Server
-    from hidma.plugin.loading import Source
+    from hidma.plugin.sources import Source
 
 RELEASE = "4.5.0-rc1"
 DIRECTORY = f"/lib/modules/{RELEASE}"
@@ -42,9 +42,9 @@ def options(words: list[str], short: str, long: Sequence[str] = ()) -> tuple[set
 
 def reset_plugins(name: str | None = None) -> list[Source]:
     """The reset plugins that are called ``name``; all of them without one."""
-    from hidma.plugin import loading  # few sessions need them, and they bring pluggy
+    from hidma.plugin import sources
 
-    return loading.installed() if name is None else loading.find(name)
+    return sources.installed() if name is None else sources.find(name)
 
 
 def path_of(module: Module) -> str:
@@ -58,7 +58,8 @@ def lookup(name: str) -> list[Module]:
     for module in LOADABLE.values():
         if module.is_named(name):
             return [module]
-    from hidma.plugin.loading import PluginError, plugin
+    from hidma.plugin.loading import plugin
+    from hidma.plugin.sources import PluginError
 
     try:
         return [declared for found in reset_plugins(name) if (declared := plugin(found).module) is not None]
