@@ -319,7 +319,7 @@ def test_many_wildcards_match_in_a_time_that_is_linear() -> None:
 
 def test_regular_expression_and_walk_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     random = Random(14)
-    cases = [("".join(random.choices(["a", "b", "/", "*", "**", "?", "<n>", "[ab]"], k=random.randint(1, 6))),
+    cases = [("".join(random.choices(["a", "b", "/", "*", "**", "?", "<n>", "[ab]", "[ab]+", "..."], k=random.randint(1, 6))),
               "".join(random.choices("ab/", k=random.randint(0, 8)))) for _ in range(2000)]
     monkeypatch.setattr(entries, "ONE_REGEX", 99)
     entries._regex.cache_clear()
@@ -352,6 +352,10 @@ def test_a_path_that_two_entries_claim_is_told(tmp_path: Path) -> None:
         ("/sys/chan[0-3]", "/sys/chan4", False),
         ("/sys/<dev>/a", "/sys/x.1/a", True),
         ("/sys/a.b", "/sys/axb", False),
+        ("/sys/.../power/control", "/sys/devices/x/power/control", True),
+        ("/sys/.../power/control", "/sys/devices/x/control", False),
+        ("/dev/fw[0-9]+", "/dev/fw12", True),
+        ("/dev/fw[0-9]+", "/dev/fw", False),
         ("/sys/chan?/w", "/sys/chan1/w", True),
         ("/sys/chan?/w", "/sys/chan/w", False),
         ("/sys/a?b", "/sys/a/b", False),

@@ -235,6 +235,7 @@ def test_a_directory_of_entries_is_listed_shown_searched_and_validated() -> None
     assert run("show", "/sys/nothing")[0] == 1
     done = CliRunner().invoke(abi, ["--directory", "/no/such/place", "list"])
     assert done.exit_code == 2 and "/no/such/place is no directory" in done.output
+    assert run("check")[0] == run("generate")[0] == 2 and "check is about the files of this tree" in run("check")[1]
 
 
 def test_a_directory_of_entries_is_held_against_a_tree(tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ def abi(ctx: click.Context, directory: Path | None) -> None:
     """Documentation of the files of the tree, checked against it."""
     if directory is not None and not directory.is_dir():
         raise click.UsageError(f"{directory} is no directory; give one with files in the format of Documentation/ABI")
+    if directory is not None and ctx.invoked_subcommand in ("check", "generate"):
+        raise click.UsageError(f"{ctx.invoked_subcommand} is about the files of this tree; --directory names entries of another")
     ctx.obj = directory
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

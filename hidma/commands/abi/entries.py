@@ -263,7 +263,8 @@ ONE_REGEX = 2
 def tokens(what: str) -> tuple[Token, ...]:
     """The parts of a path with wildcards.
 
-    ``*`` is anything within a name, ``**`` across names, ``?`` one character, ``[..]`` one of those, ``<name>`` a name.
+    ``*`` is anything within a name, ``**`` and ``...`` across names, ``?`` one character, ``[..]`` one of those (with ``+``: one or
+    more), ``<name>`` a name.
 
     :raises PatternError: a range whose end is before its begin
     """
@@ -277,8 +278,12 @@ def tokens(what: str) -> tuple[Token, ...]:
             out.append((re.compile(WILDCARDS["**" if stars > 1 else "*"]), "*"))
             at += stars
         elif char == "[" and close > at + 1:
-            out.append((_one_of(what, what[at:close + 1]), ""))
-            at = close + 1
+            many = what[close + 1:close + 2] == "+"
+            out.append((_one_of(what, what[at:close + 1]), "+" * many))
+            at = close + 1 + many
+        elif what.startswith("...", at):
+            out.append((re.compile("."), "*"))
+            at += 3
         elif char == "<" and ">" in what[at:]:
             out.append((re.compile("[^/]"), "+"))
             at = what.index(">", at) + 1

@@ -102,6 +102,8 @@ class AbiDirective(SphinxDirective):
         config, every = self.config, entries(self.config, self.env)
         wanted = self.arguments[0] if self.arguments else ""
         docs = [d for d in every if wanted in ("", d.driver)] or tree.find(wanted, every if config.abi_directory else None)
+        if not every:
+            raise self.error(f"the directory {config.abi_directory} has no entry")
         if not docs:
             raise self.error(f"no driver and no file of the tree is called {wanted!r}")
         out: list[nodes.Node] = []
