@@ -311,8 +311,17 @@ def _regex(what: str) -> re.Pattern[str] | None:
     return re.compile("".join(part.pattern + many for part, many in parts))
 
 
+@lru_cache(maxsize=8192)
+def _ends(what: str) -> tuple[str, str]:
+    """What stands before the first wildcard of a pattern, and after the last one."""
+    return re.match(r"[^*?\[<.]*", what)[0], re.search(r"[^*?\]>.+]*$", what)[0]  # type: ignore[index]
+
+
 def matches(what: str, path: str) -> bool:
     """Whether ``path`` is one that ``what`` means, as a whole; in a time that grows with the product of their lengths."""
+    head, tail = _ends(what)
+    if not path.startswith(head) or not path.endswith(tail):
+        return False
     try:
         whole = _regex(what)
     except PatternError:

@@ -147,14 +147,14 @@ class AbiRole(SphinxRole):
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         found = re.fullmatch(r"(.*?)\s*<(/.*)>", self.text, re.DOTALL)
         text, path = (found[1], found[2]) if found is not None else (self.text, self.text)
-        docs = [d for d in entries(self.config, self.env)
-                if any(path == w or matches(w, path) or matches(path, w) for w in whats(d))]
+        every = entries(self.config, self.env)
+        docs = [d for d in every if path in whats(d)] or [
+            d for d in every if any(matches(w, path) or matches(path, w) for w in whats(d))]
         literal = nodes.literal(text, text)
         if not docs:
             logger.warning("no entry of the ABI means %s", path, location=self.get_location())
             return [literal], []
-        closest = min(docs, key=lambda doc: path not in whats(doc))
-        return [addnodes.pending_xref("", literal, refdomain="std", reftype="ref", reftarget=label(closest), refexplicit=True,
+        return [addnodes.pending_xref("", literal, refdomain="std", reftype="ref", reftarget=label(docs[0]), refexplicit=True,
                                       refwarn=True, refdoc=self.env.docname)], []
 
 
