@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ from hidma.commands.qemu.cli import Output
 from hidma.commands.qemu.errors import QemuError
 from hidma.commands.qemu.model import Model
 from hidma.commands.qemu.session import Options, Session, interrupts_per_batch, known
+from hidma.hw.faults import parse
 from hidma.hw.registers import ALL_ONES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -172,6 +174,19 @@ def test_a_kernel_that_takes_no_table_from_its_initrd_is_told_as_such(monkeypatc
         "the guest gave up: the driver is bound to nothing", "the driver took 0 of 1 channels",
         "the guest's kernel did not take the SSDT from its initrd: it is built without CONFIG_ACPI_TABLE_UPGRADE, or its command "
         "line forbids it"]
+
+
+def test_a_machine_that_is_too_busy_for_the_driver_is_told_as_such() -> None:
+    told = SimpleNamespace(values={"failed": []}, last=lambda key, default="": default)
+    plan = initrd.Plan("raid", client=None)
+    late = ["hidma QCOM8061:00: transfer channel did not get enabled", "hidma QCOM8061:00: probe failed with error -110"]
+    for faults, expected in ((None, True), (parse("irq-lost:1"), False)):
+        guest = SimpleNamespace(told=told, plan=plan, options=Options(faults=faults), driver_errors=late, summaries=[], oopses=[])
+        said = Session.problems(guest)  # type: ignore[arg-type]
+        assert said[:3] == ["the driver took 0 of 1 channels", *(f"the guest's kernel says: {line}" for line in late)]
+        busy = ("the driver waits for the hardware for 10 ms, and this machine was too busy to answer in that time; run it again "
+                "when less is going on")
+        assert (busy in said) == expected
 
 
 @needs_guest

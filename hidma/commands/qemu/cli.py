@@ -36,6 +36,8 @@ FAILED = 1
 UNUSABLE = 2
 FOR_ITSELF = 125
 """Exit status of ``run`` when no command has given one, as that of env or timeout."""
+LEAVE = 0x1D
+"""Ctrl-], which leaves the guest's console."""
 MAX_MIB = 1024
 MAX_CPUS = 8
 COMPARED = 5
@@ -519,48 +521,41 @@ def shell(**given: Any) -> int:
     if not sys.stdin.isatty():
         return run_script(given, sys.stdin.buffer.read())
     with guest(plan_of("shell", given), given) as session:
-        Terminal(session).run()
+        on_terminal(session)
         lines = described(session.summary())
     show_lines(lines[:-1])
     return 0
 
 
-class Terminal:
-    """The console of a guest on our terminal."""
+def on_terminal(session: Session) -> None:
+    """The console of a guest on our terminal, until the guest or the user ends it."""
+    import termios
+    import tty
 
-    LEAVE = 0x1D
+    terminal = sys.stdin.fileno()
+    typed = b""
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self.input = sys.stdin.fileno()
-        self.typed = b""
-        session.show = self.show
-
-    def show(self, data: bytes) -> None:
-        """Pass on what the guest prints."""
+    def show(data: bytes) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
 
-    def run(self) -> None:
-        """Until the guest or the user ends it."""
-        import termios
-        import tty
-
-        say("starting the guest; Ctrl-] ends it")
-        before = termios.tcgetattr(self.input)
-        try:
-            tty.setraw(self.input)
-            self.session.run(self.poll)
-        finally:
-            termios.tcsetattr(self.input, termios.TCSADRAIN, before)
-
-    def poll(self) -> bool:
-        """Take what was typed and pass it on, once the guest's shell is there; whether the user wants to leave."""
-        if len(self.typed) < 4096 and select.select([self.input], [], [], 0)[0]:
-            data = os.read(self.input, 1024)
-            if self.LEAVE in data or not data:
+    def leaves() -> bool:
+        """Pass on what was typed, once the guest's shell is there; whether the user wants to leave."""
+        nonlocal typed
+        if len(typed) < 4096 and select.select([terminal], [], [], 0)[0]:
+            data = os.read(terminal, 1024)
+            if LEAVE in data or not data:
                 return True
-            self.typed += data
-        if self.typed and "shell" in self.session.told.values:
-            self.typed = self.typed[self.session.emulator.write(self.typed) :]
+            typed += data
+        if typed and "shell" in session.told.values:
+            typed = typed[session.emulator.write(typed) :]
         return False
+
+    say("starting the guest; Ctrl-] ends it")
+    session.show = show
+    before = termios.tcgetattr(terminal)
+    try:
+        tty.setraw(terminal)
+        session.run(leaves)
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)

@@ -170,14 +170,15 @@ def digest(run: Run) -> dict[str, str]:
     words = sorted({work[i]["words"][0] for i in tres})
     bells, reaped = writes(rest, TRCA, DOORBELL), writes(rest, EVCA, DOORBELL)
     clears = [e["value"] for e in writes(rest, EVCA, IRQ_CLR)]
+    enables = [e["value"] for e in writes(setup, EVCA, IRQ_EN) if e["value"]]
     rises = [i for i in position(rest, "line") if rest[i]["level"]]
     result = {
         "management": ", ".join(f"{name_of(MANAGEMENT, offset)}={value:#x}" for offset, value in sorted(values.items())
                                 if offset not in shares) or "none seen",
         "qos": ", ".join(f"{values[offset]:#x} at {offset:#x}" for offset in sorted(shares)[:1]) or "none seen",
-        "rings": f"TRE {last(events[: enabled + 1], TRCA, RING_LEN)} bytes ({last(setup, TRCA, RING_LEN) // TRE_SIZE} entries), "
+        "rings": f"TRE {last(setup, TRCA, RING_LEN)} bytes ({last(setup, TRCA, RING_LEN) // TRE_SIZE} entries), "
                  f"EVRE {last(setup, EVCA, RING_LEN)} bytes ({last(setup, EVCA, RING_LEN) // EVRE_SIZE} entries)",
-        "delivery": f"INTCTRL={last(setup, EVCA, INTCTRL):#x}, IRQ_EN={last(events, EVCA, IRQ_EN) or last(setup, EVCA, IRQ_EN):#x}",
+        "delivery": f"INTCTRL={last(setup, EVCA, INTCTRL):#x}, IRQ_EN={enables[-1] if enables else 0:#x}",
         "setup": commands(setup),
         "descriptors": f"{len(tres)} TREs, first word {', '.join(f'{word:#x}' for word in words) or 'none'}",
         "doorbells": f"{len(bells)} for TREs, {len(reaped)} for events",
@@ -187,11 +188,7 @@ def digest(run: Run) -> dict[str, str]:
         "acknowledge": acknowledge(rest, rises),
         "removal": commands(after),
     }
-    enables = [e["value"] for e in writes(setup, EVCA, IRQ_EN) if e["value"]]
-    if enables:
-        result["delivery"] = f"INTCTRL={last(setup, EVCA, INTCTRL):#x}, IRQ_EN={enables[-1]:#x}"
-    result |= error_rows(run)
-    return result
+    return result | error_rows(run)
 
 
 def acknowledge(events: Sequence[dict[str, Any]], rises: Sequence[int]) -> str:

@@ -28,7 +28,7 @@ TOLD = re.compile(r"hidma-guest: (\w+)=(.*?)\s*$")
 MARK = "\x1e"
 """Stands before what init says of itself where the console belongs to a script."""
 SLICE_NS = 4_000_000
-IDLE_SLICE_NS = 20_000_000
+IDLE_SLICE_NS = 50_000_000
 QUIET_S = 0.5
 PANIC_S = 2.0
 CONSOLE_KEPT = 400
