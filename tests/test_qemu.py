@@ -177,11 +177,12 @@ def test_a_kernel_that_takes_no_table_from_its_initrd_is_told_as_such(monkeypatc
 
 
 def test_a_machine_that_is_too_busy_for_the_driver_is_told_as_such() -> None:
-    told = SimpleNamespace(values={"failed": []}, last=lambda key, default="": default)
+    reports = SimpleNamespace(values={"failed": []}, last=lambda key, default="": default)
     plan = initrd.Plan("raid", client=None)
     late = ["hidma QCOM8061:00: transfer channel did not get enabled", "hidma QCOM8061:00: probe failed with error -110"]
     for faults, expected in ((None, True), (parse("irq-lost:1"), False)):
-        guest = SimpleNamespace(told=told, plan=plan, options=Options(faults=faults), driver_errors=late, summaries=[], oopses=[])
+        guest = SimpleNamespace(reports=reports, plan=plan, options=Options(faults=faults), driver_errors=late, summaries=[],
+                                oopses=[])
         said = Session.problems(guest)  # type: ignore[arg-type]
         assert said[:3] == ["the driver took 0 of 1 channels", *(f"the guest's kernel says: {line}" for line in late)]
         busy = ("the driver waits for the hardware for 10 ms, and this machine was too busy to answer in that time; run it again "

@@ -268,7 +268,7 @@ def run_guest(mode: str, given: dict[str, Any], mib: int = 0) -> int:
         except QemuError as error:
             ended = error
         summary = session.summary()
-    came_up = "release" in session.told.values
+    came_up = "release" in session.reports.values
     problems = list(summary["problems"])
     if ended is not None:
         summary["problems"].insert(0, ended.sentence)
@@ -375,7 +375,7 @@ def compare(fault_at: str, keep: str | None, **given: Any) -> int:
                         if not fault:
                             raise
                         told.append(error.sentence)  # a kernel that does not survive the error is what is to be seen
-                    release = session.told.last("release") or session.kernel
+                    release = session.reports.last("release") or session.kernel
                     problems = session.problems() if not fault else []
                     told += [line.partition("] ")[2] for line in session.lines if fault and TOLD_CLIENT.search(line)][:3]
                 if keep:
@@ -431,7 +431,7 @@ def run_script(given: dict[str, Any], script: bytes, arguments: Sequence[str] = 
     verdict(summary["problems"])
     if not given["quiet"]:
         show_lines(described(summary)[:-1], err=True)
-    status = session.told.last("run")
+    status = session.reports.last("run")
     return int(status) if status.isdecimal() else FOR_ITSELF
 
 
@@ -473,7 +473,7 @@ def sysdiff(script: str | None, **given: Any) -> int:
     body = both_shells.script_of(script)
     with guest(plan_of("run", given, 0, body), given, Output(printed).feed, firmware=ACPI) as session:
         session.run()
-        release, layout = session.told.last("release") or session.kernel, session.layout
+        release, layout = session.reports.last("release") or session.kernel, session.layout
     ours = both_shells.ours(body, layout, given["cpus"])
     same, found = both_shells.compared(printed.getvalue().decode(errors="replace"), ours)
     if given["as_json"]:
@@ -547,7 +547,7 @@ def on_terminal(session: Session) -> None:
             if LEAVE in data or not data:
                 return True
             typed += data
-        if typed and "shell" in session.told.values:
+        if typed and "shell" in session.reports.values:
             typed = typed[session.emulator.write(typed) :]
         return False
 

@@ -10,12 +10,12 @@ mount -t devtmpfs dev /dev
 mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
 . /plan
 
-tell() {
+report() {
     if [ "$MODE" = run ]; then printf '\036hidma-guest: %s\n' "$*" >/dev/ttyAMA0; else echo "<3>hidma-guest: $*" >/dev/kmsg; fi
 }
 console() { echo "$1" >/proc/sys/kernel/printk; } # what is printed: 8 all, 4 errors
 warnings() { dmesg | grep -c 'Runtime PM usage count underflow'; }
-finish() { tell "end=$1"; sync; poweroff -f; }
+finish() { report "end=$1"; sync; poweroff -f; }
 devices() { # those that a driver is bound to
     for d in "/sys/bus/platform/drivers/$1"/*; do
         [ ! -e "$d/driver_override" ] || echo "${d##*/}"
@@ -23,19 +23,19 @@ devices() { # those that a driver is bound to
 }
 interrupts() { awk '/hidma|hdma|dma-controller|dma_controller|QCOM806/ { for (i = 2; i <= NF; i++) if ($i ~ /^[0-9]+$/) n += $i; else break } END { print n + 0 }' /proc/interrupts; }
 
-tell "release=$(uname -r)"
+report "release=$(uname -r)"
 for m in $DRIVERS; do
-    insmod "/modules/$m.ko" || tell "failed=insmod $m"
+    insmod "/modules/$m.ko" || report "failed=insmod $m"
 done
 for again in $RETRY; do
     for d in /sys/bus/platform/devices/*.dma-controller /sys/bus/platform/devices/QCOM8061:*; do
-        [ ! -e "$d" ] || [ -e "$d/driver" ] || ! tell "again=${d##*/}" || echo "${d##*/}" >/sys/bus/platform/drivers/hidma/bind
+        [ ! -e "$d" ] || [ -e "$d/driver" ] || ! report "again=${d##*/}" || echo "${d##*/}" >/sys/bus/platform/drivers/hidma/bind
     done
 done
 bound=$(devices hidma)
-tell "mgmt=$(devices hidma-mgmt)"
-tell "bound=$bound"
-[ -z "$TABLE" ] || grep -q "$TABLE" /sys/firmware/acpi/tables/SSDT* 2>/dev/null || tell "notable=$TABLE"
+report "mgmt=$(devices hidma-mgmt)"
+report "bound=$bound"
+[ -z "$TABLE" ] || grep -q "$TABLE" /sys/firmware/acpi/tables/SSDT* 2>/dev/null || report "notable=$TABLE"
 case "$bound$MODE" in
 run | shell) dmesg | grep -iE 'hidma|hdma|QCOM806|dma-controller' >/dev/ttyAMA0 ;;
 raid | probe | compare) finish "the driver is bound to nothing" ;;
@@ -46,22 +46,22 @@ for m in $MODULES; do
     *) options= ;;
     esac
     # shellcheck disable=SC2086
-    insmod "/modules/$m.ko" $options || tell "failed=insmod $m"
+    insmod "/modules/$m.ko" $options || report "failed=insmod $m"
 done
 
 if [ -n "$SHARE" ]; then
     mkdir -p /share
-    mount -t 9p -o trans=virtio,version=9p2000.L,msize=131072 share /share || tell "failed=mount /share"
+    mount -t 9p -o trans=virtio,version=9p2000.L,msize=131072 share /share || report "failed=mount /share"
 fi
 
 client() {
     [ -n "$CLIENT" ] || return
-    tell "client=$CLIENT $PARAMETERS"
+    report "client=$CLIENT $PARAMETERS"
     # shellcheck disable=SC2086
-    insmod "/modules/$CLIENT.ko" $PARAMETERS || { tell "failed=insmod $CLIENT"; return; }
+    insmod "/modules/$CLIENT.ko" $PARAMETERS || { report "failed=insmod $CLIENT"; return; }
     # dmatest: reading "wait" comes back when the test is over
     [ -f "/sys/module/$CLIENT/parameters/wait" ] && cat "/sys/module/$CLIENT/parameters/wait" >/dev/null
-    tell "clientdone=$(interrupts)"
+    report "clientdone=$(interrupts)"
 }
 
 array() { # number, CPU: an array of three RAM disks
@@ -85,20 +85,20 @@ array() { # number, CPU: an array of three RAM disks
     echo active >array_state
     cd /
     taskset -p $((1 << cpu)) "$(ps | awk -v name="${name}_raid5" 'index($0, name) && !/awk/ { print $1 }')" >/dev/null ||
-        tell "failed=taskset"
+        report "failed=taskset"
 }
 
 copy() { # number: write to the array, read back, compare; busybox before 1.33 knows no "direct"
     name=md$((127 - $1))
     dd if=/source "of=/dev/$name" bs=1M oflag=direct 2>/dev/null || dd if=/source "of=/dev/$name" bs=1M conv=fsync 2>/dev/null ||
-        tell "failed=dd to $name"
+        report "failed=dd to $name"
 }
 
 raid() {
     SIZE=$((MIB * 512))
     dd if=/dev/urandom of=/source bs=1M count="$MIB" 2>/dev/null || finish "no memory for $MIB MiB"
     want=$(md5sum </source | cut -d' ' -f1)
-    tell "source=$want"
+    report "source=$want"
     i=0
     while [ $i -lt "$ARRAYS" ]; do
         array $i $i
@@ -106,7 +106,7 @@ raid() {
     done
     # 6.1 warns of its runtime PM count once for each descriptor: printed, that would be most of what the guest does
     console 4
-    tell "copy=begin"
+    report "copy=begin"
     i=0
     while [ $i -lt "$ARRAYS" ]; do
         copy $i &
@@ -114,9 +114,9 @@ raid() {
     done
     wait
     sync
-    tell "copy=end"
+    report "copy=end"
     console 8
-    tell "underflows=$(warnings)"
+    report "underflows=$(warnings)"
     echo 3 >/proc/sys/vm/drop_caches
     i=0
     while [ $i -lt "$ARRAYS" ]; do
@@ -124,30 +124,30 @@ raid() {
         got=$({ dd "if=/dev/$name" bs=1M count="$MIB" iflag=direct || dd "if=/dev/$name" bs=1M count="$MIB"; } 2>/dev/null | md5sum | cut -d' ' -f1)
         differences=0
         [ "$got" = "$want" ] || differences=$(dd "if=/dev/$name" bs=1M count="$MIB" 2>/dev/null | cmp -l /source - 2>&1 | wc -l)
-        tell "back=$name $got $differences"
+        report "back=$name $got $differences"
         echo clear >"/sys/block/$name/md/array_state"
         i=$((i + 1))
     done
-    tell "interrupts=$(interrupts)"
+    report "interrupts=$(interrupts)"
 }
 
 unload() { # what holds the channels
     if [ -n "$CLIENT" ]; then
-        rmmod "$CLIENT" || tell "failed=rmmod $CLIENT"
+        rmmod "$CLIENT" || report "failed=rmmod $CLIENT"
     fi
     for m in raid456 async_raid6_recov async_pq async_xor async_memcpy async_tx; do
-        [ ! -d "/sys/module/$m/holders" ] || rmmod $m || tell "failed=rmmod $m"
+        [ ! -d "/sys/module/$m/holders" ] || rmmod $m || report "failed=rmmod $m"
     done
 }
 
 remove() { # take the devices from the driver, give them back, take the driver away
     for d in $bound; do
-        echo "$d" >/sys/bus/platform/drivers/hidma/unbind && tell "unbound=$d"
+        echo "$d" >/sys/bus/platform/drivers/hidma/unbind && report "unbound=$d"
     done
     for d in $1; do
-        if echo "$d" >/sys/bus/platform/drivers/hidma/bind; then tell "rebound=$d"; else tell "notrebound=$d"; fi
+        if echo "$d" >/sys/bus/platform/drivers/hidma/bind; then report "rebound=$d"; else report "notrebound=$d"; fi
     done
-    rmmod hdma && tell "removed=hdma"
+    rmmod hdma && report "removed=hdma"
 }
 
 case $MODE in
@@ -158,7 +158,7 @@ raid)
 probe)
     client
     unload
-    tell "interrupts=$(interrupts)"
+    report "interrupts=$(interrupts)"
     remove "$bound"
     ;;
 compare)
@@ -170,13 +170,13 @@ run)
     client
     stty -F /dev/ttyAMA0 raw -echo
     eval "set -- $ARGUMENTS"
-    tell run=begin
+    report run=begin
     sh /script "$@" </dev/null >/dev/ttyAMA0 2>&1
-    tell "run=$?"
+    report "run=$?"
     ;;
 shell)
     client
-    tell "shell=ready"
+    report "shell=ready"
     setsid sh -c 'exec sh -l </dev/ttyAMA0 >/dev/ttyAMA0 2>&1'
     ;;
 esac

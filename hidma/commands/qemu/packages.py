@@ -184,7 +184,7 @@ class Modules:
     def order(self, wanted: list[str], replaced: dict[str, Path]) -> Iterator[tuple[str, Path]]:
         """Names and files of ``wanted`` and of all that they depend on, in the order in which they are to be loaded.
 
-        What is neither there nor built in is left out: a kernel of the user's may have it inside, and the guest tells.
+        What is neither there nor built in is left out: a kernel of the user's may have it inside, and the guest reports what fails.
         :param replaced: files to take in place of those of the same name
         """
         done: set[str] = set()

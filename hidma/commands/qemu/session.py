@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One guest from power-on to its end: memory, model, QEMU, console; what the guest tells; what became of it.
+"""One guest from power-on to its end: memory, model, QEMU, console; what the guest reports; what became of it.
 
 Everything runs in one thread: the watcher for a few milliseconds, then a look at the console and at QEMU, and again.
 """
@@ -24,7 +24,7 @@ from hidma.commands.qemu.packages import EFI_PACKAGE, Parts, kernel_version
 from hidma.hw.engine import Timing
 from hidma.hw.faults import FaultPlan
 
-TOLD = re.compile(r"hidma-guest: (\w+)=(.*?)\s*$")
+REPORT = re.compile(r"hidma-guest: (\w+)=(.*?)\s*$")
 MARK = "\x1e"
 """Stands before what init says of itself where the console belongs to a script."""
 SLICE_NS = 4_000_000
@@ -49,7 +49,7 @@ class Options:
 
     :ivar memory: MiB of RAM, None for what the plan needs
     :ivar firmware: ``dt`` or ``acpi``, None for what the modules take
-    :ivar say: told in a line which firmware was chosen, and why
+    :ivar say: called with the line that says which firmware was chosen, and why
     :ivar smmu: whether the channels stand behind an SMMU that the guest programs
     :ivar share: a directory that the guest has at /share
     :ivar gdb: where QEMU waits for a debugger (its ``-gdb``), before the guest's first instruction
@@ -79,7 +79,7 @@ class Options:
 
 
 @dataclass
-class Told:
+class Reports:
     """What the guest said of itself; ``at`` are seconds since the start."""
 
     at: dict[str, float] = field(default_factory=dict)
@@ -104,7 +104,7 @@ class Session:
         self.plan = plan
         self.options = options
         self.show = show
-        self.told = Told()
+        self.reports = Reports()
         self.lines: deque[str] = deque(maxlen=CONSOLE_KEPT)
         self.partial = ""
         self.summaries: list[tuple[str, int, int]] = []
@@ -261,11 +261,11 @@ class Session:
 
     def _line(self, line: str) -> None:
         self.lines.append(line)
-        found = TOLD.search(line)
+        found = REPORT.search(line)
         if found and (self.plan.mode != "run" or MARK in line):
             key = found[1]
-            self.told.at[key] = time.monotonic() - self.began
-            self.told.values.setdefault(key, []).append(found[2])
+            self.reports.at[key] = time.monotonic() - self.began
+            self.reports.values.setdefault(key, []).append(found[2])
             if key == "step":
                 self.steps.append((found[2], self.model.report()[0]))
                 self.emulator.write(b"\n")  # the guest waits for it: what it does next belongs to the next step
@@ -273,10 +273,10 @@ class Session:
                 done = self.model.descriptors()
                 if found[2] == "begin":
                     self.moved_before = done
-                    self.told.at["copybegin"] = self.told.at[key]
+                    self.reports.at["copybegin"] = self.reports.at[key]
                 else:
                     self.copy_descriptors = done - self.moved_before
-                    self.told.at["copyend"] = self.told.at[key]
+                    self.reports.at["copyend"] = self.reports.at[key]
         if not found and (complaint := DRIVER_ERROR.search(line)):
             self.driver_errors.append(complaint[1])
         found = SUMMARY.search(line)
@@ -299,7 +299,7 @@ class Session:
     def _check_end(self) -> None:
         if self.panicked:
             raise self._error(f"the guest's kernel panicked: {self.panicked.removeprefix(PANIC).lstrip(': ')}")
-        if "end" not in self.told.values and "shell" not in self.told.values:
+        if "end" not in self.reports.values and "shell" not in self.reports.values:
             where = "" if self.lines else " before it printed anything"
             raise self._error(f"{self.emulator.obituary()}, in the middle of the guest's work{where}")
 
@@ -318,14 +318,14 @@ class Session:
 
     def _stage(self) -> str:
         """How far the guest has come, as the beginning of a sentence."""
-        told = self.told
-        if "release" not in told.values:
+        reports = self.reports
+        if "release" not in reports.values:
             return "the guest has not come up"
-        if "bound" not in told.values:
+        if "bound" not in reports.values:
             return "the guest's driver is not bound"
         if self.plan.mode == "run":
             return "the guest's command does not end"
-        if "copybegin" in told.at and "copyend" not in told.at:
+        if "copybegin" in reports.at and "copyend" not in reports.at:
             return f"the array's copy does not end ({self.model.descriptors()} descriptors were moved)"
         return "the guest does not end"
 
@@ -333,57 +333,57 @@ class Session:
 
     def summary(self) -> dict[str, Any]:
         """Everything that is known of the run, for people and programs."""
-        told = self.told
-        bound = told.last("bound").split()
+        reports = self.reports
+        bound = reports.last("bound").split()
         result: dict[str, Any] = {
             "mode": self.plan.mode,
-            "kernel": told.last("release") or self.kernel,
-            "boot_s": round(told.at["bound"], 2) if "bound" in told.at else None,
+            "kernel": reports.last("release") or self.kernel,
+            "boot_s": round(reports.at["bound"], 2) if "bound" in reports.at else None,
             "run_s": round(time.monotonic() - self.began, 2),
             "devices": bound,
             "channels": self.model.report(),
             "management_writes": self.model.watcher.management.writes,
         }
         if self.plan.copies:
-            span = told.at.get("copyend", 0.0) - told.at.get("copybegin", 0.0)
+            span = reports.at.get("copyend", 0.0) - reports.at.get("copybegin", 0.0)
             result["copy"] = {
-                "mib": self.plan.mib, "arrays": self.plan.arrays, "source_md5": told.last("source"), "seconds": round(span, 3),
+                "mib": self.plan.mib, "arrays": self.plan.arrays, "source_md5": reports.last("source"), "seconds": round(span, 3),
                 "back": [dict(zip(("array", "md5", "differences"), value.split(), strict=False)) for value in
-                         told.values.get("back", [])],
+                         reports.values.get("back", [])],
                 "descriptors": self.copy_descriptors,
                 "descriptors_per_s": round(self.copy_descriptors / span) if span > 0 else None,
-                "guest_interrupts": int(told.last("interrupts", "0") or 0),
+                "guest_interrupts": int(reports.last("interrupts", "0") or 0),
             }
         if self.plan.client is not None:
             result["client"] = {
                 "module": self.plan.client.name, "parameters": list(self.plan.parameters),
                 "threads": [{"thread": name, "tests": tests, "failures": failures} for name, tests, failures in self.summaries],
             }
-        result["removal"] = {key: told.values.get(key, []) for key in ("unbound", "rebound", "notrebound", "removed")}
+        result["removal"] = {key: reports.values.get(key, []) for key in ("unbound", "rebound", "notrebound", "removed")}
         result["kernel_complaints"] = list(self.oopses)
         result["problems"] = self.problems()
         return result
 
     def problems(self) -> list[str]:
         """What is not as it should be, in sentences; none when all went well."""
-        told = self.told
-        found = [f"in the guest: {what} failed" for what in told.values.get("failed", [])]
-        if told.last("end", "ok") != "ok":
-            found.append(f"the guest gave up: {told.last('end')}")
-        bound = told.last("bound").split()
+        reports = self.reports
+        found = [f"in the guest: {what} failed" for what in reports.values.get("failed", [])]
+        if reports.last("end", "ok") != "ok":
+            found.append(f"the guest gave up: {reports.last('end')}")
+        bound = reports.last("bound").split()
         if len(bound) != self.options.channels:
             found.append(f"the driver took {len(bound)} of {self.options.channels} channels")
-            if "notable" in told.values:
+            if "notable" in reports.values:
                 found.append("the guest's kernel did not take the SSDT from its initrd: it is built without "
                              "CONFIG_ACPI_TABLE_UPGRADE, or its command line forbids it")
             found += [f"the guest's kernel says: {line}" for line in dict.fromkeys(self.driver_errors)][:4]
             if self.options.faults is None and any(TOO_SLOW.search(line) for line in self.driver_errors):
                 found.append("the driver waits for the hardware for 10 ms, and this machine was too busy to answer in that time; "
                              "run it again when less is going on")
-        if self.plan.copies and told.last("end") == "ok":
-            back = [value.split() for value in told.values.get("back", [])]
+        if self.plan.copies and reports.last("end") == "ok":
+            back = [value.split() for value in reports.values.get("back", [])]
             for name, md5, differences in back:
-                if md5 != told.last("source"):
+                if md5 != reports.last("source"):
                     found.append(f"{name}: {differences} bytes differ from what was written")
             if len(back) != self.plan.arrays:
                 found.append(f"{len(back)} of {self.plan.arrays} arrays were read back")
@@ -397,8 +397,8 @@ class Session:
         if self.plan.client is not None and self.plan.client.name.startswith("dmatest") and not self.summaries:
             found.append("dmatest printed no summary")
         if self.plan.mode == "probe":
-            found += [f"{device} was not bound again" for device in told.values.get("notrebound", [])]
-        if self.plan.mode in ("probe", "compare") and "removed" not in told.values:
+            found += [f"{device} was not bound again" for device in reports.values.get("notrebound", [])]
+        if self.plan.mode in ("probe", "compare") and "removed" not in reports.values:
             found.append("the driver was not removed")
         found += [f"the guest's kernel complains: {line}" for line in self.oopses]
         return found + known(self.oopses)
