@@ -257,6 +257,11 @@ class Owner:
     :raises OSError: EPERM (``host`` is a guest itself), EINVAL, ENODEV (``host`` is closed)
     """
 
+    touched = 0
+    """Accesses that its channels had seen when it was started."""
+    irqfds: Sequence[Any]
+    """Its interrupts, each with what was ``forwarded`` and how many ``unmasks`` came back."""
+
     def own(self, host: Machine, memory: int, channels: Sequence[str], name: str, memlock: int | None) -> None:
         if isinstance(host, GuestMachine):
             raise OSError(EPERM, "a guest has no VFIO to give devices away with: guests of guests are not there")
@@ -296,6 +301,27 @@ class Owner:
             device = groups[Group.of(self.host, channel)].device(channel)
             self.owned.append(Owned(device, self._compatible(channel), bus))
         return guest_blob(bus.devices, memory, cpus)
+
+    def _accesses(self) -> int:
+        """Register accesses that its channels have seen, by anybody, less those that came through its own pages."""
+        raise NotImplementedError
+
+    @property
+    def exits(self) -> int:
+        """Register accesses of its channels, since it was started, that did not go straight from the guest to the hardware:
+        those that the host had to handle. Measured where they arrive, at the bus. In another process the guest's accesses are loads
+        and stores in memory, and none of them can be one."""
+        return self._accesses() - self.touched
+
+    @property
+    def interrupts_forwarded(self) -> int:
+        """Interrupts that the host passed on."""
+        return sum(irqfd.forwarded for irqfd in self.irqfds)
+
+    @property
+    def unmasks(self) -> int:
+        """How often the host unmasked a line because the guest had handled it."""
+        return sum(irqfd.unmasks for irqfd in self.irqfds)
 
     def _compatible(self, channel: str) -> str:
         """What the guest's tree calls a device, which the user of QEMU says with ``-device``: the host's compatible string,
@@ -368,7 +394,6 @@ class Guest(GuestMachine, Owner):
         self.pages: list[Passthrough] = []
         self.resampler: Resampler | None = None
         self.alive = True
-        self.touched = 0
         try:
             self.blob = self._open(channels, memory, cpus)
             self.fdt = parse(self.blob, f"{name}.dtb")
@@ -445,24 +470,7 @@ class Guest(GuestMachine, Owner):
     # --- what is counted ----------------------------------------------------------------------------------------
 
     def _accesses(self) -> int:
-        """Register accesses that its channels have seen, by anybody, less those that came through its own pages."""
         return sum(seen_by(page.target) - page.accesses for page in self.pages)
-
-    @property
-    def exits(self) -> int:
-        """Register accesses of its channels, since it was started, that did not go straight from the guest to the hardware:
-        those that the host had to handle. Measured where they arrive, at the bus."""
-        return self._accesses() - self.touched
-
-    @property
-    def interrupts_forwarded(self) -> int:
-        """Interrupts that the host passed on."""
-        return sum(irqfd.forwarded for irqfd in self.irqfds)
-
-    @property
-    def unmasks(self) -> int:
-        """How often the host unmasked a line because the guest had handled it."""
-        return sum(irqfd.unmasks for irqfd in self.irqfds)
 
     # --- the end ------------------------------------------------------------------------------------------------
 

@@ -129,9 +129,8 @@ class GuestProcess(Owner):
         self.job = 0
         self.number = 0
         self.looks = 0
-        self.touched = 0
         self.obituary = ""
-        self.forwards: list[Forward] = []
+        self.irqfds: list[Forward] = []
         self.shared: list[Pages] = []
         self.watched: list[WatchedChannel] = []
         self.blocks: list[Any] = []
@@ -185,7 +184,7 @@ class GuestProcess(Owner):
                 trigger, trigger_ctx = self.hypervisor.eventfd()
                 unmask, unmask_ctx = self.hypervisor.eventfd()
                 forward = Forward(trigger_ctx, unmask_ctx)
-                self.forwards.append(forward)
+                self.irqfds.append(forward)
                 owned.device.unmask_with(unmask, index)
                 owned.device.trigger(trigger, index)
                 plan["irqs"].append({"spi": spi, "name": f"{owned.device.name} of {self.name}", "trigger": forward.trigger_fd,
@@ -196,7 +195,7 @@ class GuestProcess(Owner):
         self.link, theirs = socket.socketpair()
         self.errors = os.memfd_create("hidma-guest-errors", os.MFD_CLOEXEC)
         handed = [theirs.fileno(), plan["time"], *(pages.fd for pages in self.shared),
-                  *(fd for forward in self.forwards for fd in (forward.trigger_fd, forward.unmask_fd))]
+                  *(fd for forward in self.irqfds for fd in (forward.trigger_fd, forward.unmask_fd))]
         place = str(Path(hidma.__file__).parent.parent)
         path = os.pathsep.join(filter(None, [place, os.environ.get("PYTHONPATH")]))
         try:
@@ -226,7 +225,7 @@ class GuestProcess(Owner):
         for watched in self.watched:
             seen += watched.look(now)
         self.looks += 1
-        ended = [forward for forward in self.forwards if forward.ended()]
+        ended = [forward for forward in self.irqfds if forward.ended()]
         if ended:
             with self.host.calling():
                 for forward in ended:
@@ -437,22 +436,6 @@ class GuestProcess(Owner):
     def _accesses(self) -> int:
         return sum(seen_by(block) for block in self.blocks)
 
-    @property
-    def exits(self) -> int:
-        """Register accesses of its channels, since it was started, that the host had to handle, measured at the bus. The guest's
-        own are loads and stores in memory: none of them can be one."""
-        return self._accesses() - self.touched
-
-    @property
-    def interrupts_forwarded(self) -> int:
-        """Interrupts that the host passed on."""
-        return sum(forward.forwarded for forward in self.forwards)
-
-    @property
-    def unmasks(self) -> int:
-        """How often the host unmasked a line because the guest had handled it."""
-        return sum(forward.unmasks for forward in self.forwards)
-
     # --- the end ------------------------------------------------------------------------------------------------
 
     def shutdown(self) -> None:
@@ -496,7 +479,7 @@ class GuestProcess(Owner):
         finally:
             for pages in ram:  # until the reset the hardware may still have written there
                 pages.close(keep=False)
-            for forward in self.forwards:
+            for forward in self.irqfds:
                 forward.close()
             if self.time is not None:
                 self.time.close()
