@@ -10,7 +10,6 @@ import keyword
 import re
 import textwrap
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -345,6 +344,8 @@ def files(name: str, module: str, compatible: str | None, hid: str | None) -> di
     }
 
     def filled(template: str) -> str:
+        from importlib import resources  # which the other commands need not
+
         text = resources.files("hidma.plugin").joinpath("template", template).read_text(encoding="utf-8")
         return re.sub(r"@([A-Z]+)@", lambda placeholder: known[placeholder[1]], text)
 
