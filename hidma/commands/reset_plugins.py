@@ -98,7 +98,8 @@ def explain(device: str, board: str, before: tuple[str, ...]) -> int:
             machine.modprobe(name)
         logged = len(machine.kernel.log)
         for number, step in enumerate(steps(machine, device), 1):
-            click.echo(textwrap.fill(step, 100, initial_indent=f"{number}. ", subsequent_indent="   "))
+            click.echo(textwrap.fill(step, 100, initial_indent=f"{number}. ", subsequent_indent="   ",
+                                     break_on_hyphens=False))
         lines = [line.text for line in machine.kernel.log[logged:]]
         if lines:
             click.echo("The kernel log of it:")
