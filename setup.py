@@ -22,8 +22,8 @@ HEADERS = {"hidma.hw.cmem", "hidma.hw.faults", "hidma.hw.realtime", "hidma.hw.re
 DIRECTIVES = {"cdivision": True, "wraparound": False, "annotation_typing": False, "auto_pickle": False}
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 CFLAGS = ["-fno-tree-slp-vectorize", "-g0", "-w"]
-# Off the path of a descriptor, compiled because others cimport their classes: gcc takes half the time for -O1.
-COLD = "_cyshared hidma_h hw.block hw.management hw.trace hw.watch linux.atomic linux.device linux.jiffies linux.types"
+# The path of a descriptor. The others are compiled because these cimport their classes: gcc takes half the time for -O1.
+HOT = "channel commands.bench.core hw.channel hw.engine linux.interrupt linux.kfifo linux.list ll machine.batch".split()
 SHARED = "hidma._cyshared"  # holds what Cython would else repeat in every extension: half the time to compile
 
 
@@ -94,6 +94,6 @@ if "why_not" in MADE_WITH:
     SOURCES = {}
 for path in Path("build").glob("lib*") if "bdist_wheel" in sys.argv else ():
     shutil.rmtree(path)  # a module that an earlier build left there must not come along
-FLAGS = {name: ["-O1" if name.removeprefix("hidma.") in COLD.split() else "-O3", *CFLAGS] for name in SOURCES}
+FLAGS = {name: ["-O3" if name.removeprefix("hidma.") in HOT else "-O1", *CFLAGS] for name in SOURCES}
 extensions = [Extension(name, [path], extra_compile_args=FLAGS[name]) for name, path in SOURCES.items()]
 setup(ext_modules=extensions, cmdclass={"build_ext": BuildExt}, options={"build_ext": {"parallel": JOBS}})
