@@ -165,7 +165,8 @@ def test_cells_come_from_the_nearest_ancestor_that_says_so() -> None:
 
 @pytest.mark.parametrize(("raw", "wanted"), [
     (struct.pack(">I", 5), (0, 5)), (struct.pack(">2I", 6, 7), (0, 6)), (b"\0\0\1", (-EOVERFLOW, 0)),
-    (b"", (-EOVERFLOW, 0)), (None, (-EINVAL, 0))])
+    (b"", (-EOVERFLOW, 0)), (None, (-EINVAL, 0)),
+    (b"host\0", (0, 0x686F7374)), (b"no\0", (-EOVERFLOW, 0))])  # a string: its first four bytes
 def test_a_u32(raw: bytes | None, wanted: tuple[int, int]) -> None:
     np = node("x")
     if raw is not None:
