@@ -22,9 +22,9 @@ from hidma.linux.spinlock_inline cimport spin_lock_irqsave, spin_unlock_irqresto
 from hidma.linux.types cimport function
 from hidma.linux.types_inline cimport call
 from hidma.ll cimport hidma_ll_free, hidma_ll_inthandler, hidma_ll_request, hidma_ll_resume
-from hidma.ll_inline cimport (
+from hidma.linux.ll_inline cimport (
     hidma_ll_isenabled, hidma_ll_queue_request, hidma_ll_set_transfer_params, hidma_ll_start, hidma_ll_status)
-from hidma.structs cimport (
+from hidma.linux.structs cimport (
     NO_DESC, chan_of, desc_of, dev_of, list_entry, list_first_entry, running_cookie, running_of, set_running)
 
 cdef hidma_dev *to_hidma_dev(dma_device *dmadev) except NULL

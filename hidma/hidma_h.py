@@ -219,7 +219,7 @@ def submit_freed(txd: DmaAsyncTxDescriptor) -> int:
 if not cython.compiled:
     from hidma.linux.sched import no_structure
 
-    # what structs.pxd has for C
+    # what linux/structs.pxd has for C
 
     NO_DESC = None
 

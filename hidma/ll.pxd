@@ -18,7 +18,7 @@ from hidma.linux.spinlock cimport Spinlock, spin_lock_init
 from hidma.linux.spinlock_inline cimport spin_lock_irqsave, spin_unlock_irqrestore
 from hidma.linux.types cimport function, u32
 from hidma.linux.types_inline cimport call
-from hidma.structs cimport clear_pending, to_lldev, next_tre, pending_at, set_pending, status_at, tre_at
+from hidma.linux.structs cimport clear_pending, to_lldev, next_tre, pending_at, set_pending, status_at, tre_at
 
 cpdef enum:
     EVRE_SIZE = 16

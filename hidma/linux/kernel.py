@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hidma.hw.clock import Clock
 
 PORT = ("hidma/", "reset_plugins/")
-INLINE = ("hidma/linux/", "hidma/hw/", "hidma/hidma_h.", "structs.pxd")  # of these no function is in a backtrace
+INLINE = ("hidma/linux/", "hidma/hw/", "hidma/hidma_h.")  # of these no function is in a backtrace
 PORT_MODULES = ("channel", "dbg", "ll", "mgmt", "mgmt_sys")
 PORT_PACKAGES = (["hidma", "linux"], ["hidma", "vfio_platform"])
 
