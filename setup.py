@@ -24,6 +24,8 @@ SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 CFLAGS = ["-fno-tree-slp-vectorize", "-g0", "-w"]
 # The path of a descriptor. The others are compiled because these cimport their classes: gcc takes half the time for -O1.
 HOT = "channel commands.bench.core hw.channel hw.engine linux.interrupt linux.kfifo linux.list ll machine.batch".split()
+# The port calls the primitives so often that gcc would rather not inline them.
+PORT = dict.fromkeys(["ll", "channel"], ["--param=max-inline-insns-single=1000", "--param=inline-unit-growth=300"])
 SHARED = "hidma._cyshared"  # holds what Cython would else repeat in every extension: half the time to compile
 
 
@@ -60,7 +62,6 @@ class BuildExt(build_ext):
 
     def build_extensions(self):
         from Cython.Build import Dependencies, cythonize
-
         self.force, every, tree = True, self.extensions, Dependencies.create_dependency_tree(quiet=True)
         for ext in every:
             files = ["setup.py", *(sorted(tree.all_dependencies(ext.sources[0])) if ext.name != SHARED else ())]
@@ -94,6 +95,7 @@ if "why_not" in MADE_WITH:
     SOURCES = {}
 for path in Path("build").glob("lib*") if "bdist_wheel" in sys.argv else ():
     shutil.rmtree(path)  # a module that an earlier build left there must not come along
-FLAGS = {name: ["-O3" if name.removeprefix("hidma.") in HOT else "-O1", *CFLAGS] for name in SOURCES}
+NAMES = {name: name.removeprefix("hidma.") for name in SOURCES}
+FLAGS = {name: ["-O3" if short in HOT else "-O1", *CFLAGS, *PORT.get(short, [])] for name, short in NAMES.items()}
 extensions = [Extension(name, [path], extra_compile_args=FLAGS[name]) for name, path in SOURCES.items()]
 setup(ext_modules=extensions, cmdclass={"build_ext": BuildExt}, options={"build_ext": {"parallel": JOBS}})

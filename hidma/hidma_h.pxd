@@ -8,6 +8,7 @@ from hidma.linux.inline cimport face
 from hidma.linux.interrupt cimport TaskletStruct, tasklet_struct
 from hidma.linux.kfifo cimport Kfifo, kfifo
 from hidma.linux.list cimport ListHead, list_head
+from hidma.linux.sched cimport no_structure
 from hidma.linux.spinlock cimport Spinlock, spinlock_t
 
 cpdef enum:
@@ -87,6 +88,7 @@ cdef api class HidmaTre [object hidma_tre, type hidma_tre_type]:
     cdef public unsigned int int_flags
     cpdef int clear(self) except -1
 
+# The arrays are private: their items are of the right type at all times.
 @cython.final
 cdef api class HidmaLldev [object hidma_lldev, type hidma_lldev_type]:
     cdef public bint initialized
@@ -95,12 +97,12 @@ cdef api class HidmaLldev [object hidma_lldev, type hidma_lldev_type]:
     cdef public unsigned char chidx
     cdef public unsigned int nr_tres
     cdef readonly Spinlock lock
-    cdef public list trepool
+    cdef tuple pool
     cdef public Device dev
     cdef public unsigned long long trca
     cdef public unsigned long long evca
-    cdef public list pending_tre_list
-    cdef public list tx_status_list
+    cdef list pending
+    cdef tuple results
     cdef public int pending_tre_count
     cdef public unsigned long long tre_ring
     cdef public unsigned long long tre_ring_handle
@@ -156,6 +158,7 @@ cdef api class HidmaDev [object hidma_dev, type hidma_dev_type]:
     cdef public object stats
     cdef readonly TaskletStruct task
 
-cdef int past_array() except -1
+cdef tuple array_of(object items, tuple types)
+cdef int past_array(object items) except -1
 cdef int use_after_free(HidmaDesc mdesc) except -1
 cdef int submit_freed(dma_async_tx_descriptor *txd) except? -1

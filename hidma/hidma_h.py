@@ -24,6 +24,7 @@ from hidma.linux.sched import KernelOops
 from hidma.linux.spinlock import Spinlock
 
 if not cython.compiled:
+    from hidma.linux.sched import no_structure
     from hidma.linux.types import face
 
     TRE_SIZE = 32  # each TRE is 32 bytes
@@ -90,6 +91,9 @@ class HidmaLldev:
         self.lock = Spinlock("hidma_lldev.lock")
         self.task = TaskletStruct()
         self.handoff_fifo = Kfifo()
+        self.pool: tuple[HidmaTre, ...] = ()
+        self.pending: list[HidmaTre | None] = []
+        self.results: tuple[HidmaTxStatus, ...] = ()
 
     def __init__(self) -> None:
         self.initialized = 0
@@ -98,12 +102,12 @@ class HidmaLldev:
         self.chidx = 0
         self.nr_tres = 0
         self.lock = Spinlock("hidma_lldev.lock")
-        self.trepool: Any = None
+        self.pool = ()
         self.dev: Any = None
         self.trca = 0
         self.evca = 0
-        self.pending_tre_list: Any = None
-        self.tx_status_list: Any = None
+        self.pending = []
+        self.results = ()
         self.pending_tre_count = 0
         self.tre_ring = 0
         self.tre_ring_handle = 0
@@ -116,6 +120,33 @@ class HidmaLldev:
         self.tre_write_offset = 0
         self.task = TaskletStruct()
         self.handoff_fifo = Kfifo()
+
+    @property
+    def trepool(self) -> Any:
+        """``struct hidma_tre *``: its TREs, None for NULL."""
+        return self.pool or None
+
+    @trepool.setter
+    def trepool(self, pool: Any) -> None:
+        self.pool = array_of(pool, (HidmaTre,))
+
+    @property
+    def pending_tre_list(self) -> Any:
+        """``struct hidma_tre **``: the TRE in each slot of the ring or None, at present; None for NULL."""
+        return tuple(self.pending) or None
+
+    @pending_tre_list.setter
+    def pending_tre_list(self, pending: Any) -> None:
+        self.pending = list(array_of(pending, (HidmaTre, type(None))))
+
+    @property
+    def tx_status_list(self) -> Any:
+        """``struct hidma_tx_status *``: the result of each TRE, None for NULL."""
+        return self.results or None
+
+    @tx_status_list.setter
+    def tx_status_list(self, results: Any) -> None:
+        self.results = array_of(results, (HidmaTxStatus,))
 
 
 class HidmaDesc:
@@ -199,8 +230,19 @@ class HidmaDev:
         self.task = TaskletStruct()
 
 
-def past_array() -> int:
-    """An index is past the end of its array."""
+def array_of(items: Any, types: tuple[type, ...]) -> tuple[Any, ...]:
+    """An array of structures, each of one of ``types``; None (NULL) has none."""
+    array = tuple(items or ())
+    for item in array:
+        if type(item) not in types:
+            raise TypeError(f"an array of {types[0].__name__} has no place for {type(item).__name__}")
+    return array
+
+
+def past_array(items: Any) -> int:
+    """An index is past the end of array ``items``, or there is no array."""
+    if not items:
+        no_structure()
     raise KernelOops("Unable to handle kernel paging request: an index past its array")
 
 
@@ -217,41 +259,49 @@ def submit_freed(txd: DmaAsyncTxDescriptor) -> int:
 
 
 if not cython.compiled:
-    from hidma.linux.sched import no_structure
-
     # what linux/structs.pxd has for C
 
     NO_DESC = None
 
-    def item_at(items: list[Any] | None, index: int) -> Any:
+    def item_at(items: Any, index: int) -> Any:
         """Item of an array of structures; beyond its end is an Oops."""
-        if items is None:
-            no_structure()
         if index >= len(items):
-            past_array()
+            past_array(items)
         return items[index]
 
     def tre_at(lldev: HidmaLldev, index: int) -> HidmaTre:
         """``&lldev->trepool[index]``."""
-        return item_at(lldev.trepool, index)
+        return item_at(lldev.pool, index)
 
     def status_at(lldev: HidmaLldev, index: int) -> HidmaTxStatus:
         """``&lldev->tx_status_list[index]``."""
-        return item_at(lldev.tx_status_list, index)
+        return item_at(lldev.results, index)
 
     def pending_at(lldev: HidmaLldev, index: int) -> HidmaTre | None:
         """``lldev->pending_tre_list[index]``."""
-        return item_at(lldev.pending_tre_list, index)
+        return item_at(lldev.pending, index)
 
     def set_pending(lldev: HidmaLldev, index: int, tre: HidmaTre | None) -> int:
         """``lldev->pending_tre_list[index] = tre``."""
-        item_at(lldev.pending_tre_list, index)
-        lldev.pending_tre_list[index] = tre
+        item_at(lldev.pending, index)
+        lldev.pending[index] = tre
         return 0
 
     def clear_pending(lldev: HidmaLldev, index: int) -> int:
         """``lldev->pending_tre_list[index] = NULL``."""
         return set_pending(lldev, index, None)
+
+    def lock_of(lldev: HidmaLldev) -> Spinlock:
+        """``&lldev->lock``."""
+        return lldev.lock
+
+    def task_of(lldev: HidmaLldev) -> TaskletStruct:
+        """``&lldev->task``."""
+        return lldev.task
+
+    def fifo_of(lldev: HidmaLldev) -> Kfifo:
+        """``&lldev->handoff_fifo``."""
+        return lldev.handoff_fifo
 
     def to_lldev(arg: Any) -> HidmaLldev:
         """The ``void *`` as a ``struct hidma_lldev *``."""

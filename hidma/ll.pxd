@@ -7,18 +7,18 @@ from hidma.linux.atomic_inline cimport atomic_add_unless, atomic_read, atomic_se
 from hidma.linux.device cimport Device
 from hidma.linux.dmaengine cimport DMA_COMPLETE, DMA_ERROR, DMA_IN_PROGRESS
 from hidma.linux.inline cimport BIT, face, given
-from hidma.linux.interrupt cimport IRQ_HANDLED, TaskletStruct, tasklet_init, tasklet_kill
+from hidma.linux.interrupt cimport IRQ_HANDLED, tasklet_init, tasklet_kill
 from hidma.linux.interrupt_inline cimport tasklet_schedule
 from hidma.linux.io_inline cimport readl, readl_relaxed, writel, writel_relaxed
 from hidma.linux.jiffies cimport jiffies, msecs_to_jiffies, time_is_before_jiffies
-from hidma.linux.kfifo cimport Kfifo
 from hidma.linux.kfifo_inline cimport kfifo_put
 from hidma.linux.mm_inline cimport load_u32, memcpy_words
-from hidma.linux.spinlock cimport Spinlock, spin_lock_init
+from hidma.linux.spinlock cimport spin_lock_init
 from hidma.linux.spinlock_inline cimport spin_lock_irqsave, spin_unlock_irqrestore
 from hidma.linux.types cimport function, u32
 from hidma.linux.types_inline cimport call
-from hidma.linux.structs cimport clear_pending, to_lldev, next_tre, pending_at, set_pending, status_at, tre_at
+from hidma.linux.structs cimport (
+    clear_pending, fifo_of, lock_of, next_tre, pending_at, set_pending, status_at, task_of, to_lldev, tre_at)
 
 cpdef enum:
     EVRE_SIZE = 16
@@ -96,12 +96,12 @@ cpdef unsigned int HIDMA_CH_STATE(unsigned int val) noexcept
 cpdef void hidma_ll_free(HidmaLldev lldev, unsigned int tre_ch) except *
 @cython.locals(tre=HidmaTre, tx_status="hidma_tx_status *", i="unsigned int")
 cpdef int hidma_ll_request(HidmaLldev lldev, unsigned int dma_sig, str dev_name, object callback, object data, object tre_ch) except? -1
-@cython.locals(lldev=HidmaLldev, tre="hidma_tre *", fifo=Kfifo)
+@cython.locals(lldev=HidmaLldev, tre="hidma_tre *")
 cdef int hidma_ll_tre_complete(void *arg) except -1
 @cython.locals(tre="hidma_tre *", tx_status="hidma_tx_status *", evre_write_off="unsigned int", evre_ring_size="unsigned int",
                tre_ring_size="unsigned int", num_completed="unsigned int", tre_iterator="unsigned int",
                evre_iterator="unsigned int", flags=int, current_evre="unsigned long long", cfg="unsigned int",
-               evre_read_off="unsigned int", tre_read_off="unsigned int", lock=Spinlock, fifo=Kfifo, task=TaskletStruct)
+               evre_read_off="unsigned int", tre_read_off="unsigned int")
 cdef int hidma_handle_tre_completion(HidmaLldev lldev) except? -1
 @cython.locals(tre="hidma_tre *", tx_status="hidma_tx_status *", tre_iterator="unsigned int", tre_ring_size="unsigned int",
                num_completed=int, tre_read_off="unsigned int", flags=int, tre_index="unsigned int")
@@ -115,11 +115,11 @@ cpdef int hidma_ll_resume(HidmaLldev lldev) except? -1
 cdef int hidma_ll_hw_start(HidmaLldev lldev) except -1
 @cython.locals(val="unsigned int")
 cpdef int hidma_ll_isenabled(HidmaLldev lldev) except -1
-@cython.locals(tre="hidma_tre *", tx_status="hidma_tx_status *", flags=int, lock=Spinlock, write_offset="unsigned int")
+@cython.locals(tre="hidma_tre *", tx_status="hidma_tx_status *", flags=int, write_offset="unsigned int")
 cpdef int hidma_ll_queue_request(HidmaLldev lldev, unsigned int tre_ch) except -1
 cpdef int hidma_ll_start(HidmaLldev lldev) except -1
 @cython.locals(tre="hidma_tre *")
-cpdef void hidma_ll_set_transfer_params(HidmaLldev lldev, unsigned int tre_ch, unsigned long long src, unsigned long long dest, unsigned long long len, unsigned long long flags) except *
+cpdef object hidma_ll_set_transfer_params(HidmaLldev lldev, unsigned int tre_ch, unsigned long long src, unsigned long long dest, unsigned long long len, unsigned long long flags)
 cpdef int hidma_ll_inthandler(int chirq, object arg) except -1
 @cython.locals(tx_status="hidma_tx_status *", flags=int, err_code="unsigned char", ret=int)
 cpdef int hidma_ll_status(HidmaLldev lldev, unsigned int tre_ch) except -1

@@ -40,10 +40,13 @@ if not cython.compiled:
         TRE_SRC_HI_IDX,
         TRE_SRC_LOW_IDX,
         clear_pending,
+        fifo_of,
+        lock_of,
         next_tre,
         pending_at,
         set_pending,
         status_at,
+        task_of,
         to_lldev,
         tre_at,
     )
@@ -218,9 +221,8 @@ def hidma_ll_request(lldev: HidmaLldev | None, dma_sig: int, dev_name: str, call
 def hidma_ll_tre_complete(arg: Any) -> None:
     """The tasklet: call back for each TRE in the FIFO; several may be waiting."""
     lldev = to_lldev(arg)
-    fifo = lldev.handoff_fifo
     while True:
-        tre = next_tre(fifo)
+        tre = next_tre(fifo_of(lldev))
         if not tre:
             break
         # call the user if it has been read by the hardware
@@ -236,9 +238,6 @@ def hidma_handle_tre_completion(lldev: HidmaLldev) -> int:
     evre_ring_size = lldev.evre_ring_size
     tre_ring_size = lldev.tre_ring_size
     num_completed = 0
-    lock = lldev.lock
-    fifo = lldev.handoff_fifo
-    task = lldev.task
 
     evre_write_off = readl_relaxed(lldev.evca + EVCA_WRITE_PTR_OFFSET)
     tre_iterator = lldev.tre_processed_off
@@ -253,10 +252,10 @@ def hidma_handle_tre_completion(lldev: HidmaLldev) -> int:
     while evre_iterator != evre_write_off:
         current_evre = lldev.evre_ring + evre_iterator
 
-        flags = spin_lock_irqsave(lock)
+        flags = spin_lock_irqsave(lock_of(lldev))
         tre = pending_at(lldev, tre_iterator // TRE_SIZE)
         if not tre:
-            spin_unlock_irqrestore(lock, flags)
+            spin_unlock_irqrestore(lock_of(lldev), flags)
             # V14: stepped over but not counted, so the saved offsets fall behind (row 6)
             dev_warn(lldev.dev, f"tre_index [{tre_iterator // TRE_SIZE}] and tre out of sync\n")
             tre_iterator = HIDMA_INCREMENT_ITERATOR(tre_iterator, TRE_SIZE, tre_ring_size)
@@ -270,7 +269,7 @@ def hidma_handle_tre_completion(lldev: HidmaLldev) -> int:
             dev_warn(lldev.dev, "tre count mismatch on completion")
             lldev.pending_tre_count = 0
 
-        spin_unlock_irqrestore(lock, flags)
+        spin_unlock_irqrestore(lock_of(lldev), flags)
 
         cfg = load_u32(current_evre, EVRE_CFG_IDX)
         tx_status = status_at(lldev, tre.idx)
@@ -279,8 +278,8 @@ def hidma_handle_tre_completion(lldev: HidmaLldev) -> int:
         tre.queued = 0
 
         # V14: a full FIFO drops the entry, silently (row 47)
-        kfifo_put(fifo, tre)
-        tasklet_schedule(task)
+        kfifo_put(fifo_of(lldev), tre)
+        tasklet_schedule(task_of(lldev))
 
         tre_iterator = HIDMA_INCREMENT_ITERATOR(tre_iterator, TRE_SIZE, tre_ring_size)
         evre_iterator = HIDMA_INCREMENT_ITERATOR(evre_iterator, EVRE_SIZE, evre_ring_size)
@@ -317,10 +316,10 @@ def hidma_cleanup_pending_tre(lldev: HidmaLldev, err_info: int, err_code: int) -
     while lldev.pending_tre_count:
         tre_index = tre_iterator // TRE_SIZE
 
-        flags = spin_lock_irqsave(lldev.lock)
+        flags = spin_lock_irqsave(lock_of(lldev))
         tre = pending_at(lldev, tre_index)
         if not tre:
-            spin_unlock_irqrestore(lldev.lock, flags)
+            spin_unlock_irqrestore(lock_of(lldev), flags)
             # V14: never ends when the count is above the occupied slots (rows 5, 38)
             tre_iterator = HIDMA_INCREMENT_ITERATOR(tre_iterator, TRE_SIZE, tre_ring_size)
             continue
@@ -329,15 +328,15 @@ def hidma_cleanup_pending_tre(lldev: HidmaLldev, err_info: int, err_code: int) -
         if lldev.pending_tre_count < 0:
             dev_warn(lldev.dev, "tre count mismatch on completion")
             lldev.pending_tre_count = 0
-        spin_unlock_irqrestore(lldev.lock, flags)
+        spin_unlock_irqrestore(lock_of(lldev), flags)
 
         tx_status = status_at(lldev, tre.idx)
         tx_status.err_info = err_info
         tx_status.err_code = err_code
         tre.queued = 0
 
-        kfifo_put(lldev.handoff_fifo, tre)
-        tasklet_schedule(lldev.task)
+        kfifo_put(fifo_of(lldev), tre)
+        tasklet_schedule(task_of(lldev))
 
         tre_iterator = HIDMA_INCREMENT_ITERATOR(tre_iterator, TRE_SIZE, tre_ring_size)
         num_completed += 1
@@ -492,9 +491,9 @@ def hidma_ll_resume(lldev: HidmaLldev) -> int:
 
 
 def hidma_ll_hw_start(lldev: HidmaLldev) -> None:
-    irqflags = spin_lock_irqsave(lldev.lock)
+    irqflags = spin_lock_irqsave(lock_of(lldev))
     writel(lldev.tre_write_offset, lldev.trca + TRCA_DOORBELL_OFFSET)
-    spin_unlock_irqrestore(lldev.lock, irqflags)
+    spin_unlock_irqrestore(lock_of(lldev), irqflags)
 
 
 def hidma_ll_isenabled(lldev: HidmaLldev) -> int:
@@ -519,10 +518,9 @@ def hidma_ll_queue_request(lldev: HidmaLldev, tre_ch: int) -> None:
     Source: hidma_ll.c hidma_ll_queue_request()
     """
     tre = tre_at(lldev, tre_ch)  # V14: whether there is a pool is not tested (row 65)
-    lock = lldev.lock
 
     # copy the TRE into its location in the TRE ring
-    flags = spin_lock_irqsave(lock)
+    flags = spin_lock_irqsave(lock_of(lldev))
     tre.tre_index = lldev.tre_write_offset // TRE_SIZE
     set_pending(lldev, tre.tre_index, tre)
     memcpy_words(lldev.tre_ring + lldev.tre_write_offset, tre.tre_local, TRE_SIZE)
@@ -534,7 +532,7 @@ def hidma_ll_queue_request(lldev: HidmaLldev, tre_ch: int) -> None:
     # compare first: a division costs more than the rest of the function
     write_offset = lldev.tre_write_offset + TRE_SIZE
     lldev.tre_write_offset = write_offset if write_offset < lldev.tre_ring_size else write_offset % lldev.tre_ring_size
-    spin_unlock_irqrestore(lock, flags)
+    spin_unlock_irqrestore(lock_of(lldev), flags)
 
 
 def hidma_ll_start(lldev: HidmaLldev) -> None:
@@ -786,7 +784,7 @@ def hidma_ll_inthandler(chirq: int, arg: Any) -> int:
 
 def hidma_ll_status(lldev: HidmaLldev, tre_ch: int) -> int:
     """``enum dma_status`` of TRE number ``tre_ch`` (u32). Source: hidma_ll.c hidma_ll_status()."""
-    flags = spin_lock_irqsave(lldev.lock)
+    flags = spin_lock_irqsave(lock_of(lldev))
     tx_status = status_at(lldev, tre_ch)
     err_code = tx_status.err_code
 
@@ -797,6 +795,6 @@ def hidma_ll_status(lldev: HidmaLldev, tre_ch: int) -> int:
         ret = DMA_ERROR
     else:
         ret = DMA_IN_PROGRESS
-    spin_unlock_irqrestore(lldev.lock, flags)
+    spin_unlock_irqrestore(lock_of(lldev), flags)
 
     return ret

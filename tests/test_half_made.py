@@ -83,3 +83,25 @@ def test_a_low_level_that_is_none(device: DmaDevice, make: Callable[[], Any], ac
         return
     # a low level of no TREs refuses any number of one
     assert isinstance(make(), hidma_h.HidmaLldev)
+
+
+@pytest.mark.parametrize("field", ["trepool", "pending_tre_list", "tx_status_list"])
+@pytest.mark.parametrize("items", [["tre"], [hidma_h.HidmaDesc()], [hidma_h.HidmaTre(), hidma_h.HidmaTxStatus()]])
+def test_an_array_of_the_low_level_refuses_what_it_is_not_made_of(field: str, items: list[Any]) -> None:
+    lldev = hidma_h.HidmaLldev()
+    with pytest.raises(TypeError, match="an array of Hidma"):
+        setattr(lldev, field, items)
+    assert getattr(lldev, field) is None
+
+
+def test_an_array_of_the_low_level_is_not_changed_behind_its_back() -> None:
+    lldev = hidma_h.HidmaLldev()
+    tres = [hidma_h.HidmaTre() for _ in range(4)]
+    lldev.trepool, lldev.pending_tre_list = tres, [None] * 4
+    tres.clear()
+    assert len(lldev.trepool) == 4
+    with pytest.raises(TypeError):
+        lldev.pending_tre_list[0] = "tre"
+    lldev.trepool = None
+    with pytest.raises(KernelOops, match="NULL pointer"):
+        ll.hidma_ll_queue_request(lldev, 0)

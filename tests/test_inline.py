@@ -96,10 +96,10 @@ def locks(rig: Rig, program: list[int]) -> Iterator[Any]:
             case 3:
                 cpu.lockdep = n >> 8 & 1
             case 4:
-                cpu.patience = n >> 8 & 3
+                cpu.rounds_left = n >> 8 & 3
             case 5:
                 spin_lock_init(lock)
-        yield lock.holder, lock.usage, lock.checked, cpu.irqs_off, cpu.patience, len(rig.log())
+        yield lock.holder, lock.usage, lock.checked, cpu.irqs_off, cpu.rounds_left, len(rig.log())
 
 
 def fifos(rig: Rig, program: list[int]) -> Iterator[Any]:
@@ -152,14 +152,14 @@ def registers(rig: Rig, program: list[int]) -> Iterator[Any]:
             if n % 8 == 1:
                 address = n
             if n % 16 == 2:
-                cpu.patience = 0
+                cpu.rounds_left = 0
             if n & 1:
                 yield tried(lambda: io.readl(address))  # noqa: B023
                 yield tried(lambda: io.readl_relaxed(address))  # noqa: B023
             else:
                 yield tried(lambda: io.writel(n, address))  # noqa: B023
                 yield tried(lambda: io.writel_relaxed(n, address))  # noqa: B023
-            yield cpu.patience, rig.clock.now, block.reads, block.writes
+            yield cpu.rounds_left, rig.clock.now, block.reads, block.writes
 
 
 def memory(rig: Rig, program: list[int]) -> Iterator[Any]:

@@ -14,6 +14,9 @@ cdef extern from "Python.h":
     void *PyList_GET_ITEM(void *, Py_ssize_t) noexcept
     void PyList_SET_ITEM(void *, Py_ssize_t, void *) noexcept
     Py_ssize_t PyList_GET_SIZE(void *) noexcept
+    void *PyTuple_GET_ITEM(void *, Py_ssize_t) noexcept
+    Py_ssize_t PyTuple_GET_SIZE(void *) noexcept
+    void never "__builtin_unreachable" () noexcept  # after a call that always raises: the compiler need not think of more
 
 # an object that C data belongs to, for those who take objects
 cdef inline object face(void *data):
@@ -27,7 +30,14 @@ cdef inline bint given(void *pointer) noexcept:
 cdef inline int there(void *data) except -1:
     if data == <void *>None:
         no_structure()
+        never()
     return 0
+
+# ``pointer``, which its caller knows to lead somewhere: a compiler that knows it too does not ask whether an error was returned
+cdef inline void *not_null(void *pointer) noexcept:
+    if pointer == NULL:
+        never()
+    return pointer
 
 # item of a list of objects, borrowed; an index past its end is for the caller to prevent
 cdef inline void *item(void *items, size_t index) noexcept:

@@ -136,7 +136,7 @@ def irq_update(desc: IrqDesc) -> int:
         irq_enqueue(desc.waiting, desc)
         cpu.npending += 1
         if not cpu.hardirq:
-            cpu.patience = 0
+            cpu.rounds_left = 0
         if not cpu.runnable:
             wake(cpu)
     else:

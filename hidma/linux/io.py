@@ -146,8 +146,8 @@ def readl(address: int) -> int:
                 window.clock.sync()
         else:
             value = read_any(window, address)
-        cpu.patience -= 1
-        if cpu.patience < 0:
+        cpu.rounds_left -= 1
+        if cpu.rounds_left < 0:
             look(cpu)
         return value
 
@@ -163,8 +163,8 @@ def writel(value: int, address: int) -> int:
         if offset >= window.size:
             unmapped(address)
         write_block(window.block, window.start + offset, value)
-        cpu.patience -= 1
-        if cpu.patience < 0:
+        cpu.rounds_left -= 1
+        if cpu.rounds_left < 0:
             look(cpu)
         return 0
 

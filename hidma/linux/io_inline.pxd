@@ -4,7 +4,7 @@ from hidma.hw.bus cimport Block
 from hidma.hw.clock cimport Clock
 from hidma.hw.trace cimport Trace
 from hidma.linux cimport sched
-from hidma.linux.inline cimport PyList_GET_ITEM, PyList_GET_SIZE
+from hidma.linux.inline cimport PyList_GET_ITEM, PyList_GET_SIZE, never, not_null
 from hidma.linux.io cimport WINDOW_MASK, WINDOW_SHIFT, Window, read_any, unmapped, window_t, write_block
 from hidma.linux.sched cimport cpu_t, look
 
@@ -20,7 +20,8 @@ cdef inline window_t *window_at(unsigned long long address) except NULL:
     cdef unsigned long long slot = (address ^ IO_OFFSET) >> WINDOW_SHIFT
     if slot >= <unsigned long long>PyList_GET_SIZE(cpu.windows):
         unmapped(address)
-    return <window_t *>PyList_GET_ITEM(cpu.windows, slot)
+        never()
+    return <window_t *>not_null(PyList_GET_ITEM(cpu.windows, slot))
 
 cdef inline long long readl(unsigned long long address) except -1:
     cdef cpu_t *cpu = <cpu_t *>sched.this_cpu
@@ -38,8 +39,8 @@ cdef inline long long readl(unsigned long long address) except -1:
             (<Clock>window.clock).sync()
     else:
         value = read_any(<Window>window, address)
-    cpu.patience -= 1
-    if cpu.patience < 0:
+    cpu.rounds_left -= 1
+    if cpu.rounds_left < 0:
         look(sched.this_cpu)
     return value
 
@@ -49,9 +50,10 @@ cdef inline int writel(unsigned int value, unsigned long long address) except -1
     cdef unsigned int offset = address & WINDOW_MASK
     if offset >= window.size:
         unmapped(address)
+        never()
     write_block(<Block>window.block, window.start + offset, value)
-    cpu.patience -= 1
-    if cpu.patience < 0:
+    cpu.rounds_left -= 1
+    if cpu.rounds_left < 0:
         look(sched.this_cpu)
     return 0
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-from hidma.linux.inline cimport Py_DECREF, Py_INCREF, face, there
+from hidma.linux.inline cimport Py_DECREF, Py_INCREF, face, never, not_null, there
 from hidma.linux.list cimport (
     LIST_POISON, SPARE, ListHead, list_head, more_heads, no_list_entry, poisoned, spare_heads)
 
@@ -31,7 +31,7 @@ cdef inline void lead(list_head *node, list_head *after) noexcept:
 cdef inline list_head *list_of(list_arg given) except NULL:
     if list_arg is ListHead:
         there(<void *>given)
-    return <list_head *>given
+    return <list_head *>not_null(<void *>given)
 
 # those after ``node`` are in no list from here on
 cdef inline int let_go(list_head *node) noexcept:
@@ -104,6 +104,7 @@ cdef inline int list_add_tail(list_arg given, other_list_arg to) except -1:
     cdef list_head *last = head.prev
     if last == NULL:
         poisoned(<ListHead>head)
+        never()
     if new.prev != NULL:
         return added_twice(new, last, head)
     exchange(&new.next, &last.next)
@@ -118,6 +119,7 @@ cdef inline int list_add(list_arg given, other_list_arg to) except -1:
     cdef list_head *after
     if head.prev == NULL:
         poisoned(<ListHead>head)
+        never()
     after = head.next
     if new.prev != NULL:
         return added_twice(new, head, after)
@@ -133,6 +135,7 @@ cdef inline int list_del(list_arg given) except -1:
     cdef list_head *after
     if prev == NULL:
         poisoned(<ListHead>entry)
+        never()
     after = entry.next
     exchange(&prev.next, &entry.next)
     after.prev = prev
@@ -147,6 +150,7 @@ cdef inline int list_move_tail(list_arg given, other_list_arg to) except -1:
     cdef list_head *last
     if prev == NULL:
         poisoned(<ListHead>entry)
+        never()
     entry.next.prev = prev
     exchange(&prev.next, &entry.next)
     # a list of its own, for the case that ``head`` is the entry itself
@@ -154,6 +158,7 @@ cdef inline int list_move_tail(list_arg given, other_list_arg to) except -1:
     last = head.prev
     if last == NULL:
         poisoned(<ListHead>head)
+        never()
     exchange(&entry.next, &last.next)
     head.prev = entry
     entry.prev = last
@@ -166,11 +171,13 @@ cdef inline int list_move(list_arg given, other_list_arg to) except -1:
     cdef list_head *after
     if prev == NULL:
         poisoned(<ListHead>entry)
+        never()
     entry.next.prev = prev
     exchange(&prev.next, &entry.next)
     entry.prev = entry
     if head.prev == NULL:
         poisoned(<ListHead>head)
+        never()
     after = head.next
     exchange(&entry.next, &head.next)
     after.prev = entry
@@ -185,8 +192,10 @@ cdef inline int list_splice_init(list_arg given, other_list_arg to) except -1:
     cdef list_head *at
     if last == NULL:
         poisoned(<ListHead>source)
+        never()
     if head.prev == NULL:
         poisoned(<ListHead>head)
+        never()
     first = source.next
     if first != source:
         at = head.next
@@ -206,8 +215,10 @@ cdef inline int list_splice_tail_init(list_arg given, other_list_arg to) except 
     cdef list_head *first
     if last == NULL:
         poisoned(<ListHead>source)
+        never()
     if at == NULL:
         poisoned(<ListHead>head)
+        never()
     first = source.next
     if first != source:
         exchange(&last.next, &at.next)
@@ -221,7 +232,8 @@ cdef inline int list_splice_tail_init(list_arg given, other_list_arg to) except 
 cdef inline void *list_entry(list_head *node) except NULL:
     if node == <list_head *>None or node.owner == <void *>None:
         no_list_entry()
-    return node.owner
+        never()
+    return not_null(node.owner)
 
 # owner of the first entry; when the list is empty, what surrounds its head, as in C
 cdef inline void *list_first_entry(list_head *head) except NULL:

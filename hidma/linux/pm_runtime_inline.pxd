@@ -2,7 +2,7 @@
 from hidma.hw.trace cimport Trace
 from hidma.linux cimport sched
 from hidma.linux.device cimport Device, device_t
-from hidma.linux.inline cimport there
+from hidma.linux.inline cimport not_null, there
 from hidma.linux.pm_runtime cimport DevPmInfo, dev_pm_info, pm_event, rpm_get, rpm_resume, rpm_suspend
 from hidma.linux.sched cimport cpu_t
 
@@ -17,7 +17,7 @@ cdef inline dev_pm_info *power_of(device_arg dev) except NULL:
     there(<void *>dev)
     power = (<device_t *>dev).power
     there(power)
-    return power
+    return <dev_pm_info *>not_null(power)
 
 cdef inline int pm_runtime_get_sync(device_arg dev) except? -1:
     cdef cpu_t *cpu = <cpu_t *>sched.this_cpu

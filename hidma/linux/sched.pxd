@@ -16,7 +16,7 @@ cdef extern from *:
         int npending
         int softirq_pending
         int lockdep
-        int patience
+        int rounds_left
 
 # above 31 bits: an enum's Python value would be wrong
 cdef extern from *:
@@ -29,7 +29,7 @@ cpdef enum:
     TASK_UNINTERRUPTIBLE = 2
     TASK_DEAD = 64
     LOCKUP_ROUNDS = 100000
-    PATIENCE = 1000000000
+    MAX_ROUNDS = 1000000000
     LOCKUP_LINES = 900
     KSOFTIRQD_NS = 1000
     STOPPED = 1
@@ -59,7 +59,7 @@ cdef api class Cpu(Timeline) [object cpu_t, type cpu_type]:
     cdef public int frozen
     cdef public object spins_on
     cdef public int lockdep
-    cdef public int patience
+    cdef public int rounds_left
     cdef public long long look_time
     cdef public long long line_time
     cdef public long long entry_time

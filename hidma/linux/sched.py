@@ -27,7 +27,7 @@ if not cython.compiled:
     TASK_UNINTERRUPTIBLE = 2
     TASK_DEAD = 64
     LOCKUP_ROUNDS = 100000
-    PATIENCE = 1000000000
+    MAX_ROUNDS = 1000000000
     LOCKUP_NS = 20000000000
     LOCKUP_LINES = 900
     KSOFTIRQD_NS = 1000
@@ -87,7 +87,7 @@ class Cpu(Timeline):
     """One CPU of one kernel.
 
     ``irqs_off``, ``hardirq``, ``softirq`` and ``bh_off`` are its context; ``dead`` is STOPPED or CLOSED when it runs no
-    more; ``frozen`` while the caller of Python left it in the middle of an atomic section. ``patience`` is how many more
+    more; ``frozen`` while the caller of Python left it in the middle of an atomic section. ``rounds_left`` is how many more
     register accesses and ends of sections may pass before it has to :func:`look` at what it is doing.
     """
 
@@ -113,7 +113,7 @@ class Cpu(Timeline):
         self.frozen = 0
         self.spins_on: Any = None
         self.lockdep = 1
-        self.patience = 0
+        self.rounds_left = 0
         self.look_time = 0
         self.line_time = 0
         self.entry_time = 0
@@ -254,7 +254,7 @@ def hardirq_enter(cpu: Cpu) -> int:
     cpu.hardirq += 1
     cpu.entry_time = cpu.clock.now
     cpu.look_time = cpu.entry_time
-    cpu.patience = LOCKUP_ROUNDS
+    cpu.rounds_left = LOCKUP_ROUNDS
     if cpu.lines_repeated:
         cpu.lines_repeated = 0
     if cpu.lines_seen:
@@ -265,28 +265,28 @@ def hardirq_enter(cpu: Cpu) -> int:
 def hardirq_exit(cpu: Cpu) -> int:
     """It ends."""
     cpu.hardirq -= 1
-    cpu.patience = LOCKUP_ROUNDS if cpu.hardirq else 0
+    cpu.rounds_left = LOCKUP_ROUNDS if cpu.hardirq else 0
     return 0
 
 
 def look(cpu: Cpu) -> int:
-    """The patience of ``cpu``, which runs, is at an end: take what is pending; in a hard interrupt, does it get anywhere?
+    """No rounds are left of ``cpu``, which runs: take what is pending; in a hard interrupt, make sure that time passes.
 
-    A register access and the end of a section cost one count of it, so that neither has to look every time. Whoever makes
-    an interrupt pending on a CPU that is in none takes all patience from it.
+    A register access and the end of a section count ``rounds_left`` down by one, so that neither has to look every time. It is
+    set to 0 when an interrupt becomes pending on a CPU that handles none.
     """
     if cpu.hardirq:
         now = cpu.clock.now
         if now == cpu.look_time:
             raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck: {LOCKUP_ROUNDS} rounds while the clock stood")
         cpu.look_time = now
-        cpu.patience = LOCKUP_ROUNDS
+        cpu.rounds_left = LOCKUP_ROUNDS
         stuck(cpu)
     elif cpu.npending:
-        cpu.patience = 0
+        cpu.rounds_left = 0
         interrupts(cpu)
     else:
-        cpu.patience = PATIENCE
+        cpu.rounds_left = MAX_ROUNDS
     return 0
 
 
@@ -402,12 +402,12 @@ def schedule_atomic(cpu: Cpu) -> int:
     cpu.softirq = 0
     cpu.irqs_off = 0
     cpu.bh_off = 0
-    cpu.patience = 0
+    cpu.rounds_left = 0
     try:
         return switch_task(cpu)
     finally:
         cpu.hardirq = hardirq
-        cpu.patience = LOCKUP_ROUNDS if hardirq else 0
+        cpu.rounds_left = LOCKUP_ROUNDS if hardirq else 0
         cpu.softirq = softirq
         cpu.irqs_off = irqs_off
         cpu.bh_off = bh_off

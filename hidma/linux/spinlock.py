@@ -159,7 +159,7 @@ def spin_unlock_irqrestore(lock: Spinlock, flags: int) -> int:
             unlocked_by(lock, cpu)
         lock.holder = 0
         cpu.irqs_off = flags
-        cpu.patience -= 1
-        if cpu.patience < 0:
+        cpu.rounds_left -= 1
+        if cpu.rounds_left < 0:
             look(cpu)
         return 0

@@ -36,7 +36,7 @@ cdef inline int spin_unlock_irqrestore(lock_arg given, int flags) except -1:
         unlocked_by(<Spinlock>lock, sched.this_cpu)
     lock.holder = 0
     cpu.irqs_off = flags
-    cpu.patience -= 1
-    if cpu.patience < 0:
+    cpu.rounds_left -= 1
+    if cpu.rounds_left < 0:
         look(sched.this_cpu)
     return 0

@@ -5,72 +5,91 @@ from hidma.hidma_h cimport (
     NO_COOKIE, HidmaChan, HidmaDesc, HidmaDev, HidmaLldev, HidmaTre, HidmaTxStatus, hidma_chan, hidma_desc, hidma_dev,
     hidma_tre, hidma_tx_status, past_array, use_after_free)
 from hidma.linux cimport kfifo_inline, list_inline
-from hidma.linux.inline cimport PyList_GET_ITEM, PyList_GET_SIZE, Py_DECREF, Py_INCREF, Py_TYPE, set_item, there
-from hidma.linux.kfifo cimport Kfifo
+from hidma.linux.inline cimport (
+    PyList_GET_SIZE, PyTuple_GET_ITEM, PyTuple_GET_SIZE, Py_DECREF, Py_INCREF, Py_TYPE, item, never, not_null, set_item, there)
+from hidma.linux.kfifo cimport kfifo
+from hidma.linux.interrupt cimport tasklet_struct
 from hidma.linux.list cimport list_head
 from hidma.linux.sched cimport no_structure
+from hidma.linux.spinlock cimport spinlock_t
 
 # NULL by its type
 cdef extern from *:
     hidma_desc *NO_DESC "NULL"
 
-# item of an array of structures; beyond its end is an Oops
-cdef inline void *item_at(void *items, size_t index) except NULL:
-    there(items)
-    if index >= <size_t>PyList_GET_SIZE(items):
-        past_array()
-    return PyList_GET_ITEM(items, index)
+# item of an array of structures; beyond its end, or where there is none, is an Oops
+cdef inline void *item_of(void *array, size_t index) except NULL:
+    if index >= <size_t>PyTuple_GET_SIZE(array):
+        past_array(<object>array)
+        never()
+    return not_null(PyTuple_GET_ITEM(array, index))
 
 cdef inline hidma_tre *tre_at(HidmaLldev lldev, size_t index) except NULL:
-    cdef void *tre = item_at(<void *>lldev.trepool, index)
-    if Py_TYPE(tre) != <void *>HidmaTre:
-        no_structure()
-    return <hidma_tre *>tre
+    there(<void *>lldev)
+    return <hidma_tre *>item_of(<void *>lldev.pool, index)
 
 cdef inline hidma_tx_status *status_at(HidmaLldev lldev, size_t index) except NULL:
-    cdef void *status = item_at(<void *>lldev.tx_status_list, index)
-    if Py_TYPE(status) != <void *>HidmaTxStatus:
-        no_structure()
-    return <hidma_tx_status *>status
+    there(<void *>lldev)
+    return <hidma_tx_status *>item_of(<void *>lldev.results, index)
+
+# the array of pending TREs, which has an ``index``
+cdef inline void *pending_array(HidmaLldev lldev, size_t index) except NULL:
+    there(<void *>lldev)
+    if index >= <size_t>PyList_GET_SIZE(<void *>lldev.pending):
+        past_array(lldev.pending)
+        never()
+    return not_null(<void *>lldev.pending)
 
 # NULL where nothing is pending
 cdef inline hidma_tre *pending_at(HidmaLldev lldev, size_t index) except? NULL:
-    cdef void *tre = item_at(<void *>lldev.pending_tre_list, index)
-    if Py_TYPE(tre) == <void *>HidmaTre:
-        return <hidma_tre *>tre
-    if tre != <void *>None:
-        no_structure()
-    return NULL
+    cdef void *tre = not_null(item(pending_array(lldev, index), index))
+    return NULL if tre == <void *>None else <hidma_tre *>tre
 
 cdef inline int set_pending(HidmaLldev lldev, size_t index, hidma_tre *tre) except -1:
-    item_at(<void *>lldev.pending_tre_list, index)
-    set_item(<void *>lldev.pending_tre_list, index, <void *>None if tre == NULL else <void *>tre)
+    set_item(pending_array(lldev, index), index, <void *>None if tre == NULL else <void *>tre)
     return 0
 
 cdef inline int clear_pending(HidmaLldev lldev, size_t index) except -1:
     return set_pending(lldev, index, NULL)
 
+# &lldev->lock and others of its parts, which it holds for as long as it lives
+cdef inline spinlock_t *lock_of(HidmaLldev lldev) except NULL:
+    there(<void *>lldev)
+    return <spinlock_t *>not_null(<void *>lldev.lock)
+
+cdef inline tasklet_struct *task_of(HidmaLldev lldev) except NULL:
+    there(<void *>lldev)
+    return <tasklet_struct *>not_null(<void *>lldev.task)
+
+cdef inline kfifo *fifo_of(HidmaLldev lldev) except NULL:
+    there(<void *>lldev)
+    return <kfifo *>not_null(<void *>lldev.handoff_fifo)
+
 # the TRE that is the oldest in the FIFO; NULL when it is empty
-cdef inline hidma_tre *next_tre(Kfifo fifo) except? NULL:
+cdef inline hidma_tre *next_tre(kfifo *fifo) except? NULL:
     cdef void *tre = kfifo_inline.kfifo_out(fifo)
     if tre != NULL and Py_TYPE(tre) != <void *>HidmaTre:
         no_structure()
+        never()
     return <hidma_tre *>tre
 
 # container_of() for those that know what they are part of
 cdef inline HidmaLldev to_lldev(void *arg):
     if Py_TYPE(arg) != <void *>HidmaLldev:
         no_structure()
+        never()
     return <HidmaLldev>arg
 
 cdef inline hidma_dev *dev_of(void *container) except NULL:
     if Py_TYPE(container) != <void *>HidmaDev:
         no_structure()
+        never()
     return <hidma_dev *>container
 
 cdef inline hidma_chan *chan_of(void *container) except NULL:
     if Py_TYPE(container) != <void *>HidmaChan:
         no_structure()
+        never()
     there((<hidma_chan *>container).dmadev)
     there((<hidma_chan *>container).chan.device)
     return <hidma_chan *>container
@@ -78,8 +97,10 @@ cdef inline hidma_chan *chan_of(void *container) except NULL:
 cdef inline hidma_desc *desc_of(void *container) except NULL:
     if Py_TYPE(container) != <void *>HidmaDesc:
         no_structure()
+        never()
     if (<hidma_desc *>container).freed:
         use_after_free(<HidmaDesc>container)
+        never()
     return <hidma_desc *>container
 
 cdef inline hidma_desc *list_entry(list_head *node) except NULL:
