@@ -22,9 +22,8 @@ HEADERS = {"hidma.hw.cmem", "hidma.hw.faults", "hidma.hw.realtime", "hidma.hw.re
 DIRECTIVES = {"cdivision": True, "wraparound": False, "annotation_typing": False, "auto_pickle": False}
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 CFLAGS = ["-fno-tree-slp-vectorize", "-g0", "-w"]
-# The path of a descriptor. The others are compiled because these cimport their classes: gcc takes half the time for -O1.
+# The path of a descriptor, with the primitives inlined in the port; the others, whose classes it cimports, compile faster so.
 HOT = "channel commands.bench.core hw.channel hw.engine linux.interrupt linux.kfifo linux.list ll machine.batch".split()
-# The port calls the primitives so often that gcc would rather not inline them.
 PORT = dict.fromkeys(["ll", "channel"], ["--param=max-inline-insns-single=1000", "--param=inline-unit-growth=300"])
 SHARED = "hidma._cyshared"  # holds what Cython would else repeat in every extension: half the time to compile
 
@@ -95,7 +94,6 @@ if "why_not" in MADE_WITH:
     SOURCES = {}
 for path in Path("build").glob("lib*") if "bdist_wheel" in sys.argv else ():
     shutil.rmtree(path)  # a module that an earlier build left there must not come along
-NAMES = {name: name.removeprefix("hidma.") for name in SOURCES}
-FLAGS = {name: ["-O3" if short in HOT else "-O1", *CFLAGS, *PORT.get(short, [])] for name, short in NAMES.items()}
+FLAGS = {name: ["-O3" if name[6:] in HOT else "-O1", *CFLAGS, *PORT.get(name[6:], [])] for name in SOURCES}  # hidma.NAME
 extensions = [Extension(name, [path], extra_compile_args=FLAGS[name]) for name, path in SOURCES.items()]
 setup(ext_modules=extensions, cmdclass={"build_ext": BuildExt}, options={"build_ext": {"parallel": JOBS}})
