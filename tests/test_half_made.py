@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +17,7 @@ from hidma import hidma_h, ll
 from hidma.linux import dmaengine
 from hidma.linux.dmaengine import DmaAsyncTxDescriptor, DmaChan, DmaDevice
 from hidma.linux.sched import KernelOops
+from hidma.machine import _mode
 
 BAD = (TypeError, OSError, KernelOops)
 
@@ -105,3 +110,11 @@ def test_an_array_of_the_low_level_is_not_changed_behind_its_back() -> None:
     lldev.trepool = None
     with pytest.raises(KernelOops, match="NULL pointer"):
         ll.hidma_ll_queue_request(lldev, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not _mode.compiled(), reason="an object of Python is never half made")
+def test_no_call_of_a_compiled_module_crashes_the_process() -> None:
+    done = subprocess.run([sys.executable, Path(__file__).with_name("half_made.py")], capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)})
+    assert done.returncode == 0 and done.stdout.endswith(", 0 crashed\n"), done.stdout + done.stderr

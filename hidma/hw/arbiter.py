@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# cython: annotation_typing=False
+# cython: annotation_typing=False, nonecheck=True
 """The arbiter of a core: it decides which channel gets the bus next.
 
 Channels with work stand in two queues, one for each priority: priority 1 goes before priority 0. Inside a queue the

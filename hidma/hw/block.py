@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# cython: annotation_typing=False
+# cython: annotation_typing=False, nonecheck=True
 """A block of registers whose behaviour is made from the rows of `registers.py`.
 
 At construction the rows become two tables with an entry for each word: the effect of a write, and the bits that a write
@@ -23,6 +23,8 @@ if not cython.compiled:
     from hidma.hw.registers import ALL_ONES, KEEPS
 
     ACCESS_NS = 100
+
+NO_REGISTERS = memoryview(bytearray(4096))
 
 
 @lru_cache(maxsize=64)
@@ -65,6 +67,11 @@ class RegisterBlock(Block):
     ``access_ns`` is the time of an access, ``initiator`` the name that a refused one is recorded under; ``reads`` and
     ``writes`` count the accesses, ``writes_ignored`` the writes to read-only registers.
     """
+
+    def __cinit__(self, *args: object, **options: object) -> None:
+        """Compiled only: what was never initialised has a page of registers all the same."""
+        self.w = self.keeps = words_of(NO_REGISTERS)
+        self.codes = bytes_of(NO_REGISTERS)
 
     def __init__(
         self,
@@ -169,7 +176,12 @@ class RegisterBlock(Block):
     # --- from inside ------------------------------------------------------------------------------------------
 
     def peek(self, offset: int) -> int:
-        """The value that a read of the aligned ``offset`` would give; no time passes."""
+        """The value that a read of the aligned ``offset`` would give; no time passes.
+
+        :raises IndexError: there is no register
+        """
+        if offset >= self.size:
+            raise IndexError(f"{self.name}: 0x{offset:x} is beyond 0x{self.size:x} bytes of registers")
         return self.w[offset >> 2]
 
     def clear_registers(self) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 cimport cython
 from hidma.hw.block cimport RegisterBlock
+from hidma.hw.cmem cimport words_of
 from hidma.hw.bus cimport Bus
 from hidma.hw.clock cimport Clock, Event
 from hidma.hw.faults cimport *

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# cython: annotation_typing=False
+# cython: annotation_typing=False, nonecheck=True
 """A channel: its blocks of registers (TRCA and EVCA), commands and states, interrupt, and the outcome of its TREs.
 
 A register access moves no data: the engine (`engine.py`) does, when the arbiter (`arbiter.py`) gives the channel its
@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import cython
 
-from hidma.hw.block import RegisterBlock
+from hidma.hw.block import NO_REGISTERS, RegisterBlock
 from hidma.hw.bus import Bus
 from hidma.hw.clock import Event
 from hidma.hw.faults import FaultRule
@@ -28,6 +28,7 @@ from hidma.hw.registers import EVCA, TRCA
 from hidma.hw.smmu import Stream
 
 if not cython.compiled:
+    from hidma.hw.cmem import words_of
     from hidma.hw.faults import (
         DISABLE_STUCK_TRCA,
         ENABLE_STUCK_TRCA,
@@ -321,6 +322,10 @@ class Channel:
     the outcome of a number. ``epochs`` has, for each RESET of the TRCA, the number of the first TRE after
     it.
     """
+
+    def __cinit__(self, *args: object, **options: object) -> None:
+        """Compiled only: what was never initialised has a page of registers all the same."""
+        self.tw = self.ew = words_of(NO_REGISTERS)
 
     def __init__(
         self,

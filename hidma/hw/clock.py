@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# cython: annotation_typing=False
+# cython: annotation_typing=False, nonecheck=True
 """Virtual time: one clock per machine, an event queue, and the timelines (CPUs) that spend the time.
 
 Every timeline has its own time. The timeline with the smallest time runs; it hands over when another one is behind it,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# cython: annotation_typing=False
+# cython: annotation_typing=False, nonecheck=True
 """The copy engine: it fetches a TRE, moves its data in bursts, and writes the event.
 
 The arbiter runs it for one channel and one grant at a time. The work is done in steps. A step begins: the TRE is fetched,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# cython: annotation_typing=False
+# cython: annotation_typing=False, nonecheck=True
 """The management block: shares of the channels, burst limits, the run bit, the reset limit and the version.
 
 Every core has one. On a board without a management node it is not on the bus, and is set up as a hypervisor would leave

@@ -11,6 +11,7 @@ cdef class Memory:
     cdef unsigned char *b
     cdef unsigned int *w
     cpdef int holds(self, unsigned long long address, unsigned long long count) noexcept
-    cpdef unsigned int read32(self, unsigned long long address) noexcept
-    cpdef int write32(self, unsigned long long address, unsigned int value) noexcept
-    cpdef int copy(self, unsigned long long dest, unsigned long long src, unsigned long long count) noexcept
+    cpdef int check(self, unsigned long long address, unsigned long long count) except -1
+    cpdef unsigned int read32(self, unsigned long long address) except? 0xDEADBEEF
+    cpdef int write32(self, unsigned long long address, unsigned int value) except -1
+    cpdef int copy(self, unsigned long long dest, unsigned long long src, unsigned long long count) except -1

@@ -38,17 +38,35 @@ class Memory:
         """Whether ``count`` bytes at ``address`` lie in this region."""
         return address >= self.base and count <= self.size and address - self.base <= self.size - count
 
+    def check(self, address: int, count: int) -> None:
+        """:raises ValueError: ``count`` bytes at ``address`` are not in this region"""
+        if not self.holds(address, count):
+            raise ValueError(f"0x{address:x}+{count} is not in the RAM at 0x{self.base:x} of {self.size} bytes")
+
     def read32(self, address: int) -> int:
-        """The word at ``address`` (inside the region, aligned)."""
+        """The word at ``address``, which is aligned.
+
+        :raises ValueError: the word is not in this region
+        """
+        self.check(address, 4)
         return self.w[(address - self.base) >> 2]
 
     def write32(self, address: int, value: int) -> int:
-        """Store a word at ``address`` (inside the region, aligned)."""
+        """Store a word at ``address``, which is aligned.
+
+        :raises ValueError: the word is not in this region
+        """
+        self.check(address, 4)
         self.w[(address - self.base) >> 2] = value
         return 0
 
     def copy(self, dest: int, src: int, count: int) -> int:
-        """Move ``count`` bytes from ``src`` to ``dest`` (both ranges inside the region)."""
+        """Move ``count`` bytes from ``src`` to ``dest``.
+
+        :raises ValueError: one of the ranges is not in this region
+        """
+        self.check(dest, count)
+        self.check(src, count)
         return move(self.b, dest - self.base, src - self.base, count)
 
     def close(self) -> None:
@@ -59,7 +77,6 @@ class Memory:
 
         :raises ValueError: when the range is not in this region
         """
-        if not self.holds(address, count):
-            raise ValueError(f"0x{address:x}+{count} is not in the RAM at 0x{self.base:x} of {self.size} bytes")
+        self.check(address, count)
         start = address - self.base
         return self.view[start : start + count]

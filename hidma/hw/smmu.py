@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# cython: annotation_typing=False
+# cython: annotation_typing=False, nonecheck=True
 """The SMMU translates the bus addresses of streams. A stream is in bypass, translated by a domain, or blocked.
 
 A domain is a page table with granules of 4 KiB and 48-bit addresses. Streams reach RAM and nothing else. Two streams

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# cython: annotation_typing=False
+# cython: annotation_typing=False, nonecheck=True
 """Real-time mode: the CPU is outside (an emulator, a guest in another process) and shares the pages of registers and the RAM.
 Accesses do not trap: the watcher polls the pages, acts on the changes, and lets the clock of the model follow real time.
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import cython
 
+from hidma.hw.block import NO_REGISTERS
 from hidma.hw.channel import Channel, ChannelBlock
 from hidma.hw.core import HidmaCore
 from hidma.hw.management import ManagementBlock
@@ -88,6 +89,10 @@ class WatchedChannel:
     ``clears`` the writes of IRQ_CLR, ``reminders`` how often EOB was raised again, ``repaired`` the polls that found
     a read-only word overwritten, ``idle_resets`` the RESETs of a block that was DISABLED already.
     """
+
+    def __cinit__(self, *args: object) -> None:
+        """Compiled only: what was never initialised has a page of registers all the same."""
+        self.tw = self.ew = words_of(NO_REGISTERS)
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
@@ -259,6 +264,10 @@ class WatchedChannel:
 
 class WatchedManagement:
     """A management block whose page is watched. ``writes`` counts changes of its registers."""
+
+    def __cinit__(self, *args: object) -> None:
+        """Compiled only: what was never initialised has a page of registers all the same."""
+        self.w = self.s = words_of(NO_REGISTERS)
 
     def __init__(self, block: ManagementBlock, channels: int) -> None:
         self.block = block

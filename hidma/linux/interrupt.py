@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# cython: annotation_typing=False
+# cython: annotation_typing=False, nonecheck=True
 """``<linux/interrupt.h>`` (and ``<linux/irq.h>``): interrupts and tasklets.
 
 Lines are level-triggered: an interrupt is pending while its line is up. Each interrupt goes to one CPU, given out

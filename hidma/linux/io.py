@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# cython: annotation_typing=False
+# cython: annotation_typing=False, nonecheck=True
 """``<linux/io.h>``: the seam to registers.
 
 ``void __iomem *`` is an integer: window number and offset. Behind a window stands a block of the bus that the
@@ -129,9 +129,16 @@ if not cython.compiled:
         return window
 
 
+def running_kernel() -> None:
+    """An Oops where no kernel runs, for callers from Python; the port is called by kernels only."""
+    if sched.this_cpu is None:
+        sched.no_structure()
+
+
 def readl(address: int) -> int:
     """Read the 32-bit register at ``address``."""
     if cython.compiled:
+        running_kernel()
         return inline.readl(address)
     else:
         cpu = sched.this_cpu
@@ -155,6 +162,7 @@ def readl(address: int) -> int:
 def writel(value: int, address: int) -> int:
     """Write the 32-bit register at ``address``."""
     if cython.compiled:
+        running_kernel()
         return inline.writel(value, address)
     else:
         cpu = sched.this_cpu

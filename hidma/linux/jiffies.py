@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# cython: annotation_typing=False
+# cython: annotation_typing=False, nonecheck=True
 """``<linux/jiffies.h>``: HZ is 1000; jiffies start at 0 at power-on and follow the CPU's virtual time."""
 
 from __future__ import annotations

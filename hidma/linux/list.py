@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# cython: annotation_typing=False
+# cython: annotation_typing=False, nonecheck=True
 """``<linux/list.h>``: doubly linked lists.
 
 A node knows the object that it is part of (``owner``): that is our ``container_of``. The head of a list is part of

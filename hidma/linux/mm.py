@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# cython: annotation_typing=False
+# cython: annotation_typing=False, nonecheck=True
 """``<linux/mm.h>`` and ``<linux/string.h>``: kernel virtual addresses of RAM, and copying to and from them.
 
 RAM is mapped linearly from PAGE_OFFSET on. An address outside is what it would be in the kernel: a paging request
@@ -41,6 +41,8 @@ def virt_to_phys(address: int) -> int:
 def load_u32(ptr: int, index: int) -> int:
     """``ptr[index]`` for a ``u32 *ptr`` into RAM."""
     if cython.compiled:
+        if sched.this_cpu is None:
+            sched.no_structure()
         return inline.load_u32(ptr, index)
     else:
         memory = sched.this_cpu.memory

@@ -352,7 +352,7 @@ def pm_runtime_use_autosuspend(dev: Any) -> int:
 def pm_runtime_set_active(dev: Any) -> int:
     """Say that the device is active: 0, -EAGAIN while runtime PM is enabled, -EBUSY below a suspended parent."""
     power = dev.power
-    cpu = sched.this_cpu
+    cpu = sched.running_cpu()
     if cpu.trace.on:
         pm_event(cpu, "set_active", power)
     if power.disable_depth == 0:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# cython: annotation_typing=False
+# cython: annotation_typing=False, nonecheck=True
 """``<linux/sched.h>`` and the CPUs: contexts, tasks, who runs where, and the soft-lockup watchdog.
 
 A CPU is a timeline of the machine's clock; a task is a greenlet that belongs to one CPU. Contexts are real: task,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# cython: boundscheck=False, annotation_typing=False
+# cython: boundscheck=False, annotation_typing=False, nonecheck=True
 """Many copies with one completion: how a channel's client hands them to the driver, as many at a time as it has descriptors
 for, and the books of what became of each. It stands for no C file. What is done for each copy, and for each round of them,
 is compiled; what is rare is the channel's (:mod:`hidma.machine.client`).
