@@ -49,7 +49,6 @@ def survives(call: Callable[[], Any]) -> bool:
 def calls(modules: list[ModuleType]) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Each call, with its name."""
     plain: list[tuple[Any, ...]] = [(value,) * n for n in range(MOST_ARGUMENTS + 1) for value in ((None, 0) if n else (None,))]
-    made = [cls for module in modules for cls in classes(module)]
     for module in modules:
         for cls in classes(module):
             for name in dir(cls):
@@ -63,10 +62,6 @@ def calls(modules: list[ModuleType]) -> Iterator[tuple[str, Callable[[], Any]]]:
             if callable(function) and not inspect.isclass(function) and getattr(function, "__module__", "") == module.__name__:
                 for args in plain:
                     yield f"{module.__name__}.{name}{args}", lambda function=function, args=args: function(*args)  # type: ignore[misc]
-                for cls in made:
-                    for n in range(MOST_ARGUMENTS):
-                        yield f"{module.__name__}.{name}({cls.__name__}, {n} more)", (
-                            lambda function=function, cls=cls, n=n: function(cls.__new__(cls), *[None] * n))  # type: ignore[misc]
 
 
 def main() -> int:

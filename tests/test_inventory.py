@@ -57,6 +57,9 @@ MORE_FIELDS = {
     ("hidma_desc", "freed"): "kfree(): what comes later is an Oops",
 }
 
+#: Arrays whose items have one type are private under another name; a property has the name of C.
+PRIVATE = {"pool": "trepool", "pending": "pending_tre_list", "results": "tx_status_list"}
+
 #: Include guards: a module is imported once without one.
 GUARDS = ("QCOM_HIDMA_H", "VFIO_PLATFORM_PRIVATE_H")
 
@@ -227,7 +230,9 @@ def test_structs_have_their_fields_in_order(c_file: str) -> None:
     for struct in structs:
         node = module.classes[camel(struct["name"])]
         assert f"``struct {struct['name']}``" in (ast.get_docstring(node) or "")
-        mine = [field for field in fields(node) if (struct["name"], field) not in MORE_FIELDS]
+        mine = [PRIVATE.get(field, field) for field in fields(node) if (struct["name"], field) not in MORE_FIELDS]
+        properties = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
+        assert {name for field, name in PRIVATE.items() if field in fields(node)} <= properties
         assert mine == [name for name, _ in struct["fields"]]
     assert in_order([camel(struct["name"]) for struct in structs], module)
 
@@ -243,8 +248,8 @@ def test_compiled_fields_are_as_wide_as_in_c() -> None:
     for block in re.split(r"\n(?=@)", (ROOT / "hidma" / "hidma_h.pxd").read_text()):
         head = re.search(r"cdef api class (\w+) ", block)
         if head:
-            for kind, name in re.findall(r"cdef (?:public|readonly) ([\w ]+?) (\w+)(?:\[\d+\])?\n", block + "\n"):
-                declared[head[1], name] = kind
+            for kind, name in re.findall(r"cdef (?:public |readonly )?([\w ]+?) (\w+)(?:\[\d+\])?\n", block + "\n"):
+                declared[head[1], PRIVATE.get(name, name)] = kind
     for struct in FILES["drivers/dma/qcom/hidma.h"]["structs"]:
         for name, kind in struct["fields"]:
             if kind in C_TYPES and (struct["name"], name) not in NOT_AN_ADDRESS:

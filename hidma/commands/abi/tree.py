@@ -164,7 +164,8 @@ def undefined(root: Path | None = None, docs: tuple[AbiDoc, ...] | None = None) 
             out.append(f"{path} ({where}) has mode 0{mode:o}, its entry says 0{own[0].mode:o}")
     paths = {path for path, _, _ in there}
     for doc in wanted:
-        known = [what for what in doc.what if not (needs_acpi(what) and not acpi or needs_tree(what) and not tree)]
+        known = [what for what in doc.what if not (needs_acpi(what) and not acpi or needs_tree(what) and not tree)
+                 and (what.startswith("/sys/") or root is None or top_of(root) != root.absolute())]
         missing = [what for what in known if not any(matches(what, path) for path in paths)]
         if root is None or missing == known:  # on one board another path of the same entry may be there
             out += [f"the entry {what} has no file" for what in missing]

@@ -84,6 +84,8 @@ def main(directory: str, number: str, *words: str) -> int:
     except Refused as error:
         parent.sendall(str(error).encode())
         return 1
+    except ConnectionError:
+        return 1  # the parent has ended, and has said why
     os.chdir(os.environ.pop("HIDMA_DIRECTORY", "/"))  # seen through the mounts
     # what the parent's Python ignores or has changed is not for the program
     for each in (signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
