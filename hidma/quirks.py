@@ -6,6 +6,7 @@ finds the row behind an Oops. It stands for no C file and changes nothing that t
 
 from __future__ import annotations
 
+import fnmatch
 import itertools
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +36,10 @@ class Row:
     v14: str
     later: str
     evidence: str = READ
+
+    def shown_by(self, run: str) -> bool:
+        """Whether the recorded run of this name (layer and name) is evidence of it."""
+        return any(fnmatch.fnmatch(run, pattern) for pattern in self.evidence.split(", "))
 
 
 ROWS: tuple[Row, ...] = (

@@ -129,16 +129,9 @@ if not cython.compiled:
         return window
 
 
-def running_kernel() -> None:
-    """An Oops where no kernel runs, for callers from Python; the port is called by kernels only."""
-    if sched.this_cpu is None:
-        sched.no_structure()
-
-
 def readl(address: int) -> int:
     """Read the 32-bit register at ``address``."""
     if cython.compiled:
-        running_kernel()
         return inline.readl(address)
     else:
         cpu = sched.this_cpu
@@ -162,7 +155,6 @@ def readl(address: int) -> int:
 def writel(value: int, address: int) -> int:
     """Write the 32-bit register at ``address``."""
     if cython.compiled:
-        running_kernel()
         return inline.writel(value, address)
     else:
         cpu = sched.this_cpu

@@ -4,7 +4,7 @@ from hidma.hw.bus cimport Block
 from hidma.hw.clock cimport Clock
 from hidma.hw.trace cimport Trace
 from hidma.linux cimport sched
-from hidma.linux.inline cimport PyList_GET_ITEM, PyList_GET_SIZE, there, never, not_null
+from hidma.linux.inline cimport PyList_GET_ITEM, PyList_GET_SIZE, never, not_null, there
 from hidma.linux.io cimport WINDOW_MASK, WINDOW_SHIFT, Window, read_any, unmapped, window_t, write_block
 from hidma.linux.sched cimport cpu_t, look
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hidma.hw.clock import Clock
 
 PORT = ("hidma/", "reset_plugins/")
-INLINE = ("hidma/linux/", "hidma/hw/", "hidma/hidma_h.")  # of these no function is in a backtrace
+BENEATH = ("hidma/linux/", "hidma/hw/", "hidma/hidma_h.")  # a backtrace begins above these
 PORT_MODULES = ("channel", "dbg", "ll", "mgmt", "mgmt_sys")
 PORT_PACKAGES = (["hidma", "linux"], ["hidma", "vfio_platform"])
 
@@ -139,7 +139,10 @@ class Kernel:
         self.warned.add("soft lockup")
         text = f"BUG: soft lockup - CPU#{cpu.number} stuck for {took // 1000000000}s!"
         self.printk(0, text)
-        row = self.oops_row(KernelOops(text))
+        self.print_row(self.oops_row(KernelOops(text)))
+
+    def print_row(self, row: int | None) -> None:
+        """Name the row of V14's that is the cause, if it is one."""
         if row is not None:
             self.printk(0, f"V14: this is row {row} of docs/quirks")
 
@@ -165,7 +168,7 @@ class Kernel:
         frames = traceback.extract_tb(oops.__traceback__)
         names = [function_of(f.name) for f in frames
                  if any(p in f.filename for p in PORT) and not any(
-                     name in f.filename for name in INLINE)]
+                     name in f.filename for name in BENEATH)]
         # what a function was compiled to may be several on top of each other
         names = [name for name, _ in itertools.groupby(filter(None, names))]
         oops.backtrace = list(reversed(names))
@@ -174,8 +177,7 @@ class Kernel:
             oops.row = self.oops_row(oops)
         self.dead = oops
         self.printk(0, f"Internal error: Oops: {oops.message}")
-        if oops.row is not None:
-            self.printk(0, f"V14: this is row {oops.row} of docs/quirks")
+        self.print_row(oops.row)
         self.printk(0, "Call trace:")
         for name in oops.backtrace:
             self.printk(0, f" {name}")

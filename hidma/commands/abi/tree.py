@@ -165,7 +165,7 @@ def undefined(root: Path | None = None, docs: tuple[AbiDoc, ...] | None = None) 
     paths = {path for path, _, _ in there}
     for doc in wanted:
         known = [what for what in doc.what if not (needs_acpi(what) and not acpi or needs_tree(what) and not tree)
-                 and (what.startswith("/sys/") or root is None or top_of(root) != root.absolute())]
+                 and (what.startswith("/sys/") or root is None or has_sys(root))]
         missing = [what for what in known if not any(matches(what, path) for path in paths)]
         if root is None or missing == known:  # on one board another path of the same entry may be there
             out += [f"the entry {what} has no file" for what in missing]
@@ -185,7 +185,12 @@ def undefined_ioctls(docs: tuple[AbiDoc, ...]) -> list[str]:
 
 def top_of(root: Path) -> Path:
     """The directory that stands for /sys."""
-    return root / "sys" if (root / "sys").is_dir() else root.absolute()
+    return root / "sys" if has_sys(root) else root.absolute()
+
+
+def has_sys(root: Path) -> bool:
+    """Whether a directory stands for / rather than for /sys."""
+    return (root / "sys").is_dir()
 
 
 def is_ours(root: Path) -> bool:
@@ -201,7 +206,7 @@ def real_files(root: Path, every: bool = False) -> Iterator[tuple[str, int]]:
     """
     top = top_of(root)
     every = every or is_ours(root)
-    beside = [name for name in ("proc", "dev") if every and top != root.absolute()]
+    beside = [name for name in ("proc", "dev") if every and has_sys(root)]
     for base, prefix in ((top, "/sys"), *((top.parent / name, f"/{name}") for name in beside)):
         for here, dirs, names in os.walk(base):
             dirs.sort()

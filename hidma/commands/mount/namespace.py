@@ -84,8 +84,6 @@ def main(directory: str, number: str, *words: str) -> int:
     except Refused as error:
         parent.sendall(str(error).encode())
         return 1
-    except ConnectionError:
-        return 1  # the parent has ended, and has said why
     os.chdir(os.environ.pop("HIDMA_DIRECTORY", "/"))  # seen through the mounts
     # what the parent's Python ignores or has changed is not for the program
     for each in (signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -101,4 +99,7 @@ def main(directory: str, number: str, *words: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except ConnectionError:
+        sys.exit(1)  # the parent has ended, and has said why

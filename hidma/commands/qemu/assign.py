@@ -18,7 +18,7 @@ from typing import Any
 
 from hidma.commands.qemu import build
 from hidma.commands.qemu.board import RAM_BASE
-from hidma.hw.smmu import READ, WRITE
+from hidma.hw.smmu import GRANULE, READ, WRITE
 
 VFIO_MODULES = ("vfio", "vfio_virqfd", "vfio_iommu_type1")
 BUILT = ("vfio-platform-base", "vfio-platform", "vfio_platform_qcomhidma")
@@ -32,7 +32,6 @@ APPEND = "iommu.passthrough=1"
 SMMU_BASE = 0x09050000
 STRTAB_BASE, STRTAB_CONFIG = 0x80, 0x88
 ADDRESS = 0xF_FFFF_FFFF_F000
-GRANULE = 4096
 
 
 def own(name: str) -> bytes:

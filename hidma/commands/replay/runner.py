@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import functools
 import inspect
 import json
@@ -360,7 +359,7 @@ def compare(scenario: Scenario, got: list[Any]) -> Mismatch | None:
     if scenario.expected is not None:
         return first_difference(got, scenario.expected)
     defined, lists = quirk_expectation(scenario.runs or {}, scenario.sanitizer)
-    rows = [row.number for row in ROWS if any(fnmatch.fnmatch(scenario.name, pattern) for pattern in row.evidence.split(", "))]
+    rows = [row.number for row in ROWS if row.shown_by(scenario.name)]
     if defined and lists and not (got and got[-1][0] == "oops" and got[-1][1] in UNDEFINED.intersection(rows)):
         return first_difference(got, lists[0])
     # the list must end in an Oops with the row that this run is evidence of; the events before it must agree with the native runs
