@@ -521,3 +521,34 @@ def test_oops_is_eio_for_who_asked_and_ends_the_mount() -> None:
         with pytest.raises(OSError) as error:
             server.enqueue(Job(strike, ()))
         assert error.value.errno == errno.EIO
+
+
+LATE_SIGNAL = """
+import os, signal, threading, hidma
+from hidma.commands.mount.server import Server
+
+with hidma.boot() as machine:
+    server = Server(machine)
+    signal.signal(signal.SIGTERM, lambda number, frame: server.stop())
+    waits = threading.Event()
+    threading.Thread(target=lambda: (waits.wait(), os.kill(os.getpid(), signal.SIGTERM)), daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    get = server.jobs.get
+
+    class Jobs:
+        put, get_nowait = server.jobs.put, server.jobs.get_nowait
+
+        def get(self):
+            waits.set()
+            return get()
+
+    server.jobs = Jobs()
+    server.serve()
+print("ended")
+"""
+
+
+def test_a_signal_ends_a_server_that_waits_for_calls_whichever_thread_it_comes_to() -> None:
+    """As a signal that comes just before the main thread waits: nothing interrupts the wait."""
+    done = subprocess.run([sys.executable, "-c", LATE_SIGNAL], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("ended\n", "")

@@ -8,11 +8,12 @@ from __future__ import annotations
 import errno
 import os
 import queue
+import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -166,11 +167,36 @@ class Server:
 
     def serve(self) -> None:
         """Make the calls of other threads until :meth:`stop`."""
-        while (job := self.jobs.get()) is not None:
-            self.execute(job)
-            if isinstance(job.error, KeyboardInterrupt):
-                raise job.error
+        with self.woken_by_signals():
+            while (job := self.jobs.get()) is not None:
+                self.execute(job)
+                if isinstance(job.error, KeyboardInterrupt):
+                    raise job.error
         self.close()
+
+    @contextmanager
+    def woken_by_signals(self) -> Iterator[None]:
+        """Let each signal queue a call without effect. Python runs a handler between two instructions of the main thread, and one
+        whose signal comes just before the thread waits for the queue, or in another thread, would wait there as well.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        reader, writer = socket.socketpair()
+
+        def wake() -> None:
+            with reader:
+                while reader.recv(1):
+                    self.jobs.put(Job(lambda: None, ()))
+
+        writer.setblocking(False)
+        threading.Thread(target=wake, daemon=True).start()
+        with writer:
+            before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+            try:
+                yield
+            finally:
+                signal.set_wakeup_fd(before)
 
     def stop(self) -> None:
         """End :meth:`serve`; from any thread, and from a signal handler."""
