@@ -26,6 +26,7 @@ PROGRAMS = {
     "hidma": ["-P", "-m", "hidma"],
     "replay": ["-P", "-m", "hidma.commands.replay"],
     "bench": ["-P", "-m", "hidma.commands.bench.cli"],
+    "fuzz": ["-P", "-m", "hidma.commands.fuzz.cli"],
     "test": ["-P", "-m", "pytest"],
     "docs": "-P -m sphinx -W --keep-going -j auto -b html -d docs/_build/doctrees docs docs/_build/html".split(),
 }

@@ -97,10 +97,12 @@ def cli(ctx: click.Context, plugins: tuple[str, ...], disabled: tuple[str, ...],
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line.
+def main(argv: Sequence[str] | None = None, command: click.Command = cli, name: str = "hidma") -> int:
+    """Run a command line.
 
     :param argv: arguments without the program's name; those of the process when it is left out
+    :param command: what they are given to
+    :param name: what the program is called
     :returns: the exit status
     """
     if argv is None:
@@ -108,8 +110,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         try:
-            with cli.make_context("hidma", list(arguments), obj=arguments) as ctx:
-                code = cli.invoke(ctx)
+            with command.make_context(name, list(arguments), obj=arguments) as ctx:
+                code = command.invoke(ctx)
         except click.exceptions.Exit as end:
             code = end.exit_code
         sys.stdout.flush()

@@ -31,7 +31,6 @@ from hidma.firmware.board import (
     MANAGEMENT,
     MAX_CHANNELS,
     MAX_CPUS,
-    PAGE_SIZE,
     Board,
     Channel,
     Core,
@@ -419,7 +418,7 @@ class _Describer(Describer):
             if low.overlaps(high):
                 raise second.error("_CRS", f"{high} overlaps {low} of {first.path}; RAM stands at an address once.")
         for region, device in found:
-            self.whole_pages(device, region)
+            self.whole_pages(device, "_CRS", region, 1 << ADDRESS_BITS)
         return [region for region, _ in found]
 
     def regions(self, device: DeviceObject, wanted: int, what: str) -> list[Region]:
@@ -436,16 +435,11 @@ class _Describer(Describer):
                                            f"{ADDRESS_BITS}-bit physical addresses.")
         return regions
 
-    def whole_pages(self, device: DeviceObject, region: Region) -> None:
-        if region.base % PAGE_SIZE or region.size % PAGE_SIZE:
-            raise device.error("_CRS", f"{region.base:#x} with {region.size:#x} bytes is not made of whole 4 KiB pages; "
-                                       "give a base and a size that are multiples of 0x1000.")
-
     def pages(self, device: DeviceObject, wanted: int) -> list[Region]:
         """Regions that are handed out page by page, as a hypervisor maps them."""
         regions = self.regions(device, wanted, "registers stand")
         for region in regions[:wanted]:
-            self.whole_pages(device, region)
+            self.whole_pages(device, "_CRS", region)
         self.taken.extend((region, device) for region in regions)
         return regions
 

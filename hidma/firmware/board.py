@@ -42,6 +42,7 @@ PLACES = (*range(0x80000000, 1 << 32, DEFAULT_MEMORY), *range(0x70000000, -1, -D
 OTHER_STREAMS = 1 << 20
 """First number of a stream beside the HIDMA channels, beyond what a firmware numbers."""
 MAX_CHANNELS = 64
+MAX_BLOCK = 16 << 20  # bytes of the registers of a HIDMA block
 MAX_DEVICES = 512
 MAX_HOLES = 128
 ADDRESS_BITS = 48
@@ -248,6 +249,15 @@ class Describer:
         """Both pages of a channel's registers."""
         raise NotImplementedError
 
+    def whole_pages(self, node: Any, prop: str, region: Region, largest: int = MAX_BLOCK) -> None:
+        """Raises FirmwareError: ``region``, which ``prop`` of ``node`` gives, is not made of whole pages, or is too large."""
+        if region.size < PAGE_SIZE or region.base % PAGE_SIZE or region.size % PAGE_SIZE:
+            raise node.error(prop, f"{region.base:#x} with {region.size:#x} bytes is not made of whole 4 KiB pages; give a base "
+                                   "and a size that are multiples of 0x1000.")
+        if region.size > largest:
+            raise node.error(prop, f"{region.size:#x} bytes are more than the registers of a HIDMA block take; give at most "
+                                   f"{largest:#x}.")
+
     def line(self, node: Any) -> int:
         """Number of the first interrupt of a device, which is the one that the drivers ask for."""
         raise NotImplementedError
@@ -293,7 +303,7 @@ class Describer:
             if management is not None or end:
                 promised = management.dma_channels if management is not None else None
                 cores.append(Core(core, management, tuple(channel for channel in channels if channel.core == core),
-                                  min(max(end, promised or 0), MAX_CHANNELS)))
+                                  min(max(end, promised or 0, 1), MAX_CHANNELS)))
         return tuple(cores)
 
     def grouped(self, found: Iterable[tuple[Any, Iterable[str], Iterable[Region], Iterable[int]]],
@@ -448,9 +458,7 @@ class _Describer(Describer):
         if len(regions) < wanted:
             raise node.error("reg", f"it gives {('no', 'one')[len(regions)]} region; {right}.")
         for region in regions[:wanted]:
-            if region.size < PAGE_SIZE or region.base % PAGE_SIZE or region.size % PAGE_SIZE:
-                raise node.error("reg", f"{region.base:#x} with {region.size:#x} bytes is not made of whole 4 KiB "
-                                        "pages; give a base and a size that are multiples of 0x1000.")
+            self.whole_pages(node, "reg", region)
         self.taken.extend((region, node) for region in regions if region.size)
         return regions
 

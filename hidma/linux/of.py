@@ -153,7 +153,7 @@ def of_get_property(np: DeviceNode, name: str) -> tuple[list[int] | None, int]:
 def of_read_number(cell: list[int], at: int, size: int) -> int:
     """``size`` cells from index ``at`` on as one number (u64); beyond the property C finds what follows: here, 0."""
     value = 0
-    for index in range(at, at + size):
+    for index in range(at + max(size - 2, 0), at + size):  # the cells before the last two are shifted out
         value = (value << 32 | (cell[index] if index < len(cell) else 0)) & 0xFFFFFFFFFFFFFFFF
     return value
 

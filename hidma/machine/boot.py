@@ -298,7 +298,13 @@ class Machine:
         """The bus with RAM and clock, and the IOMMU. A guest has the host's clock and part of its RAM."""
         region = max(board.memory, key=lambda r: r.size)
         clock = Clock()
-        bus = Bus(clock, Memory(region.base, region.size), Trace(clock))
+        try:
+            memory = Memory(region.base, region.size)
+        except OSError as error:
+            why = (f"{board.source}: this system cannot give {region.size:#x} bytes of RAM ({error.strerror}); --memory SIZE gives "
+                   "the board less.")
+            raise firmware.FirmwareError(why, error.errno or ENOMEM) from None
+        bus = Bus(clock, memory, Trace(clock))
         return bus, Smmu(bus)
 
     def _kernel(self, board: firmware.Board, debug: bool, ranks: list[int]) -> Kernel:

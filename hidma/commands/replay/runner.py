@@ -28,7 +28,7 @@ KEPT = frozenset((
 
 
 #: More than this and a scenario does not end.
-MOST_EVENTS = 2_000_000
+MOST_EVENTS = 200_000
 
 
 @dataclass(frozen=True)
