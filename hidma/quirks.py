@@ -389,6 +389,8 @@ def _endless_completion(kernel: Any) -> int:
     slots = lldev.tre_ring_size // TRE_SIZE if lldev is not None else 1
     last = itertools.takewhile(lambda line: line.text.rstrip().endswith("out of sync"), reversed(kernel.log))
     seen = {line.text for line in itertools.islice(last, 2 * slots)}
+    if kernel.log.first:  # some may have been dropped
+        seen.update(text for cpu in kernel.cpus for text in cpu.lines_seen if text.rstrip().endswith("out of sync"))
     return 1 if not seen else 37 if len(seen) >= slots else 6
 
 

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from typing import Any
 
 import pytest
 
 import hidma
-from hidma.linux.errno import EAGAIN, EBADF, EINVAL
+from hidma.linux.errno import EAGAIN, EBADF, EINVAL, EPIPE
 from hidma.linux.fs import O_RDONLY, O_WRONLY, OpenFile
 
 LEVELS = "/proc/sys/kernel/printk"
@@ -90,3 +92,50 @@ def test_console_levels_are_set_as_far_as_they_are_written(machine: hidma.Machin
 def test_command_line_is_that_of_the_firmware(machine: hidma.Machine) -> None:
     assert machine.sysfs["/proc/cmdline"] == "\n"
     assert machine.sysfs["/proc/device-tree/model"] == machine.sysfs["/sys/firmware/devicetree/base/model"]
+
+
+def test_the_log_is_a_ring() -> None:
+    with hidma.boot(log_buf_len=1 << 12) as machine:
+        assert machine.kernel.log.size == 1 << 12
+        first = machine.dmesg().splitlines()[0]
+        for number in range(100):
+            with machine.running() as kernel:
+                kernel.printk(6, f"message {number:04} " + "x" * 47)
+        log = machine.kernel.log
+        assert first.startswith("** ") is False
+        assert log[-1].text.startswith("message 0099")
+        # a record has a header of 16 bytes and 60 of text
+        assert len(log) - log.first == 4096 // 76
+        assert machine.dmesg().splitlines()[0] == f"** {log.first} printk messages dropped **"
+        with pytest.raises(IndexError, match="was dropped"):
+            log[log.first - 1]
+        assert [line.text for line in log[len(log) - 2 :]] == [line.text for line in list(log)[-2:]]
+
+
+@pytest.mark.parametrize("size", [0, -1, True, "1M", 1 << 40])
+def test_size_of_the_log_is_a_number_of_bytes(size: Any) -> None:
+    with pytest.raises(OSError, match="log_buf_len"), contextlib.closing(hidma.boot(log_buf_len=size)):
+        pass
+
+
+def test_readers_of_the_log_are_told_of_what_was_dropped() -> None:
+    with hidma.boot(log_buf_len=1 << 12) as machine:
+        file, proc = opened(machine, "/dev/kmsg"), opened(machine, "/proc/kmsg")
+        with machine.running() as kernel:
+            for number in range(100):
+                kernel.printk(6, f"message {number:04} " + "x" * 47)
+            first = kernel.log.first
+            assert file.read(8192) == -EPIPE
+            assert isinstance(record := file.read(8192), bytes) and record.startswith(f"6,{first},".encode())
+            assert isinstance(text := proc.read(1 << 20), bytes) and len(text.splitlines()) == len(kernel.log) - first
+        file = opened(machine, "/dev/kmsg")
+        with machine.running():
+            assert isinstance(record := file.read(8192), bytes) and record.startswith(f"6,{first},".encode())
+
+
+def test_a_message_too_large_for_the_log_is_cut() -> None:
+    with hidma.boot(log_buf_len=1 << 12) as machine, machine.running() as kernel:
+        kernel.printk(6, "\N{GREEK SMALL LETTER ALPHA}" * 5000)
+        text = kernel.log[-1].text
+    assert text.endswith("<truncated>")
+    assert 1024 - 20 <= len(text.encode()) + 16 <= 1024

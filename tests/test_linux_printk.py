@@ -34,8 +34,10 @@ def test_messages_of_a_device_name_driver_and_device(rig: Rig) -> None:
     dev_info(dev, "the bus's\n")
     dev.driver = DeviceDriver("hidma")
     dev_err(dev, "the driver's")
-    assert rig.log() == [" QCOM8061:00: nobody's", "platform QCOM8061:00: the bus's", "hidma QCOM8061:00: the driver's"]
-    assert [line.level for line in rig.kernel.log] == [4, 6, 3]
+    dev_err(None, "of NULL")
+    assert rig.log() == [" QCOM8061:00: nobody's", "platform QCOM8061:00: the bus's", "hidma QCOM8061:00: the driver's",
+                         "(NULL device *): of NULL"]
+    assert [line.level for line in rig.kernel.log] == [4, 6, 3, 3]
 
 
 def test_one_newline_at_the_end_is_no_part_of_the_message(rig: Rig) -> None:

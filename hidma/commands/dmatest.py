@@ -117,7 +117,7 @@ class TestLedger:
         callback = tx.callback
 
         def called(param: Any) -> None:
-            transfer._done(None)
+            transfer._done()
             if callback is not None:
                 callback(param)
 
@@ -360,14 +360,14 @@ def dmatest(ctx: click.Context, board: str, fault: tuple[str, ...], instant: boo
         else:
             tests.first = 0
         problems = [*tests.problems(), *problems]
-        log = machine.kernel.log[0 if whole else tests.first :]
+        log = printed(machine.kernel.log, 0 if whole else tests.first)
         if as_json:
             click.echo(json.dumps({
                 **shown, "passed": not problems, "problems": problems, "threads": tests.as_json(),
                 "ledger": tests.ledger.counts(), "virtual_ns": machine.now, "notes": machine.notes,
-                "dmesg": printed(log)}, indent=2))
+                "dmesg": log}, indent=2))
         elif not quiet:
-            click.echo("".join(f"{line}\n" for line in printed(log)), nl=False)
+            click.echo("".join(f"{line}\n" for line in log), nl=False)
         for sentence in problems[:10]:
             print_error(sentence)
     return FAILED if problems else 0

@@ -17,7 +17,7 @@ import click
 from hidma.machine import _mode
 
 if TYPE_CHECKING:
-    from hidma.linux.printk import LogLine
+    from hidma.linux.printk import LogBuf, LogLine
     from hidma.machine.boot import KernelOops, Machine
 
 FAILED = 1
@@ -103,11 +103,13 @@ def errors(log: Sequence[LogLine]) -> list[str]:
     return list(dict.fromkeys(line.text for line in log if line.level <= KERN_ERR))
 
 
-def printed(log: Sequence[LogLine]) -> list[str]:
-    """Lines as dmesg prints them; a repeated line is printed once, with a count of its repetitions."""
-    lines: list[str] = []
+def printed(log: LogBuf, since: int = 0) -> list[str]:
+    """Messages from number ``since`` on as dmesg prints them; a repeated one is printed once, with a count of its repetitions.
+    First is how many of them were dropped.
+    """
+    lines = [f"** {log.first - since} printk messages dropped **"] if log.first > since else []
     text, again = "", 0
-    for line in [*log, None]:
+    for line in [*log[since:], None]:
         if line is not None and line.text == text:
             again += 1
             last = line

@@ -18,7 +18,7 @@ from hidma.linux.debugfs import Dentry
 from hidma.linux.fault_inject import FaultInject
 from hidma.linux.interrupt import Gic, Waiting
 from hidma.linux.kobject import Kobject
-from hidma.linux.printk import LogLine
+from hidma.linux.printk import LogBuf, LogLine
 from hidma.linux.sched import CLOSED, STOPPED, Cpu, KernelOops, Task, attach, cpu_idle, detach, kill
 
 if TYPE_CHECKING:
@@ -55,8 +55,9 @@ class Kernel:
         self.trace = bus.trace
         self.debug = debug
         self.dead: KernelOops | None = None
+        self.untold: KernelOops | None = None  # the same with its traceback, until a caller hears of it
         self.config_bug = True
-        self.log: list[LogLine] = []
+        self.log = LogBuf()
         self.warned: set[str] = set()
         self.windows: list[Any] = []
         self.mem_regions: list[tuple[int, int, str]] = []
@@ -95,6 +96,12 @@ class Kernel:
             self.modules[name] = SimpleNamespace()
         return self.modules[name]
 
+    @staticmethod
+    def handle_signals() -> None:
+        """Let Python handle signals and run other threads, which it does in interpreted code only. A long compiled loop calls
+        this.
+        """
+
     # --- log --------------------------------------------------------------------------------------------------
 
     def printk(self, level: int, text: str, facility: int = 0) -> None:
@@ -113,8 +120,9 @@ class Kernel:
         self.printk(4, f"WARNING: {text}")
 
     def dmesg(self) -> str:
-        """The log, as ``dmesg`` prints it."""
-        return "".join(f"{line}\n" for line in self.log)
+        """The log, as ``dmesg`` prints it; first how many messages were dropped, in the words of console_unlock()."""
+        dropped = f"** {self.log.first} printk messages dropped **\n" if self.log.first else ""
+        return dropped + "".join(f"{line}\n" for line in self.log)
 
     def atomic_sleep(self, cpu: Cpu) -> None:
         """A task sleeps in atomic context (V14: row 4): logged once, and goes on."""
@@ -142,9 +150,8 @@ class Kernel:
         self.print_row(self.oops_row(KernelOops(text)))
 
     def print_row(self, row: int | None) -> None:
-        """Name the row of V14's that is the cause, if it is one."""
-        if row is not None:
-            self.printk(0, f"V14: this is row {row} of docs/quirks")
+        """Name the row of V14's that is the cause, or say that none is known."""
+        self.printk(0, "V14: no row of docs/quirks is known for this" if row is None else f"V14: this is row {row} of docs/quirks")
 
     def bug(self, condition: str) -> None:
         """``BUG_ON``: an Oops, unless the kernel was configured without CONFIG_BUG."""
@@ -175,7 +182,7 @@ class Kernel:
         oops.kernel = self.name
         if oops.row is None:
             oops.row = self.oops_row(oops)
-        self.dead = oops
+        self.dead, self.untold = oops.again(), oops
         self.printk(0, f"Internal error: Oops: {oops.message}")
         self.print_row(oops.row)
         self.printk(0, "Call trace:")
@@ -190,6 +197,12 @@ class Kernel:
             else:
                 self.clock.kick(cpu)
 
+    def fault(self) -> KernelOops:
+        """The Oops that has stopped this kernel, to be raised: the first time with its traceback."""
+        assert self.dead is not None
+        oops, self.untold = self.untold or self.dead.again(), None
+        return oops
+
     def close(self) -> None:
         """End every thread and give back what it holds; the kernel is of no use afterwards, others go on."""
         self.leave()
@@ -203,12 +216,13 @@ class Kernel:
             for task in [*self.threads, *(cpu.idle_task for cpu in self.cpus)]:
                 if task is not None:
                     kill(task)
+            for cpu in self.cpus:
+                cpu.greenlet = None
         finally:
             clock.firing -= 1
             clock.now = now
             clock.current = current
-            if running is not None:
-                running.resumed()
+            sched.set_running(None if running in self.cpus else running)
         self.threads.clear()
 
     # --- entering ---------------------------------------------------------------------------------------------
@@ -221,7 +235,7 @@ class Kernel:
         :raises KernelOops: when the kernel has stopped
         """
         if self.dead is not None:
-            raise self.dead
+            raise self.fault()
         cpu = self.cpus[0]
         if cpu.main_task is None:
             main = self.clock.main

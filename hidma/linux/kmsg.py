@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from hidma.linux import sched
-from hidma.linux.errno import EAGAIN, EINVAL
+from hidma.linux.errno import EAGAIN, EINVAL, EPIPE
 from hidma.linux.fs import O_ACCMODE, O_WRONLY, File, OpenFile
 from hidma.linux.kstrtox import kstrtouint
 from hidma.linux.printk import KERN_WARNING, LogLine
@@ -55,15 +55,19 @@ class OpenKmsg(OpenFile):
 
     def __init__(self, file: File, flags: int) -> None:
         super().__init__(file, flags)
-        self.seq = 0
+        self.seq = sched.running_cpu().kernel.log.first
 
     def read(self, count: int, offset: int | None = None) -> bytes | int:
-        """One record; -EAGAIN when there is none, -EINVAL when ``count`` is too small for it."""
+        """One record; -EAGAIN when there is none, -EINVAL when ``count`` is too small for it, -EPIPE when it was dropped
+        meanwhile: the next call reads the oldest one."""
         if self.flags & O_ACCMODE == O_WRONLY:
             return super().read(count, offset)
         log = sched.running_cpu().kernel.log
         if self.seq >= len(log):
             return -EAGAIN
+        if self.seq < log.first:
+            self.seq = log.first
+            return -EPIPE
         self.seq += 1
         text = record(self.seq - 1, log[self.seq - 1])
         return text if len(text) <= count else -EINVAL
@@ -77,6 +81,7 @@ class OpenProcKmsg(OpenFile):
         kernel = sched.running_cpu().kernel
         state = syslog(kernel)
         text = b""
+        state.syslog_seq = max(state.syslog_seq, kernel.log.first)
         while state.syslog_seq < len(kernel.log):
             line = syslog_line(kernel.log[state.syslog_seq])
             if text and len(text) + len(line) > count:

@@ -7,8 +7,11 @@ is printed by :func:`ptr`.
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, overload
 
 from hidma.linux import sched
 
@@ -18,6 +21,11 @@ KERN_WARNING = 4
 KERN_NOTICE = 5
 KERN_INFO = 6
 KERN_DEBUG = 7
+
+LOG_BUF_LEN = 1 << 17  # CONFIG_LOG_BUF_SHIFT is 17 unless a configuration says otherwise
+LOG_HEADER = 16
+MAX_LOG_TAKE_PART = 4
+TRUNC_MSG = "<truncated>"
 
 _NAMES = {KERN_EMERG: "emerg", KERN_ERR: "err", KERN_WARNING: "warn", KERN_NOTICE: "notice", KERN_INFO: "info",
           KERN_DEBUG: "dbg"}
@@ -39,16 +47,75 @@ class LogLine:
         return "\n".join(stamp + line for line in self.text.split("\n"))
 
 
+class LogBuf(Sequence[LogLine]):
+    """``log_buf`` of kernel/printk/printk.c: a ring of ``size`` bytes, in which a new message takes the place of the oldest ones.
+
+    An index is the message's sequence number, counted from the first message ever, so that ``log[said:]`` are the messages since
+    ``said = len(log)`` as far as they are still there. ``log.first`` is the number of the oldest one (``log_first_seq``), which
+    is also how many were dropped, and ``len(log)`` that of the next one (``log_next_seq``).
+
+    :param size: bytes, ``log_buf_len``; a message takes its text and a ``struct printk_log`` of 16 bytes, in multiples of 4
+    """
+
+    def __init__(self, size: int = LOG_BUF_LEN) -> None:
+        self.size = size
+        self.first = 0
+        self.used = 0
+        self.lines: deque[tuple[LogLine, int]] = deque()
+
+    def append(self, line: LogLine) -> None:
+        """``log_store()``: a text that would take more than a quarter of the ring is cut (``truncate_msg()``)."""
+        text = line.text.encode("utf-8", "replace")
+        most = self.size // MAX_LOG_TAKE_PART
+        if len(text) + LOG_HEADER > most:
+            line = LogLine(line.time, line.level, text[: most - LOG_HEADER - len(TRUNC_MSG)].decode("utf-8", "ignore") + TRUNC_MSG,
+                           line.facility)
+            text = line.text.encode("utf-8", "replace")
+        size = LOG_HEADER + len(text) + 3 & ~3
+        while self.used + size > self.size:
+            self.used -= self.lines.popleft()[1]
+            self.first += 1
+        self.lines.append((line, size))
+        self.used += size
+
+    def __len__(self) -> int:
+        return self.first + len(self.lines)
+
+    def __iter__(self) -> Iterator[LogLine]:
+        return (line for line, _ in self.lines)
+
+    def __reversed__(self) -> Iterator[LogLine]:
+        return (line for line, _ in reversed(self.lines))
+
+    @overload
+    def __getitem__(self, index: int) -> LogLine: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[LogLine]: ...
+
+    def __getitem__(self, index: int | slice) -> LogLine | list[LogLine]:
+        if isinstance(index, slice):
+            numbers = range(len(self))[index]
+            return [line for line, _ in islice(self.lines, max(numbers.start - self.first, 0), max(numbers.stop - self.first, 0))]
+        number = range(len(self))[index]
+        if number < self.first:
+            raise IndexError(f"message {number} was dropped from the log, which begins with {self.first}")
+        return self.lines[number - self.first][0]
+
+
 def dev_printk(level: int, dev: Any, text: str) -> None:
-    """One line of ``dev``: driver name, device name, text."""
+    """One line of ``dev``: driver name, device name, text; NULL is said to be that, as ``__dev_printk()`` does."""
     cpu = sched.running_cpu()
     kernel = cpu.kernel
     text = text[:-1] if text.endswith("\n") else text
     if kernel.trace.on:
         kernel.trace.emit(("log", _NAMES[level], text))
     if level != KERN_DEBUG or kernel.debug:
-        driver = dev.driver.name if dev.driver is not None else (dev.bus.name if dev.bus is not None else "")
-        kernel.printk(level, f"{driver} {dev.name}: {text}")
+        if dev is None:
+            kernel.printk(level, f"(NULL device *): {text}")
+        else:
+            driver = dev.driver.name if dev.driver is not None else (dev.bus.name if dev.bus is not None else "")
+            kernel.printk(level, f"{driver} {dev.name}: {text}")
     if cpu.hardirq:
         sched.watch_line(cpu, text)
 

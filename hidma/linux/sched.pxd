@@ -29,7 +29,7 @@ cpdef enum:
     TASK_UNINTERRUPTIBLE = 2
     TASK_DEAD = 64
     LOCKUP_ROUNDS = 100000
-    MAX_ROUNDS = 1000000000
+    MAX_ROUNDS = 1000000
     LOCKUP_LINES = 900
     KSOFTIRQD_NS = 1000
     STOPPED = 1
@@ -122,6 +122,7 @@ cpdef Task attach(Cpu cpu, str name)
 cpdef int detach(Cpu cpu) except -1
 cpdef int kill(Task task) except -1
 cpdef Cpu running_cpu()
+cpdef set_running(Cpu cpu)
 @cython.locals(cpu=Cpu)
 cpdef int spend(long long ns) except -1
 @cython.locals(cpu=Cpu, me=Task, until="long long", left="long long")

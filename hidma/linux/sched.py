@@ -27,7 +27,7 @@ if not cython.compiled:
     TASK_UNINTERRUPTIBLE = 2
     TASK_DEAD = 64
     LOCKUP_ROUNDS = 100000
-    MAX_ROUNDS = 1000000000
+    MAX_ROUNDS = 1000000
     LOCKUP_NS = 20000000000
     LOCKUP_LINES = 900
     KSOFTIRQD_NS = 1000
@@ -52,6 +52,12 @@ class KernelOops(Exception):
         self.kernel = ""
         self.backtrace: list[str] = []
         self.subject: Any = None
+
+    def again(self) -> KernelOops:
+        """The same once more, without a traceback: a traceback holds the variables of all its functions."""
+        other = KernelOops(self.message, self.row)
+        vars(other).update(vars(self))
+        return other
 
 
 def as_oops(error: BaseException) -> KernelOops:
@@ -265,17 +271,19 @@ def hardirq_enter(cpu: Cpu) -> int:
 def hardirq_exit(cpu: Cpu) -> int:
     """It ends."""
     cpu.hardirq -= 1
-    cpu.rounds_left = LOCKUP_ROUNDS if cpu.hardirq else 0
+    cpu.rounds_left = LOCKUP_ROUNDS if cpu.hardirq else 0 if cpu.npending else MAX_ROUNDS
     return 0
 
 
 def look(cpu: Cpu) -> int:
-    """No rounds are left of ``cpu``, which runs: take what is pending; in a hard interrupt, make sure that time passes.
+    """No rounds are left of ``cpu``, which runs: let signals through and take what is pending; in a hard interrupt, make sure
+    that time passes.
 
     A register access and the end of a section count ``rounds_left`` down by one, so that neither has to look every time. It is
     set to 0 when an interrupt becomes pending on a CPU that handles none.
     """
     if cpu.hardirq:
+        cpu.kernel.handle_signals()
         now = cpu.clock.now
         if now == cpu.look_time:
             raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck: {LOCKUP_ROUNDS} rounds while the clock stood")
@@ -286,6 +294,7 @@ def look(cpu: Cpu) -> int:
         cpu.rounds_left = 0
         interrupts(cpu)
     else:
+        cpu.kernel.handle_signals()
         cpu.rounds_left = MAX_ROUNDS
     return 0
 
@@ -343,9 +352,7 @@ def stopped(cpu: Cpu) -> int:
     """Whoever still runs on ``cpu``, whose kernel has stopped or was closed, ends here."""
     if cpu.dead == CLOSED:
         raise GreenletExit
-    dead = cpu.kernel.dead
-    assert dead is not None
-    raise dead
+    raise cpu.kernel.fault()
 
 
 def pick(cpu: Cpu) -> Task:
@@ -509,6 +516,7 @@ def kill(task: Task) -> int:
     if task.greenlet and not task.greenlet.dead:
         task.greenlet.parent = getcurrent()
         task.greenlet.throw()
+    task.greenlet = None
     task.state = TASK_DEAD
     return 0
 
@@ -516,6 +524,12 @@ def kill(task: Task) -> int:
 def running_cpu() -> Cpu:
     """The CPU that runs now."""
     return this_cpu
+
+
+def set_running(cpu: Cpu | None) -> None:
+    """``cpu`` runs from now on; None: no kernel does."""
+    global this_cpu
+    this_cpu = cpu
 
 
 def spend(ns: int) -> int:

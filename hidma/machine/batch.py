@@ -208,7 +208,7 @@ class Batch:
         machine = channel._machine
         interrupts = machine.interrupts
         settle = machine.settle
-        handle_signals = machine.handle_signals
+        handle_signals = machine.kernel.handle_signals
         try:
             while self.accepted < self.total:
                 handle_signals()

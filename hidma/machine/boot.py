@@ -18,14 +18,15 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from os import PathLike
 from typing import Any, Protocol
+from weakref import finalize, ref
 
 from greenlet import getcurrent  # type: ignore[import-untyped,unused-ignore]
 
 from hidma import channel as channel_module
 from hidma import firmware, mgmt
-from hidma.hidma_h import HidmaDesc
 from hidma.hw.bus import Bus
 from hidma.hw.channel import Channel as HwChannel
 from hidma.hw.clock import Clock
@@ -58,15 +59,15 @@ from hidma.linux.errno import (
 from hidma.linux.iommu import firmware_node_path, set_iommu
 from hidma.linux.kernel import Kernel
 from hidma.linux.kmod import set_modprobe
-from hidma.linux.list import INIT_LIST_HEAD, list_head_gone, local_lists
 from hidma.linux.module import Module, load_module, modules, unload_module, users
 from hidma.linux.of_platform import of_platform_populate
 from hidma.linux.platform_device import PlatformDevice, platform_bus, to_platform_device
+from hidma.linux.printk import LOG_BUF_LEN
 from hidma.linux.sched import KernelOops
 from hidma.machine.bootloader import acpi_devices, device_nodes
 from hidma.machine.buffer import Buffer
 from hidma.machine.client import Dma
-from hidma.machine.running import Interrupts, Running, settle, turn
+from hidma.machine.running import Interrupts, Running, power_off, settle, turn
 from hidma.quirks import oops_row
 from hidma.vfio_platform import common as vfio_platform_base
 from hidma.vfio_platform import platform as vfio_platform
@@ -74,6 +75,8 @@ from hidma.vfio_platform import platform as vfio_platform
 __all__ = ["KernelOops", "Machine", "boot"]
 
 MAX_CPUS = 64
+MIN_LOG = 1 << 12
+MAX_LOG = 1 << 30
 CONSOLE_LINES = 1000
 CONSOLE_NS = 100000
 STEP_NS = 1000000
@@ -233,6 +236,22 @@ class BootedKernel(Kernel):
             self.clock.tick(CONSOLE_NS)
 
 
+def load_with_depends(kernel: Kernel, module: Module, params: Mapping[str, str | None] | None = None) -> int:
+    """Load what ``module`` needs, then itself, into the running kernel: 0, -EEXIST, or what loading gave."""
+    for name in module.depends:
+        rc = load_with_depends(kernel, MODULES[name])
+        if rc < 0 and rc != -EEXIST:
+            return rc
+    return load_module(kernel, module, dict(params or {}))
+
+
+def modprobe_plugin(kernel: Kernel, name: str) -> int:
+    """:func:`hidma.plugin.loading.modprobe`."""
+    from hidma.plugin import loading  # few machines need it, and it brings pluggy
+
+    return loading.modprobe(name, partial(load_with_depends, kernel))
+
+
 class Closable(Protocol):
     """A guest that runs on a machine and ends with it."""
 
@@ -278,7 +297,11 @@ class Machine:
         ranks = list(range(count))
         random.Random(seed).shuffle(ranks)
         self.kernel: Kernel = self._kernel(board, debug, ranks)
-        self.kernel.oops_row = lambda oops: oops_row(oops, self.kernel)
+        # nothing of the kernel holds the machine: when nobody else does either, the kernel is closed
+        self._dropped = finalize(self, turn.drop, threading.get_ident(), self.kernel)
+        self._dropped.atexit = False
+        turn.of_thread.add(self.kernel)
+        self.kernel.oops_row = partial(oops_row, kernel=self.kernel)
         self.kernel.dma_ops = DmaOps(self.memory)
         self.kernel.module("random").crng = random.Random(f"random numbers of {self.kernel.name} {seed}")
         for line in self.lines:
@@ -411,9 +434,13 @@ class Machine:
                               "no model.")
             return None
 
+        machine = ref(self)
+
         def failed(error: BaseException) -> None:
-            self.kernel.printk(3, f"{origin}: the model of {device.path} fails: {in_one_line(error)}; the device is dead "
-                                  "from now on")
+            there = machine()
+            if there is not None:
+                there.kernel.printk(3, f"{origin}: the model of {device.path} fails: {in_one_line(error)}; the device is dead "
+                                       "from now on")
 
         model.on_failure = failed
         model.limit = of_model
@@ -471,7 +498,7 @@ class Machine:
                 kernel.printk(5, f"Machine model: {firmware.model(self.tree)}")
             kernel.printk(6, f"smp: Brought up 1 node, {len(kernel.cpus)} CPU{'s' if len(kernel.cpus) > 1 else ''}")
             self._iommu()
-            set_modprobe(self._modprobe_plugin)
+            set_modprobe(partial(modprobe_plugin, kernel))
             if isinstance(self.tree, firmware.Tree):
                 kernel.of_root = device_nodes(self.tree, self.board.interrupt_controller)
                 of_platform_populate(kernel.of_root)
@@ -517,12 +544,6 @@ class Machine:
     def interrupted(self) -> bool:
         """Whether the caller is to stop: SIGINT came, or :meth:`interrupt` was called."""
         return bool(self.interrupts.wanted())
-
-    @staticmethod
-    def handle_signals() -> None:
-        """Let Python handle signals and run other threads, which it does in interpreted code only. A long compiled loop calls
-        this.
-        """
 
     def quiet(self) -> bool:
         """Whether every other CPU is idle."""
@@ -626,22 +647,20 @@ class Machine:
         if not callable(sink):
             raise OSError(EINVAL, f"a trace is called with every event, and {sink!r} cannot be called")
 
+        self._sink = sink
+        machine = ref(self)
+
         def guarded(event: tuple[Any, ...]) -> None:
+            there = machine()
+            if there is None:
+                return
             try:
-                sink(event)
+                there._sink(event)
             except BaseException as error:
-                self.trace.close()
-                self.interrupt(error)
+                there.trace.close()
+                there.interrupt(error)
 
         self.trace.open(guarded)
-
-    def _load(self, module: Module, params: Mapping[str, str | None] | None = None) -> int:
-        """Load what ``module`` needs, then itself, into the running kernel: 0, -EEXIST, or what loading gave."""
-        for name in module.depends:
-            rc = self._load(MODULES[name])
-            if rc < 0 and rc != -EEXIST:
-                return rc
-        return load_module(self.kernel, module, dict(params or {}))
 
     def load(self, name: str, params: Mapping[str, str | None] | None = None) -> int:
         """``modprobe``: load a module of the port, or a reset plugin, with the modules that it needs.
@@ -651,14 +670,8 @@ class Machine:
         """
         module = find_module(name)
         if module is not None:
-            return self._load(module, params)
-        return self._modprobe_plugin(name)
-
-    def _modprobe_plugin(self, name: str) -> int:
-        """:func:`hidma.plugin.loading.modprobe`."""
-        from hidma.plugin import loading  # few machines need it, and it brings pluggy
-
-        return loading.modprobe(name, self._load)
+            return load_with_depends(self.kernel, module, params)
+        return modprobe_plugin(self.kernel, name)
 
     def modprobe(self, name: str, params: Mapping[str, str] | None = None) -> None:
         """Load a module of the port, or a reset plugin, with the modules that it needs.
@@ -740,18 +753,9 @@ class Machine:
         self.closed = True
         self.dma.powered_off()
         self.trace.close()
+        self._dropped.detach()
         with turn.lock:
-            self.kernel.close()
-        self._leave_lists()
-
-    def _leave_lists(self) -> None:
-        """What an Oops left in a local list (of hidma_process_completed()) would hold the whole machine for ever."""
-        devices = getattr(self.kernel.module("dmaengine"), "dma_device_list", [])
-        for head in local_lists():
-            mdesc = head.next.owner
-            if isinstance(mdesc, HidmaDesc) and mdesc.desc.chan.device in devices:
-                INIT_LIST_HEAD(head)
-                list_head_gone(head)
+            power_off(self.kernel)
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "stopped" if self.kernel.dead is not None else f"at {self.now} ns"
@@ -794,7 +798,8 @@ def _check_params(params: Any) -> None:
 def boot(board: str | PathLike[str] | bytes = "host", *, instant: bool = False, seed: int = 0,
          timing: Timing | None = None, faults: str | None = None, modules: bool = True,
          params: Mapping[str, Mapping[str, str]] | None = None, debug: bool = False, cpus: int | None = None,
-         trace: Callable[[tuple[Any, ...]], None] | None = None, memory: str | None = None) -> Machine:
+         trace: Callable[[tuple[Any, ...]], None] | None = None, memory: str | None = None,
+         log_buf_len: int = LOG_BUF_LEN) -> Machine:
     """Boot a machine.
 
     :param board: a bundled board (``host``, ``guest``, ``binding-example``, ``acpi``, ``acpi-guest``), a path (.dts, .dtb, .asl,
@@ -810,6 +815,7 @@ def boot(board: str | PathLike[str] | bytes = "host", *, instant: bool = False, 
     :param trace: called with every event (:meth:`Machine.watch`)
     :param memory: RAM in place of what the firmware names, as ``SIZE`` or ``SIZE@ADDRESS``: ``512M@0x80000000``;
         by default what the environment variable ``HIDMA_MEMORY`` says, if it is set
+    :param log_buf_len: size of the kernel log in bytes, rounded up to a power of 2; the oldest messages are dropped from it
     :raises FirmwareError: (an OSError) when the firmware cannot be read or describes no machine
     :raises KernelOops: when the kernel stops while it boots
     :raises OSError: EINVAL (an argument that is none), ENOENT (parameters of a module that is not there)
@@ -822,6 +828,8 @@ def boot(board: str | PathLike[str] | bytes = "host", *, instant: bool = False, 
         raise OSError(EINVAL, f"timing is a hidma.Timing, not {timing!r}")
     if cpus is not None and (isinstance(cpus, bool) or not isinstance(cpus, int) or not 1 <= cpus <= MAX_CPUS):
         raise OSError(EINVAL, f"a machine has 1 to {MAX_CPUS} CPUs, not {cpus!r}")
+    if isinstance(log_buf_len, bool) or not isinstance(log_buf_len, int) or not MIN_LOG <= log_buf_len <= MAX_LOG:
+        raise OSError(EINVAL, f"log_buf_len is a number of bytes from {MIN_LOG} to {MAX_LOG}, not {log_buf_len!r}")
     _check_params({} if params is None else params)
     if params and not modules:
         raise OSError(EINVAL, "params are for modules, and modules=False loads none; give them to modprobe()")
@@ -830,6 +838,7 @@ def boot(board: str | PathLike[str] | bytes = "host", *, instant: bool = False, 
     ram = None if memory is None else firmware.ram_request(memory)
     description = firmware.describe(tree, ram)
     machine = Machine(tree, description, instant=instant, seed=seed, timing=timing, debug=debug, cpus=cpus, ram=ram)
+    machine.kernel.log.size = 1 << (log_buf_len - 1).bit_length()
     try:
         if trace is not None:
             machine.watch(trace)

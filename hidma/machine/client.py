@@ -14,6 +14,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from greenlet import GreenletExit  # type: ignore[import-untyped,unused-ignore]
 
@@ -127,8 +128,8 @@ class Transfer:
         """
         return named(self._end, self.row)
 
-    def _done(self, _: Any) -> None:
-        """The driver's callback."""
+    def _done(self) -> None:
+        """The driver calls back."""
         self.called += 1
         if self.called > 1:
             return  # V14: row 41
@@ -218,6 +219,7 @@ class Transfer:
         channel = self.channel
         end, self.row, self.hardware = verdict(self.cookie, channel._outcome(self.sequence, self.epoch))
         self.given_up = True
+        channel._given_up[self] = None
         self._finish(end)
 
     def _finish(self, end: str) -> None:
@@ -235,6 +237,13 @@ class Transfer:
     def __repr__(self) -> str:
         return (f"<Transfer {self.cookie} of {self.channel.name}: {self.length} bytes, {self.end}; "
                 f"driver {self.driver}, hardware {self.hardware}>")
+
+
+def _transfer_done(transfer: ref[Transfer]) -> None:
+    """The callback of a descriptor. The kernel holds no transfer: a machine that nobody holds any more can go."""
+    there = transfer()
+    if there is not None:
+        there._done()
 
 
 class Channel:
@@ -256,6 +265,7 @@ class Channel:
         self.name = chan.name
         self.waiters = WaitQueueHead()
         self.open: dict[Transfer | Batch, None] = {}
+        self._given_up: dict[Transfer, None] = {}  # V14 may call back for them after all
         self.released = False
 
     @property
@@ -359,8 +369,8 @@ class Channel:
         transfer = Transfer(self, dest, src, length, callback)
         transfer.bounce = bounce
         transfer.desc = tx.container
-        tx.callback = transfer._done
-        tx.callback_param = None
+        tx.callback = _transfer_done
+        tx.callback_param = ref(transfer)  # V14 leaves both in the descriptor (row 46)
         before = len(self._hw.epochs)
         cookie = dmaengine_submit(tx)
         if cookie < 0:
@@ -667,6 +677,7 @@ class Channel:
         """V14 calls back for a transfer that nobody expected anything of."""
         self._ledger[transfer.end] -= 1
         self._ledger[PENDING] += 1
+        self._given_up.pop(transfer, None)
         self._retired = [other for other in self._retired if other is not transfer]
         self.open[transfer] = None
         transfer.row = None
@@ -843,7 +854,7 @@ class Channel:
     def _complaint(self, item: Transfer | Batch) -> Exception:
         dead = self._machine.kernel.dead
         if item._oops and dead is not None:
-            return dead.with_traceback(None)
+            return self._machine.kernel.fault()
         end = item.end
         if isinstance(item, Transfer):
             what = f"transfer {item.cookie} on {self.name}"

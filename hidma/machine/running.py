@@ -10,13 +10,16 @@ import importlib
 import signal
 import threading
 from typing import Any, Protocol
+from weakref import WeakSet
 
 from greenlet import getcurrent  # type: ignore[import-untyped,unused-ignore]
 
+from hidma.hidma_h import HidmaDesc
 from hidma.linux import sched
 from hidma.linux.errno import EDEADLK, EPERM
 from hidma.linux.kernel import Kernel, is_kernel_fault
-from hidma.linux.sched import KernelOops
+from hidma.linux.list import INIT_LIST_HEAD, list_head_gone, local_lists
+from hidma.linux.sched import CLOSED, KernelOops
 
 # the public signal() costs ten times more, and every call into a machine needs it twice
 _signal: Any = importlib.import_module("_signal")
@@ -86,12 +89,72 @@ class Entered(Protocol):
     def check_open(self) -> None: ...
 
 
+def power_off(kernel: Kernel) -> None:
+    """Close ``kernel``. What an Oops left in a local list (of hidma_process_completed()) would hold all of it for ever."""
+    kernel.close()
+    devices = getattr(kernel.module("dmaengine"), "dma_device_list", [])
+    for head in local_lists():
+        mdesc = head.next.owner
+        if isinstance(mdesc, HidmaDesc) and mdesc.desc.chan.device in devices:
+            INIT_LIST_HEAD(head)
+            list_head_gone(head)
+
+
+class ThreadKernels(threading.local):
+    """The kernels that the calling thread has booted. They are closed when it ends: no other thread can do it."""
+
+    def __init__(self) -> None:
+        self.until = ThreadEnd()
+
+    def add(self, kernel: Kernel) -> None:
+        """``kernel`` was booted; the main thread ends with the program."""
+        if threading.current_thread() is not threading.main_thread():
+            self.until.kernels.add(kernel)
+
+
+class ThreadEnd:
+    """What a thread drops when it ends."""
+
+    def __init__(self) -> None:
+        self.kernels: WeakSet[Kernel] = WeakSet()
+
+    def __del__(self) -> None:
+        for kernel in self.kernels:
+            turn.drop(threading.get_ident(), kernel, True)
+
+
 class Turn:
-    """Whose turn it is: one CPU runs at a time in a process, whatever machine it belongs to."""
+    """Whose turn it is: one CPU runs at a time in a process, whatever machine it belongs to.
+
+    :ivar left: kernels of machines that nobody holds any more, with the thread that has to close them
+    """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.inside: Entered | None = None
+        self.left: list[tuple[int, Kernel]] = []
+        self.of_thread = ThreadKernels()
+
+    def drop(self, thread: int, kernel: Kernel, wait: bool = False) -> None:
+        """Let ``thread``, which booted it, close ``kernel``: now if no machine runs, else when it enters the next one.
+
+        :param wait: let it wait until none runs
+        """
+        if kernel.cpus[0].dead == CLOSED:
+            return  # with the thread that has booted it
+        self.left.append((thread, kernel))
+        if thread == threading.get_ident() and self.lock.acquire(blocking=wait):
+            try:
+                self.catch_up()
+            finally:
+                self.lock.release()
+
+    def catch_up(self) -> None:
+        """Close what is left to this thread; the caller has the lock."""
+        thread = threading.get_ident()
+        for entry in [entry for entry in self.left if entry[0] == thread]:
+            self.left.remove(entry)
+            power_off(entry[1])
 
 
 turn = Turn()
@@ -114,7 +177,7 @@ class Running:
         machine.check_open()
         kernel = machine.kernel
         if kernel.dead is not None:
-            raise kernel.dead.with_traceback(None)
+            raise kernel.fault()
         here = getcurrent()
         if here is machine.main_greenlet:
             if not machine.depth:
@@ -135,6 +198,8 @@ class Running:
         if other is not None and other.thread == self.machine.thread:
             raise OSError(EDEADLK, "another machine is in the middle of a callback here; use this one outside")
         turn.lock.acquire()
+        if turn.left:
+            turn.catch_up()
         turn.inside = self.machine
         try:
             if self.hold:
@@ -159,11 +224,12 @@ class Running:
         if fatal and kernel.dead is None and not machine.closed:
             assert error is not None
             kernel.die(sched.as_oops(error))
-        if fatal and error is not kernel.dead:
-            stopped = kernel.dead  # the first one, when several CPUs stop at once
+        if fatal and kernel.dead is not None and getattr(error, "backtrace", None) is not kernel.dead.backtrace:
+            stopped = kernel.fault()  # the first one, when several CPUs stop at once
         if self.counted:
             machine.depth -= 1
             if not machine.depth:
+                kernel.untold = None
                 count = self._end()
                 if kernel.dead is not None:
                     machine.dma.kernel_died()

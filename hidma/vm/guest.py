@@ -180,7 +180,6 @@ class Resampler:
     """A thread of the host that unmasks what a guest has handled."""
 
     def __init__(self, host: Machine, name: str) -> None:
-        self.host = host
         self.todo: list[Irqfd] = []
         self.queue = WaitQueueHead()
         with host.calling():
@@ -201,9 +200,9 @@ class Resampler:
                 eventfd_signal(irqfd.resample, 1)
         return 0
 
-    def stop(self) -> None:
+    def stop(self, host: Machine) -> None:
         """End the thread."""
-        with self.host.calling():
+        with host.calling():
             wake_up(self.queue)
             kthread_stop(self.task)
 
@@ -506,7 +505,7 @@ class Guest(GuestMachine, Owner):
         try:
             self.hypervisor.exit()
             if self.resampler is not None:
-                self.resampler.stop()
+                self.resampler.stop(self.host)
         except KernelOops:
             pass  # the host has stopped: it knows
 

@@ -21,6 +21,7 @@ from contextlib import suppress
 from errno import ESRCH
 from pathlib import Path
 from typing import Any, NamedTuple
+from weakref import finalize
 
 import hidma
 from hidma.firmware.fdt import parse
@@ -99,6 +100,18 @@ class Forward:
             self.trigger_fd = self.unmask_fd = -1
 
 
+def let_go(held: list[Any]) -> None:
+    """Nobody holds the guest any more, which was not closed: its process ends and its files are closed."""
+    for each in held:
+        if isinstance(each, subprocess.Popen):
+            each.kill()
+            each.wait()
+        elif isinstance(each, int):
+            os.close(each)
+        else:
+            each.close()
+
+
 class GuestProcess(Owner):
     """A guest of ``host`` in another process: what :class:`hidma.vm.Guest` is in this one. Use it in a ``with``.
 
@@ -140,6 +153,8 @@ class GuestProcess(Owner):
         self.link: socket.socket | None = None
         self.process: subprocess.Popen[bytes] | None = None
         self.errors = -1
+        self.held: list[Any] = []
+        self._dropped = finalize(self, let_go, self.held)
         try:
             blob = self._open(channels, memory, cpus)
             self.fdt = parse(blob, f"{name}.dtb")
@@ -159,9 +174,11 @@ class GuestProcess(Owner):
     def _share(self, plan: dict[str, Any]) -> None:
         """RAM, register pages, time and interrupts become files."""
         self.time = TimePage()
+        self.held.append(self.time)
         plan["time"] = self.time.fd
         self._publish()
         self.shared.append(Pages(self.ram, f"RAM of {self.name}"))
+        self.held.append(self.shared[0])
         plan["ram"] = self.shared[0].fd
         plan["pages"], plan["irqs"] = [], []
         for owned in self.owned:
@@ -175,6 +192,7 @@ class GuestProcess(Owner):
                 block = channel.trca if registers.block is channel.trca else channel.evca
                 pages = Pages(block.view[: registers.size], block.name)
                 self.shared.append(pages)
+                self.held.append(pages)
                 self.blocks.append(block)
                 if channel not in hardware:
                     hardware.append(channel)
@@ -185,6 +203,7 @@ class GuestProcess(Owner):
                 unmask, unmask_ctx = self.hypervisor.eventfd()
                 forward = Forward(trigger_ctx, unmask_ctx)
                 self.irqfds.append(forward)
+                self.held.append(forward)
                 owned.device.unmask_with(unmask, index)
                 owned.device.trigger(trigger, index)
                 plan["irqs"].append({"spi": spi, "name": f"{owned.device.name} of {self.name}", "trigger": forward.trigger_fd,
@@ -194,6 +213,7 @@ class GuestProcess(Owner):
         """The process, up to where its kernel boots."""
         self.link, theirs = socket.socketpair()
         self.errors = os.memfd_create("hidma-guest-errors", os.MFD_CLOEXEC)
+        self.held += [self.link, self.errors]
         handed = [theirs.fileno(), plan["time"], *(pages.fd for pages in self.shared),
                   *(fd for forward in self.irqfds for fd in (forward.trigger_fd, forward.unmask_fd))]
         place = str(Path(hidma.__file__).parent.parent)
@@ -203,6 +223,7 @@ class GuestProcess(Owner):
                 [sys.executable, "-m", "hidma.vm.inside", str(theirs.fileno()), str(os.getpid())],
                 stdin=subprocess.DEVNULL, stdout=self.errors, stderr=self.errors, pass_fds=handed, start_new_session=True,
                 env=os.environ | {"PYTHONPATH": path})
+            self.held.insert(0, self.process)
         except OSError as error:
             raise OSError(error.errno, f"no process for the guest {self.name!r}: {error.strerror}") from None
         finally:
@@ -461,6 +482,7 @@ class GuestProcess(Owner):
             return
         self.alive = False
         self.job = 0
+        self._dropped.detach()
         if self in self.host.guests:
             self.host.guests.remove(self)
         if self.process is not None:

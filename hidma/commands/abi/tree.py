@@ -19,7 +19,7 @@ from hidma.linux.base import mount_root
 from hidma.linux.fs import Dir, File, Vfs
 from hidma.linux.iommu import group_of
 from hidma.linux.platform_device import platform_bus
-from hidma.machine.boot import MODULES, Machine
+from hidma.machine.boot import MODULES, Machine, load_with_depends
 
 #: The boards whose trees are looked at together: all that are bundled, with device tree or with ACPI.
 BOARDS = firmware.BOARDS
@@ -70,7 +70,7 @@ def load_everything(machine: Machine) -> None:
     with machine.calling():
         for module in (*MODULES.values(), dmatest.module):
             if module.name not in loaded:
-                machine._load(module)
+                load_with_depends(machine.kernel, module)
 
 
 def give_to_vfio(machine: Machine) -> None:

@@ -146,7 +146,7 @@ class Mount:
 def oops_lines(machine: Machine) -> str:
     """The end of a kernel, as its console shows it."""
     log = machine.kernel.log
-    begin = next((at for at in range(len(log) - 1, -1, -1) if log[at].text.startswith("Internal error: Oops")), 0)
+    begin = next((at for at in range(len(log) - 1, log.first - 1, -1) if log[at].text.startswith("Internal error: Oops")), 0)
     return "".join(f"{line}\n" for line in log[begin:])
 
 

@@ -597,6 +597,7 @@ class VfioPlatform(Player):
         for known in self.modules.values():
             references(self.kernel)[known.name] = 1
         self.functions: dict[str, Callable[[VfioPlatformDevice], int]] = {}
+        self.keys: dict[Any, str] = {vfio_platform_qcomhidma_reset: "qcomhidma"}
         self.group = IommuGroup(0)
         self.resources_given: list[Resource] = []
         self.autoload = scenario.get("autoload")
@@ -663,6 +664,7 @@ class VfioPlatform(Player):
         owner = Module(key, lambda: 0)
         self.modules[key] = owner
         self.functions[key] = reset
+        self.keys[reset] = key
         references(self.kernel)[key] = 1
         if not options.get("alive", True):
             self.do_module_alive(key, 0)
@@ -784,12 +786,11 @@ class VfioPlatform(Player):
 
     def do_dump(self) -> None:
         vdev = self.device_data
-        keys = {function: key for key, function in self.functions.items()} | {vfio_platform_qcomhidma_reset: "qcomhidma"}
         counts = references(self.kernel)
         refs = {key: counts[known.name] for key, known in self.modules.items()}
         self.event(["dump", {
             "compat": vdev.compat, "acpihid": vdev.acpihid,
-            "reset": None if vdev.reset is None else keys[vdev.reset],
+            "reset": None if vdev.reset is None else self.keys[vdev.reset],
             "reset_module": None if vdev.reset_module is None else vdev.reset_module.name,
             "flags": vdev.flags, "refcnt": vdev.refcnt, "num_regions": vdev.num_regions,
             "regions": [[r.addr, r.size, r.flags, r.type, as_bool(r.ioaddr)] for r in list(vdev.regions)[: vdev.num_regions]],
