@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,6 +28,12 @@ def classes(module: ModuleType) -> Iterator[type]:
     for value in vars(module).values():
         if inspect.isclass(value) and value.__module__ == module.__name__ and not issubclass(value, BaseException):
             yield value
+
+
+def quietly(call: Callable[[], Any]) -> None:
+    """Make a call, whatever it raises."""
+    with suppress(BaseException):
+        call()
 
 
 def survives(call: Callable[[], Any]) -> bool:
@@ -64,10 +71,14 @@ def calls(modules: list[ModuleType]) -> Iterator[tuple[str, Callable[[], Any]]]:
                     yield f"{module.__name__}.{name}{args}", lambda function=function, args=args: function(*args)  # type: ignore[misc]
 
 
+def compiled_modules(built: dict[str, Any]) -> list[ModuleType]:
+    """The modules that were compiled, without what is private to the build and the bench."""
+    return [importlib.import_module(name) for name in built["modules"] if not name.endswith(".core") and "_cyshared" not in name]
+
+
 def main() -> int:
     built = json.loads((Path(hidma.__file__).parent / "_built.json").read_text())
-    names = [name for name in built["modules"] if not name.endswith(".core") and "_cyshared" not in name]
-    modules = [importlib.import_module(name) for name in names if not sys.argv[1:] or name in sys.argv[1:]]
+    modules = [module for module in compiled_modules(built) if not sys.argv[1:] or module.__name__ in sys.argv[1:]]
     crashed = []
     count = 0
     for name, call in calls(modules):

@@ -118,3 +118,13 @@ def test_no_call_of_a_compiled_module_crashes_the_process() -> None:
     done = subprocess.run([sys.executable, Path(__file__).with_name("half_made.py")], capture_output=True, text=True,
                           env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)})
     assert done.returncode == 0 and done.stdout.endswith(", 0 crashed\n"), done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not _mode.compiled(), reason="an object of Python is never half made")
+def test_no_call_with_objects_of_another_place_crashes_the_process() -> None:
+    """``HIDMA_ORDERS=N`` makes N calls of each function, with other objects and elsewhere each time."""
+    seeds = int(os.environ.get("HIDMA_ORDERS", "1"))
+    done = subprocess.run([sys.executable, Path(__file__).with_name("foreign.py"), "1", str(seeds)], capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)})
+    assert done.returncode == 0 and done.stdout.endswith(", 0 crashed\n"), done.stdout + done.stderr

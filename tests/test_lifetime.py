@@ -18,6 +18,7 @@ import pytest
 
 import hidma
 from hidma.linux import sched
+from hidma.linux.dmaengine import dmaengine_pause, dmaengine_terminate_all
 from hidma.linux.sched import KernelOops
 from hidma.machine.running import turn
 from hidma.vm import Guest, GuestProcess, assign
@@ -215,3 +216,11 @@ def test_boot_run_drop_leaves_nothing_behind(uses: str) -> None:
     assert {key: after[key] for key in ("fds", "children", "shm")} == {key: before[key] for key in ("fds", "children", "shm")}
     assert after["objects"] - before["objects"] < 2000
     assert after["rss"] - before["rss"] < 16 << 20
+
+
+def test_the_driver_of_a_closed_machine_is_an_oops_and_no_crash() -> None:
+    with hidma.boot() as machine:
+        chan = machine.dma.request_channel()
+    for call in (dmaengine_pause, dmaengine_terminate_all):
+        with pytest.raises(KernelOops, match="no kernel runs here"):
+            call(chan._chan)

@@ -222,7 +222,7 @@ class Kernel:
             clock.firing -= 1
             clock.now = now
             clock.current = current
-            sched.set_running(None if running in self.cpus else running)
+            sched.set_running(sched.no_cpu if running in self.cpus else running)
         self.threads.clear()
 
     # --- entering ---------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from greenlet import GreenletExit, getcurrent, greenlet  # type: ignore[import-u
 
 from hidma.hw.clock import Clock, Event, Timeline
 from hidma.hw.memory import Memory
+from hidma.hw.trace import Trace
 
 if not cython.compiled:
     TASK_RUNNING = 0
@@ -214,7 +215,19 @@ class TaskWakeup(Event):
         return 0
 
 
-this_cpu: Any = None
+class NoKernel:
+    """The kernel where none runs: asked for anything, it is an Oops."""
+
+    def __init__(self) -> None:
+        self.trace = Trace()
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise KernelOops("no kernel runs here; `with machine.running():` lets one")
+
+
+#: Where no kernel runs it is a CPU without registers, RAM and tasks: the compiled modules do not look whether there is one.
+no_cpu = Cpu(Clock(), 0, NoKernel(), 0, [], Memory(0, 4096, bytearray(4096)))
+this_cpu: Any = no_cpu
 
 
 def current() -> Task:
@@ -526,8 +539,8 @@ def running_cpu() -> Cpu:
     return this_cpu
 
 
-def set_running(cpu: Cpu | None) -> None:
-    """``cpu`` runs from now on; None: no kernel does."""
+def set_running(cpu: Cpu) -> None:
+    """``cpu`` runs from now on."""
     global this_cpu
     this_cpu = cpu
 
