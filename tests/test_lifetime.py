@@ -222,5 +222,5 @@ def test_the_driver_of_a_closed_machine_is_an_oops_and_no_crash() -> None:
     with hidma.boot() as machine:
         chan = machine.dma.request_channel()
     for call in (dmaengine_pause, dmaengine_terminate_all):
-        with pytest.raises(KernelOops, match="no kernel runs here"):
+        with pytest.raises(KernelOops, match="no kernel runs here|virtual address"):
             call(chan._chan)
