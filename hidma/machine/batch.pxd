@@ -20,7 +20,7 @@ cdef enum:
     FLAGS = 3
     CODE_COMPLETE = 1
     FAILURES_KEPT = 100
-    NO_COOKIE = -2
+    NONE_BEFORE = -2
 
 cdef int no_counter(object data) except -1
 cdef inline int count_one(void *counter) except -1:

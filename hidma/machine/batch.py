@@ -49,7 +49,7 @@ if not cython.compiled:
     from hidma.machine.ledger import CODE_COMPLETE, FLAGS
 
     FAILURES_KEPT = 100
-    NO_COOKIE = -2  # nor is what follows it
+    NONE_BEFORE = -2  # neither it nor what follows it is a cookie
 
 
 class BatchCounter:
@@ -391,7 +391,7 @@ def queue_batch(batch: Batch) -> int:
     end = batch.total
     batch._error = 0
     batch._apart = 0
-    cookie = before = NO_COOKIE
+    cookie = before = NONE_BEFORE
     last = NO_TX
     i = first
     while i < end:
@@ -408,7 +408,7 @@ def queue_batch(batch: Batch) -> int:
         last = tx
         i += 1
         if cookie != before + 1:
-            if before != NO_COOKIE:
+            if before != NONE_BEFORE:
                 batch._apart = 1
                 batch._last_cookie = cookie
                 break

@@ -86,7 +86,7 @@ MOST_ACCESSES = 100_000
 WATCH_NS = 5_000_000
 #: Seconds of processor time that one check may take, and how many times as long it may take in all.
 CHECK_S = 10.0
-PATIENCE = 6
+REAL_TIME_FACTOR = 6
 
 
 class HidmaChannelModel(DeviceModel):
@@ -475,7 +475,7 @@ def over_limit(*_: object) -> None:
 def bounded(function: Callable[[], list[str]], seconds: float = CHECK_S) -> list[str]:
     """What ``function`` returns, run in a process of its own.
 
-    :param seconds: how much processor time it may take; it may take :data:`PATIENCE` times as long in all
+    :param seconds: how much processor time it may take; it may take :data:`REAL_TIME_FACTOR` times as long in all
     :raises PluginError: it raises an exception, takes longer, or its process ends in the middle of it
     """
     sys.stdout.flush()
@@ -503,7 +503,7 @@ def bounded(function: Callable[[], list[str]], seconds: float = CHECK_S) -> list
             os._exit(0)
     os.close(writing)
     data = bytearray()
-    end = time.monotonic() + PATIENCE * seconds
+    end = time.monotonic() + REAL_TIME_FACTOR * seconds
     try:
         while select.select([reading], [], [], max(end - time.monotonic(), 0))[0]:
             part = os.read(reading, 1 << 16)
@@ -511,7 +511,7 @@ def bounded(function: Callable[[], list[str]], seconds: float = CHECK_S) -> list
                 break
             data += part
         else:
-            raise PluginError(f"it has not ended after {PATIENCE * seconds:g} s: it waits in real time")
+            raise PluginError(f"it has not ended after {REAL_TIME_FACTOR * seconds:g} s: it waits in real time")
     finally:
         os.close(reading)
         ended, status = os.waitpid(child, 0 if data else os.WNOHANG)

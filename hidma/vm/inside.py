@@ -56,7 +56,7 @@ SPINS = 20
 NAP_S = 0.00005
 LONG_NAP_S = 0.001
 LONG = 200
-PATIENCE_NS = 200_000_000
+LONGEST_WAIT_NS = 200_000_000
 CALLBACK_NS = 1_000_000
 
 
@@ -246,7 +246,7 @@ class Inside(GuestMachine):
         def status(cookie: int) -> int:
             return dma_async_is_tx_complete(chan, cookie)
 
-        deadline = self.clock.now + PATIENCE_NS
+        deadline = self.clock.now + LONGEST_WAIT_NS
         while self.clock.now < deadline:
             ended = not any(status(cookie) == DMA_IN_PROGRESS for cookie in cookies)
             if wait_event_timeout(queue, lambda: all(called), CALLBACK_NS) > 0 or ended:

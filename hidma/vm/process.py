@@ -38,7 +38,7 @@ from hidma.vm.shared import LOOKS, TIME, Pages, TimePage, Words
 
 QUANTUM_NS = 10_000
 QUIET_NS = 100_000
-PATIENCE_S = 120.0
+ANSWER_S = 120.0
 QUIET_S = 0.002
 NAP_S = 0.0002
 MAX_LENGTH = 0xFFFFFFFF
@@ -349,9 +349,9 @@ class GuestProcess(Owner):
             now = time.monotonic()
             if seen:
                 busy = now
-            if now - began > PATIENCE_S:
+            if now - began > ANSWER_S:
                 self.kill()
-                raise OSError(ETIMEDOUT, f"the guest {self.name!r} has not answered within {PATIENCE_S:g} s, and was killed")
+                raise OSError(ETIMEDOUT, f"the guest {self.name!r} has not answered within {ANSWER_S:g} s, and was killed")
 
     def _starting(self) -> int:
         """Until it is there it needs no time of the host."""

@@ -167,7 +167,7 @@ def chosen(doc: AbiDoc) -> Iterator[tuple[str, str, int]]:
     if there is one."""
     for board in (BOARD,) if doc.at or doc.tries else TRIED:
         there = [(file.path, file.mode) for file in tree.files() if file.board == board and file.doc is doc
-                 and file.state != tree.STATES[-1][0] and (not doc.at or matches(doc.at, file.path))]
+                 and file.state != tree.MACHINE_STATES[-1][0] and (not doc.at or matches(doc.at, file.path))]
         if there:
             path, mode = next((one for one in there if "hidma" in one[0]), there[0])
             yield board, path, mode

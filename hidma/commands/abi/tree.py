@@ -86,7 +86,7 @@ def give_to_vfio(machine: Machine) -> None:
 
 
 #: What happens to a machine one after the other, and how its state is called then.
-STATES: tuple[tuple[str, Callable[[Machine], None]], ...] = (
+MACHINE_STATES: tuple[tuple[str, Callable[[Machine], None]], ...] = (
     ("after boot", lambda machine: None),
     ("with every module", load_everything),
     ("with a device that VFIO has", give_to_vfio),
@@ -100,7 +100,7 @@ def files() -> tuple[TreeFile, ...]:
     for board in BOARDS:
         seen: set[str] = set()
         with hidma.boot(board) as machine:
-            for state, change in STATES:
+            for state, change in MACHINE_STATES:
                 change(machine)
                 with machine.running() as kernel:
                     vfs = mount_root(kernel)
