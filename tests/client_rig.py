@@ -43,6 +43,12 @@ class Load:
         return [transfer.end for transfer in self.transfers]
 
 
+def slow_registers(machine: Any, ns: int = 10_000) -> None:
+    """Let reading a register take ``ns``, 100 times as long: a handler that spins for half a second reads so many fewer."""
+    for window in machine.kernel.windows:
+        window.access_ns = ns
+
+
 def outcome(item: Any, timeout: float | None = None) -> str:
     """What waiting for it says; '' when it has completed."""
     try:

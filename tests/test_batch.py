@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from client_rig import BIG, Pieces, counts, needs_numpy, numpy, outcome, sentence
+from client_rig import BIG, Pieces, counts, needs_numpy, numpy, outcome, sentence, slow_registers
 
 from hidma import Channel, KernelOops, Machine, Transfer, TransferError
 from hidma.linux.dmaengine import dma_async_issue_pending, dmaengine_prep_dma_memcpy, dmaengine_submit
@@ -132,6 +132,7 @@ def test_a_batch_goes_on_after_v14_has_recovered(boot: Callable[..., Machine]) -
 
 def test_a_batch_of_which_v14_overlooks_an_error_is_lost(machine: Machine, chan: Channel) -> None:
     machine.inject("read-burst:30")
+    slow_registers(machine)
     pieces = Pieces(machine, 200)
     with pytest.raises(TransferError) as caught:
         chan.memcpy_batch(*pieces.args)
@@ -191,6 +192,7 @@ def test_a_batch_in_flight_is_given_up_piece_by_piece(machine: Machine, chan: Ch
     machine.run(5_000)
     if act == "pause":
         chan.pause()
+        slow_registers(machine)
         assert "is not done: the channel is paused" in outcome(batch)
         assert batch.end == "pending" and counts(chan) == {"pending": 50}
         chan.resume()
@@ -198,6 +200,7 @@ def test_a_batch_in_flight_is_given_up_piece_by_piece(machine: Machine, chan: Ch
         return
     if act == "stuck":
         machine.inject("suspend-stuck:trca")
+        slow_registers(machine, 500)
         with pytest.raises(KernelOops) as oops:  # the rest completes
             chan.terminate_all()
         assert oops.value.row == 40

@@ -206,6 +206,7 @@ CYCLE = """if True:
 
 
 @pytest.mark.slow
+@pytest.mark.both_modes
 @pytest.mark.parametrize("uses", ["nothing,copies,a_copy_under_way,a_copy_that_fails,a_trace,an_oops", "a_guest,a_process"])
 def test_boot_run_drop_leaves_nothing_behind(uses: str) -> None:
     """Between the middle and the end of many cycles nothing grows (HIDMA_CYCLES=N: how many)."""

@@ -32,6 +32,7 @@ from hidma.linux.list import (
     list_splice_tail_init,
 )
 from hidma.linux.sched import KernelOops
+from hidma.machine import _mode
 
 
 def new(*names: str) -> tuple[ListHead, dict[str, ListHead]]:
@@ -416,4 +417,4 @@ def test_whatever_is_done_to_lists_is_the_same_in_both_modes(seed: int, wanted: 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_is_done_to_lists_and_their_memory_is_survived(seed: int) -> None:
-    abuse(seed, 3000, free=True)
+    abuse(seed, 3000 if _mode.compiled() else 500, free=True)

@@ -125,6 +125,7 @@ def test_the_watchdog_warns_once_of_a_long_interrupt_and_the_handler_goes_on() -
     assert player.kernel.dead is None
 
 
+@pytest.mark.both_modes
 def test_quirks_end_alike_in_the_other_mode() -> None:
     environment = dict(os.environ, HIDMA_INTERPRETED="1" if _mode.compiled() else "0")
     command = [sys.executable, "-m", "hidma.commands.replay", *map(str, QUIRKS)]
@@ -314,6 +315,7 @@ def called_by(names: tuple[str, ...]) -> set[str]:
             for node in ast.walk(definition) if isinstance(node, ast.Name)}
 
 
+@pytest.mark.both_modes
 def test_where_names_every_function_that_the_text_is_about() -> None:
     """A function that V14's column names as ``f()`` is in ``where``, or is called by one that is."""
     inventory = json.loads((ROOT / "hidma" / "commands" / "portmap" / "inventory.json").read_text())
