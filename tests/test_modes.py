@@ -19,8 +19,8 @@ PARTS = 6
 # These run no compiled module, or reach the compiled modules through the public face only, or start processes of both modes.
 INDEPENDENT = {
     "abi", "abi_check", "assign", "bench", "cli", "declarations", "docs", "firmware", "firmware_acpi", "firmware_guest", "floors",
-    "fuzz", "inventory", "modes", "mount", "orders", "packaging", "portmap", "qemu", "qos", "reset_cli", "shell", "sidebyside", "soak",
-    "step", "stock_cython", "sysfs_input", "testing", "tools", "tour", "trace",
+    "fuzz", "inventory", "modes", "mount", "orders", "packaging", "portmap", "qemu", "qos", "reset_cli", "shell", "sidebyside",
+    "soak", "step", "stock_cython", "sysfs_input", "testing", "tools", "tour", "trace",
 }
 DEPENDENT = sorted((path for path in TESTS.glob("test_*.py") if path.stem.removeprefix("test_") not in INDEPENDENT),
                    key=lambda path: -path.stat().st_size)
