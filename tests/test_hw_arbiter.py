@@ -274,3 +274,11 @@ def test_tracing_changes_nothing() -> None:
         return [rig.bytes(p.data, 0x10000) for p in rig.pairs] + [rig.clock.now] + [p.ear.heard for p in rig.pairs]
 
     assert state(True) == state(False)
+
+
+def test_a_channel_that_is_reset_waits_for_the_bus_no_more() -> None:
+    rig = saturated(3, [(0, 5), (1, 5), (0, 5)])
+    rig.run(5_000)
+    assert rig.pairs[0].model.queued
+    rig.pairs[0].w(CTRLSTS, RESET << 16)
+    assert not rig.pairs[0].model.queued

@@ -325,3 +325,34 @@ def test_an_exception_of_another_timeline_leaves_the_caller_in_its_own_time() ->
     clock.remove(line)
     clock.tick(10)
     assert clock.now >= 110
+
+
+def test_a_timeline_that_was_removed_is_none_of_the_clock() -> None:
+    clock = Clock()
+    one, two = Timeline(clock, 0), Timeline(clock, 1)
+    clock.add(one)
+    clock.add(two)
+    clock.remove(one)
+    assert clock.timelines == (two,) and one.gone
+
+
+def test_a_timeline_that_is_woken_runs_as_soon_as_the_running_one_is_past_it() -> None:
+    clock = Clock()
+    log: list[tuple[str, int]] = []
+    main, other = Timeline(clock, 0), Timeline(clock, 1)
+    main.greenlet = getcurrent()
+
+    def work() -> None:
+        log.append(("other", clock.now))
+        clock.idle(other)
+
+    other.greenlet = greenlet(work)
+    for line in (main, other):
+        clock.add(line)
+    main.runnable = 1
+    clock.current = clock.main = main
+    clock.tick(10)
+    clock.kick(other)
+    log.append(("main", clock.now))
+    clock.tick(1)
+    assert log == [("main", 10), ("other", 10)] and clock.now == 11

@@ -10,6 +10,7 @@ from hidma.linux.delay import msleep, udelay
 from hidma.linux.device import Device
 from hidma.linux.errno import EACCES, EAGAIN, EBUSY
 from hidma.linux.pm_runtime import (
+    RPM_ACTIVE,
     pm_busy,
     pm_runtime_allow,
     pm_runtime_disable,
@@ -28,6 +29,7 @@ from hidma.linux.pm_runtime import (
     power_times,
     runtime_status,
 )
+from hidma.linux.sched import hardirq_enter, hardirq_exit, running_cpu
 
 
 def active(name: str = "dev", parent: Device | None = None, delay: int | None = None) -> Device:
@@ -347,3 +349,29 @@ def test_every_call_is_traced_with_the_count_after_it(rig: Rig) -> None:
         ("set_autosuspend_delay", 0), ("use_autosuspend", 0), ("set_active", 0), ("enable", 0), ("get_sync", 1),
         ("get", 2), ("mark_last_busy", 2), ("put_autosuspend", 1), ("put_sync", 0), ("put_sync_suspend", -1),
         ("disable", -1)]
+
+
+def test_disabling_resumes_a_device_whose_resume_was_asked_for_and_keeps_its_references(rig: Rig) -> None:
+    dev = suspended()
+    pm_runtime_get(dev)
+    pm_runtime_disable(dev)
+    assert (dev.power.usage_count, dev.power.runtime_status) == (1, RPM_ACTIVE)
+
+
+def test_a_reference_that_may_sleep_is_complained_of_in_an_interrupt(rig: Rig) -> None:
+    dev = active()
+    cpu = running_cpu()
+    hardirq_enter(cpu)
+    pm_runtime_get_sync(dev)
+    hardirq_exit(cpu)
+    assert rig.log() == ["BUG: sleeping function called from invalid context: pm_runtime_get_sync"]
+
+
+def test_a_timer_that_has_expired_expires_no_more(rig: Rig) -> None:
+    dev = active(delay=10)
+    pm_runtime_get_sync(dev)
+    pm_runtime_mark_last_busy(dev)
+    pm_runtime_put_autosuspend(dev)
+    assert dev.power.timer_expires == 10_000_000
+    msleep(20)
+    assert (runtime_status(dev), dev.power.timer_expires) == ("suspended", 0)
