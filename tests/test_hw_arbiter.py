@@ -280,5 +280,5 @@ def test_a_channel_that_is_reset_waits_for_the_bus_no_more() -> None:
     rig = saturated(3, [(0, 5), (1, 5), (0, 5)])
     rig.run(5_000)
     assert rig.pairs[0].model.queued
-    rig.pairs[0].w(CTRLSTS, RESET << 16)
+    rig.pairs[0].tw(CTRLSTS, RESET << 16)
     assert not rig.pairs[0].model.queued
