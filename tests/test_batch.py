@@ -376,3 +376,13 @@ def test_who_puts_another_thing_into_a_descriptor_of_a_batch_gets_an_error(
         tx.callback_param = data
         dmaengine_submit(tx)
         dma_async_issue_pending(chan._chan)
+
+
+def test_a_buffer_that_a_batch_reads_or_writes_is_not_freed(machine: Machine, chan: Channel) -> None:
+    src, dest = machine.alloc(4096), machine.alloc(4096)
+    batch = chan.memcpy_batch([dest.address] * 3, [src.address] * 3, [4096] * 3)
+    for buffer in (src, dest):
+        assert sentence(buffer.free, errno.EBUSY).endswith("is in use by a batch on dma0chan0; wait for it, or terminate it")
+    batch.wait()
+    src.free()
+    dest.free()
