@@ -49,7 +49,7 @@ def test_recorded_steps_in_any_order_end_the_same_in_both_modes_and_an_oops_spea
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(0, SEEDS, EACH))
+@pytest.mark.parametrize("first", [*range(0, SEEDS, EACH), 2045])  # 2049: a callback comes before its submission has returned
 def test_public_calls_in_any_order_return_and_the_ledger_adds_up(first: int) -> None:
     """Signals come at moments of real time, so an order that fails need not fail again."""
     done = subprocess.run([sys.executable, HERE / "api_orders.py", str(first), str(first + EACH - 1)], cwd=HERE.parent,

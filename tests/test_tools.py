@@ -131,7 +131,9 @@ def test_a_start_waits_for_another_one_that_sets_up(start: Start, checkout: Path
     assert sum("HIDMA_PURE is set" in done.stderr for done in results) == 1, "one builds, the other finds it done"
 
 
-def test_an_interrupted_installation_is_done_again(start: Start, checkout: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_installation_is_done_again(start: Start, checkout: Path, tmp_path: Path, number: int) -> None:
+    """Ctrl-C reaches pip too; where this process alone is killed, pip goes on and the next start waits for it."""
     shutil.rmtree(checkout / ".venv")
     command = [str(tmp_path / "link" / "hidma"), "--version"]
     with subprocess.Popen(
@@ -143,8 +145,9 @@ def test_an_interrupted_installation_is_done_again(start: Start, checkout: Path,
         for line in process.stderr:
             lines.append(line)
             if line.startswith("hidma: installing"):
-                os.killpg(process.pid, signal.SIGINT)
-    assert process.returncode == 130 and lines[-1] == "hidma: stopped; the next start goes on from here\n"
+                (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+    if number == signal.SIGINT:
+        assert process.returncode == 130 and lines[-1] == "hidma: stopped; the next start goes on from here\n"
     assert "installing" in json.loads((checkout / ".venv" / "hidma.json").read_text())
     again = start("hidma", "--version")
     assert again.returncode == 0 and "first start: making a private environment" in again.stderr

@@ -139,8 +139,7 @@ class Transfer:
             self.terminating = True  # the driver has not completed it, it gives it up (row 20)
         elif self.given_up:
             channel._reopen(self)  # V14 has found it after all
-        if self.cookie > 0:
-            self._settle()
+        self._settle()
         if self.callback is not None:
             self.calling = True
             try:
@@ -184,6 +183,8 @@ class Transfer:
         """Look at the driver and the hardware; whether the transfer has ended."""
         if self._end != PENDING:
             return True
+        if self.cookie < 0:
+            return False  # its callback comes before dmaengine_submit() has returned
         channel = self.channel
         status = dma_async_is_tx_complete(channel._chan, self.cookie)
         return self._judge(status)
