@@ -38,7 +38,7 @@ TRCA, EVCA = 0x0C00_0000, 0x0C00_1000
 IRQ = 144
 SECRET = b"the host's own, and nobody else's"
 NORMAL = 20_000
-LONG = 1_000_000 if _mode.compiled() else 100_000
+LONG = 1_000_000 if _mode.compiled() else 20_000
 COPY = 0x4000
 GRANT_NS = 5_000
 
