@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -225,3 +226,38 @@ def test_the_driver_of_a_closed_machine_is_an_oops_and_no_crash() -> None:
     for call in (dmaengine_pause, dmaengine_terminate_all):
         with pytest.raises(KernelOops, match="no kernel runs here|virtual address"):
             call(chan._chan)
+
+
+def test_sigint_waits_until_the_machine_can_stop(machine: hidma.Machine, chan: hidma.Channel) -> None:
+    seen = []
+
+    def callback(transfer: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        seen.append(transfer)
+
+    transfer = chan.memcpy(machine.alloc(64), machine.alloc(64), callback=callback)
+    with pytest.raises(KeyboardInterrupt):
+        transfer.wait()
+    assert seen == [transfer] and machine.kernel.dead is None
+    assert transfer.wait().end == "completed"
+
+
+def test_a_second_sigint_comes_at_once(machine: hidma.Machine, chan: hidma.Channel) -> None:
+    seen = []
+
+    def callback(transfer: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        seen.append(transfer)
+
+    transfer = chan.memcpy(machine.alloc(64), machine.alloc(64), callback=callback)
+    with pytest.raises(KeyboardInterrupt):
+        transfer.wait()
+    assert seen == []
+
+
+def test_a_kernel_that_stops_beside_a_caller_does_not_change_what_the_caller_raises(machine: hidma.Machine) -> None:
+    with machine.running() as kernel:
+        kernel.die(KernelOops("BUG: of another CPU"))
+    with pytest.raises(KernelOops, match="of another CPU"):
+        machine.run(1)
