@@ -368,7 +368,7 @@ def test_a_reader_who_goes_away_is_no_error() -> None:
 def test_a_full_disk_is_one_sentence() -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run([sys.executable, "-m", "hidma", "dmesg"], stdout=full, stderr=subprocess.PIPE, cwd=ROOT)
-    assert (done.returncode, done.stderr) == (2, b"hidma: No space left on device\n")
+    assert (done.returncode, done.stderr) == (2, b"hidma: standard output: No space left on device\n")
 
 
 def test_ctrl_c_stops_with_one_line() -> None:

@@ -339,7 +339,7 @@ def test_sdist_and_pure_wheel_hold_every_file_of_the_package(tmp_path: Path) -> 
     assert "\nLicense-Expression: GPL-2.0-only\n" in metadata
     assert "\nRequires-Python: >=3.11\n" in metadata
     entry_points = zipfile.ZipFile(wheel).read(f"hidma-{hidma.__version__}.dist-info/entry_points.txt").decode()
-    assert "hidma = hidma.commands.main:main" in entry_points
+    assert "hidma = hidma.__main__:main" in entry_points
     python = installed(wheel, tmp_path / "env")
     said = subprocess.run(
         [python, "-P", "-c", "import hidma; from hidma.machine import _mode; print(hidma.__version__, _mode.why())"],

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pty
@@ -21,6 +22,7 @@ from hidma.commands.replay import load, replay
 from hidma.commands.replay import runner as replay_runner
 from hidma.commands.replay.device import ScenarioError
 from hidma.commands.replay.runner import Scenario
+from hidma.linux.kernel import Kernel
 from hidma.machine import _mode
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -209,7 +211,7 @@ def test_broken_file_outweighs_a_difference(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("arguments", "text"), [
-    ([], "Missing argument 'FILE...'"), (["--fast", "x.json"], "No such option"),
+    ([], "replay: missing argument 'FILE...'"), (["--fast", "x.json"], "replay: no such option '--fast'"),
 ])
 def test_wrong_call_is_one_sentence(arguments: list[str], text: str) -> None:
     done = program(*arguments)
@@ -773,3 +775,15 @@ def test_both_modes_do_the_same_whatever_the_scenario(tmp_path: Path) -> None:
     assert interpreted.stderr == compiled.stderr
     for path, one, other in zip(files, interpreted.stdout.splitlines(), compiled.stdout.splitlines(), strict=False):
         assert one == other, path.read_text()
+
+
+def test_nothing_of_a_replay_stays() -> None:
+    """Its kernel, that is, which holds all the rest."""
+    def kernels() -> int:
+        gc.collect()
+        return sum(isinstance(thing, Kernel) for thing in gc.get_objects())
+
+    before = kernels()
+    for name in ("ll_random_6", "channel_random_3", "mgmt_dt_one_channel", "vfio_ioctls"):
+        replay(load(GOLDEN / f"{name}.json"))
+    assert kernels() <= before

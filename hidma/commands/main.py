@@ -2,24 +2,28 @@
 """The command line: ``hidma COMMAND``. It stands for no C file; it boots machines and shows what they say.
 
 Commands are found by name in :data:`COMMANDS` and imported on first use, which keeps the start fast. Exit status: 0, 1 when
-the command failed, 2 when it could not start (usage, firmware, fault texts), 130 after Ctrl-C. An error is one sentence on
-stderr, never a traceback.
+the command failed, 2 when it could not start (usage, firmware, fault texts), 130 after Ctrl-C, 143 after SIGTERM. An error is
+one sentence on stderr, never a traceback.
 """
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import NamedTuple
+from types import FrameType
+from typing import Any, NamedTuple
 
 import click
 
 from hidma import __version__
-from hidma.commands.options import BROKEN_PIPE, STOPPED, UNUSABLE, print_error
+from hidma.commands.options import BROKEN_PIPE, STOPPED, UNUSABLE, ended_by, print_error
+from hidma.commands.output import SIGNALS
 
 
 class Lazy(NamedTuple):
@@ -105,44 +109,118 @@ def main(argv: Sequence[str] | None = None, command: click.Command = cli, name: 
     :param name: what the program is called
     :returns: the exit status
     """
-    if argv is None:
-        reset_signals()
-    arguments = list(sys.argv[1:] if argv is None else argv)
     try:
+        if argv is None:
+            prepare_signals()
+            prepare_streams()
+        code = run(command, name, list(sys.argv[1:] if argv is None else argv))
         try:
-            with command.make_context(name, list(arguments), obj=arguments) as ctx:
-                code = command.invoke(ctx)
-        except click.exceptions.Exit as end:
-            code = end.exit_code
-        sys.stdout.flush()
-        return int(code or 0)
+            sys.stdout.flush()
+        except BrokenPipeError:  # the reader has closed its end
+            code = BROKEN_PIPE
+        except OSError as error:
+            print_error(f"{Stdout.NAME}: {error.strerror}", name)
+            code = UNUSABLE
+    except KeyboardInterrupt:
+        print_error("stopped", name)
+        code = STOPPED
+    finally:
+        discard_stdout()
+    if argv is None:
+        for number in SIGNALS:  # all is done: no Python code runs any more when one comes
+            signal.signal(number, signal.SIG_DFL)
+    return 128 + ended_by[0] if ended_by and code == STOPPED else code
+
+
+def run(command: click.Command, name: str, arguments: list[str]) -> int:
+    """Run it, and make a sentence and an exit status of every exception that is documented."""
+    try:
+        with command.make_context(name, list(arguments), obj=arguments) as ctx:
+            return int(command.invoke(ctx) or 0)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        print_error(str(end.code), name)
+        return 1
     except click.ClickException as error:
         message = error.format_message()
-        print_error(message[:1].lower() + message[1:] if message[1:2].islower() else message)
+        print_error(message[:1].lower() + message[1:] if message[1:2].islower() else message, name)
         return UNUSABLE
-    except KeyboardInterrupt:
-        print_error("stopped")
-        return STOPPED
-    except BrokenPipeError:  # the reader has closed its end
-        discard_stdout()
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    except BrokenPipeError:
         return BROKEN_PIPE
     except OSError as error:
-        print_error(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error))
-        discard_stdout()
+        if error.filename == Stdout.NAME:
+            discard_stdout()
+        sentence = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+        if not error.filename and error.errno in OF_DISK and sentence == os.strerror(error.errno):
+            sentence = f"a file cannot be written: {sentence}"
+        print_error(sentence, name)
         return UNUSABLE
 
 
-def reset_signals() -> None:
+#: Errors of a write, which name no file.
+OF_DISK = (errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EDQUOT)
+
+
+def end(number: int, frame: FrameType | None) -> None:
+    """SIGTERM or SIGHUP came: the command ends as it does on Ctrl-C, so that it cleans up as well."""
+    ended_by.append(number)
+    stop = signal.getsignal(signal.SIGINT)
+    (stop if callable(stop) else signal.default_int_handler)(signal.SIGINT, frame)
+
+
+def prepare_signals() -> None:
     """Make SIGINT, SIGTERM and SIGHUP work whatever signal state the process inherited.
 
     A signal mask is inherited by accident. A shell starts background jobs with SIGINT ignored; in the foreground of a
     terminal that state is inherited by accident too.
     """
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup has SIGHUP ignored
+            signal.signal(number, end)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         with suppress(OSError, ValueError):
-            if os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp():
+            if os.tcgetpgrp(0) == os.getpgrp():
                 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class Stdout(io.FileIO):
+    """Standard output, whose errors name it."""
+
+    NAME = "standard output"
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            error.filename = self.NAME
+            raise
+
+
+def prepare_streams() -> None:
+    """Make the standard streams usable whatever the process inherited.
+
+    A stream that is closed has /dev/null in its place, so that no file that is opened later becomes it: reads find the end, writes
+    to standard output fail. A character that the encoding of standard output has not is written with its number.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_WRONLY if number == 2 else os.O_RDONLY)
+    sys.stdin = sys.stdin or open(0, closefd=False)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.flush()
+        errors = "backslashreplace" if sys.stdout.errors == "strict" else sys.stdout.errors
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(Stdout(1, "wb", closefd=False)), sys.stdout.encoding, errors,
+                                      line_buffering=sys.stdout.line_buffering)
 
 
 def discard_stdout() -> None:

@@ -23,14 +23,16 @@ if TYPE_CHECKING:
 FAILED = 1
 UNUSABLE = 2
 STOPPED = 130
+#: The first of SIGTERM and SIGHUP that has come.
+ended_by: list[int] = []
 BROKEN_PIPE = 141
 
 Decorator = Callable[[Any], Any]
 
 
-def print_error(sentence: str) -> None:
+def print_error(sentence: str, program: str = "hidma") -> None:
     """One line on stderr."""
-    click.echo("hidma: " + " ".join(sentence.split()), err=True)
+    click.echo(f"{program}: " + " ".join(sentence.split()), err=True)
 
 
 def time_of(text: str) -> int | None:

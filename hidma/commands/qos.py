@@ -20,6 +20,7 @@ import click
 
 import hidma
 from hidma.commands.options import time_of
+from hidma.commands.output import write_file
 from hidma.hw.channel import Channel
 from hidma.hw.clock import Event
 from hidma.linux import sched
@@ -328,7 +329,7 @@ def qos(board: str, channels: str, total: str, interval: str, sets: tuple[str, .
         sys.exit(2)
     if plot is not None:
         try:
-            plot.write_text(svg(result), encoding="utf-8")
+            write_file(plot, svg(result))
         except OSError as error:
             click.echo(f"hidma qos: {plot} cannot be written: {error.strerror}", err=True)
             sys.exit(2)

@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from hidma.commands.output import output_directory
 from hidma.plugin import sources
 from hidma.plugin.hookspecs import ENTRY_POINT_GROUP, HOOKSPEC_VERSION
 from hidma.plugin.sources import PluginError, Source
@@ -319,11 +320,12 @@ def new(name: str, compatible: str | None, hid: str | None, directory: Path | No
     place = directory or Path(name)
     if place.exists() and any(place.iterdir() if place.is_dir() else [place]):
         raise refuse(f"{place} is there already; give another name, or --directory")
-    for relative, text in files(name, module, compatible, hid).items():
-        path = place / relative
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        click.echo(path)
+    made = files(name, module, compatible, hid)
+    with output_directory(place) as directory:
+        for relative, text in made.items():
+            (directory / relative).parent.mkdir(parents=True, exist_ok=True)
+            (directory / relative).write_text(text, encoding="utf-8")
+    click.echo("\n".join(str(place / relative) for relative in made))
     click.echo(f"hidma reset-plugins check {place} checks it; {place / 'README.rst'} says how it is used")
     return 0
 

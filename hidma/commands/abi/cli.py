@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import click
 from hidma.commands.abi import tree
 from hidma.commands.abi.entries import entry_files, facts, render, validate, whats
 from hidma.commands.abi.texts import AbiDoc
+from hidma.commands.output import Scratch, output_directory
 
 as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
@@ -127,7 +127,7 @@ def validate_(directory: Path | None, files: tuple[Path, ...], strict: bool) -> 
 
     What the kernel's own parser takes is taken; --strict is for entries that are new.
     """
-    with tempfile.TemporaryDirectory() as out:
+    with Scratch() as out:
         given = files or ((directory,) if directory else ())
         chosen = [path for file in given for path in entry_files(file)] if given else tree.generate(Path(out))
         problems = validate(chosen, strict)
@@ -178,8 +178,9 @@ def generate(output: Path, check: bool) -> None:
     if check:
         report(tree.stale(output))
     try:
-        for path in tree.generate(output):
-            click.echo(str(path))
+        with output_directory(output) as place:
+            made = tree.generate(place)
     except OSError as error:
         click.echo(f"hidma abi: {output} cannot be written: {error.strerror}", err=True)
         sys.exit(2)
+    click.echo("\n".join(str(output / path.name) for path in made))

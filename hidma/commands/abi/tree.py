@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +13,7 @@ import hidma
 from hidma import firmware
 from hidma.commands.abi.entries import matches, read_file, render, whats
 from hidma.commands.abi.texts import AbiDoc, from_directory, load
+from hidma.commands.output import Scratch
 from hidma.linux import dmatest, vfio
 from hidma.linux.base import mount_root
 from hidma.linux.fs import Dir, File, Vfs
@@ -230,7 +230,7 @@ def generate(out: Path) -> list[Path]:
 
 def stale(out: Path) -> list[str]:
     """What differs between the files below ``out`` and the entries: one sentence each."""
-    with tempfile.TemporaryDirectory() as fresh:
+    with Scratch() as fresh:
         wanted = {p.name: p.read_text() for p in generate(Path(fresh))}
     have = {p.name: p.read_text() for p in sorted(out.iterdir()) if p.is_file()} if out.is_dir() else {}
     lines = [f"{out / name} is missing" for name in wanted if name not in have]

@@ -14,7 +14,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -26,6 +25,8 @@ import click
 import hidma
 from hidma import firmware
 from hidma.commands.bench.core import Ring
+from hidma.commands.main import main
+from hidma.commands.output import Scratch
 from hidma.linux.dmaengine import dma_async_issue_pending, dmaengine_prep_dma_memcpy, dmaengine_submit
 from hidma.machine import _mode
 from hidma.machine.boot import Machine
@@ -55,7 +56,7 @@ class Floor:
         compiler = shutil.which("cc") or shutil.which("gcc")
         if compiler is None:
             raise click.ClickException("the floor is C and there is no compiler here: apt-get install gcc libc6-dev")
-        with tempfile.TemporaryDirectory() as place:
+        with Scratch() as place:
             out = Path(place) / "floor.so"
             source = Path(__file__).with_name("floor.c")
             done = subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", out, source], capture_output=True, text=True)
@@ -266,7 +267,7 @@ def table(rows: list[Row]) -> list[str]:
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--json", "as_json", is_flag=True, help="For programs: a list of rows.")
 @click.option("--scale", default=1.0, show_default=True, type=click.FloatRange(0.0001, 100), help="How long each run is.")
-def main(as_json: bool, scale: float) -> None:
+def command(as_json: bool, scale: float) -> None:
     """Measure descriptors per second against a C floor compiled and run beside it."""
     if not _mode.compiled():
         click.echo(f"hidma: the figures are of interpreted code: {_mode.why()}", err=True)
@@ -283,4 +284,4 @@ def main(as_json: bool, scale: float) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(prog_name="tools/bench"))
+    sys.exit(main(command=command, name="bench"))

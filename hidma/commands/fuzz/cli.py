@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,6 +19,7 @@ from hidma.commands.extras import requires
 from hidma.commands.fuzz.targets import TARGETS, Target
 from hidma.commands.main import main
 from hidma.commands.options import FAILED, STOPPED, print_error
+from hidma.commands.output import Scratch
 
 #: MiB that the process of a target may have.
 MEMORY = 2048
@@ -64,7 +64,7 @@ def fuzz(name: str, target: Target, seconds: int, crashes: Path) -> Result:
     crashes.mkdir(parents=True, exist_ok=True)
     before = {path.name for path in crashes.iterdir()}
     begin = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="hidma-fuzz-") as corpus:
+    with Scratch(prefix="hidma-fuzz-") as corpus:
         for number, data in enumerate(target.inputs()):
             Path(corpus, str(number)).write_bytes(data)
         while (left := int(seconds - (time.monotonic() - begin))) > 0 and not result.stopped:

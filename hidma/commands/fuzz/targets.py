@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import chdir, redirect_stderr, redirect_stdout, suppress
 from copy import deepcopy
@@ -21,17 +20,18 @@ from typing import Any
 
 import click
 
+from hidma.commands.output import Scratch
+
 ROOT = Path(__file__).resolve().parents[3]
 DATA = ROOT / "tests" / "data"
 #: Commands that do a bounded amount of work and write no file; of the others only the arguments are read.
-RUN = (["dmesg"], ["boards"], ["faults"], ["info"], ["abi", "list"], ["abi", "show"], ["abi", "validate"],
-       ["reset-plugins", "list"])
+RUN = (["dmesg"], ["boards"], ["faults"], ["info"], ["abi", "list"], ["abi", "show"], ["reset-plugins", "list"])
 
 
 @cache
-def directory() -> tempfile.TemporaryDirectory[str]:
+def directory() -> Scratch:
     """A directory for what a reader takes as a file; it is removed when the process ends."""
-    return tempfile.TemporaryDirectory(prefix="hidma-fuzz-")
+    return Scratch(prefix="hidma-fuzz-")
 
 
 def file(name: str, data: bytes) -> Path:

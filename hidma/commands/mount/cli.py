@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +19,8 @@ import click
 from hidma.commands.mount.fuse import Fuse, Unusable, binding, check_device, check_mounter
 from hidma.commands.mount.server import Server
 from hidma.commands.mount.tree import Tree
-from hidma.commands.options import FAILED, UNUSABLE, boot, boot_log, oops_sentence, print_error
+from hidma.commands.options import FAILED, UNUSABLE, boot, boot_log, ended_by, oops_sentence, print_error
+from hidma.commands.output import Scratch, undisturbed
 from hidma.commands.shell.programs import client_directory, find_program
 from hidma.linux.fs import Dir, Link
 from hidma.machine.boot import KernelOops, Machine
@@ -87,7 +87,7 @@ class Mount:
         self.arguments = arguments
         self.status = 0
         self.server = Server(machine, real)
-        self.private = tempfile.TemporaryDirectory(prefix="hidma-")
+        self.private = Scratch(prefix="hidma-")
         self.socket = Path(self.private.name, "control")
         self.bin = client_directory(Path(self.private.name))
         run = Dir(lambda: {"control": Link(str(self.socket)), "bin": Link(str(self.bin))})
@@ -112,13 +112,16 @@ class Mount:
         """
 
         def end(number: int, frame: Any) -> None:
+            if number != signal.SIGINT:
+                ended_by.append(number)
             if self.server.machine.depth or self.server.closed:
                 raise KeyboardInterrupt  # the machine is busy; a first SIGINT waits for it
             self.server.stop()
 
         before = [(number, signal.signal(number, end)) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
         try:
-            said = self.fuse.start(**({"allow_other": True} if others else {}))
+            with undisturbed():
+                said = self.fuse.start(**({"allow_other": True} if others else {}))
             if said is not None:
                 raise Unusable(explain(self.where, said))
             self.server.listen(self.socket, find_program)
@@ -130,13 +133,14 @@ class Mount:
             with suppress(KeyboardInterrupt):
                 self.server.serve()
         finally:
-            self.server.close()
-            if self.fuse.mounted:
-                unmount(self.where)
-                self.fuse.join(ENDING)
+            with undisturbed():
+                self.server.close()
+                if self.fuse.mounted:
+                    unmount(self.where)
+                    self.fuse.join(ENDING)
+                self.private.cleanup()
             for number, handler in before:
                 signal.signal(number, handler)
-            self.private.cleanup()
         if self.server.oops is not None:
             sys.stderr.write(oops_lines(self.server.machine))
             return FAILED

@@ -223,12 +223,14 @@ class Server:
 
         :param program: finds what the words of a client ask for
         """
+        self.listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        place = os.open(path.parent, os.O_PATH)  # the path of a socket has 107 bytes at most
         before = os.umask(0o177)
         try:
-            self.listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self.listening.bind(str(path))
+            self.listening.bind(f"/proc/self/fd/{place}/{path.name}")
         finally:
             os.umask(before)
+            os.close(place)
         self.listening.listen(64)
         threading.Thread(target=self.accept, args=(self.listening, program), daemon=True).start()
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from coverage import Coverage
 
+from hidma.commands.output import write_file
 from hidma.commands.portmap import port
 from hidma.commands.portmap.series import SOURCES
 from hidma.machine import _mode
@@ -117,7 +118,7 @@ def main(arguments: list[str]) -> int:
     if missing:
         print(f"measure: {missing[0]} holds no recording (*.json)", file=sys.stderr)
         return 2
-    RESULT.write_text(text(measure(arguments)), encoding="utf-8")
+    write_file(RESULT, text(measure(arguments)))
     return 0
 
 

@@ -9,13 +9,13 @@ writes its tables, and :class:`GuestSmmu` reads them when the model needs an add
 from __future__ import annotations
 
 import struct
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from hidma.commands.output import Scratch
 from hidma.commands.qemu import build
 from hidma.commands.qemu.board import RAM_BASE
 from hidma.hw.smmu import GRANULE, READ, WRITE
@@ -44,7 +44,7 @@ def built(kit: build.Kit) -> dict[str, bytes]:
 
     :raises QemuError: what the compiler complains about
     """
-    with tempfile.TemporaryDirectory(prefix="hidma-qemu-") as scratch:
+    with Scratch(prefix="hidma-qemu-") as scratch:
         place = Path(scratch)
         for file in (kit.source / "drivers" / "vfio" / "platform").glob("*.[ch]"):
             (place / file.name).write_bytes(file.read_bytes())

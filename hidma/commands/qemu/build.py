@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hidma.commands.output import Scratch
 from hidma.commands.qemu.errors import QemuError
 from hidma.commands.qemu.packages import Say, apt_options, guest_dir, run_apt
 
@@ -47,7 +47,7 @@ def kit(release: str, suite: str | None, say: Say) -> Kit:
     found = Kit(place / "usr" / "src" / f"linux-headers-{release}", place / "source")
     if not (found.headers.is_dir() and found.source.is_dir()):
         place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="fetch-", dir=place.parent.parent) as work:
+        with Scratch(prefix="fetch-", dir=place.parent.parent) as work:
             try:
                 _fetch(Path(work), release, suite, say)
             except OSError as error:

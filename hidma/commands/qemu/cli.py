@@ -11,7 +11,6 @@ import select
 import shlex
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
@@ -22,6 +21,7 @@ from typing import Any, BinaryIO
 
 import click
 
+from hidma.commands.output import Scratch, write_file
 from hidma.commands.qemu import packages
 from hidma.commands.qemu.build import check_tools
 from hidma.commands.qemu.build import kit as build_kit
@@ -361,7 +361,7 @@ def compare(fault_at: str, keep: str | None, **given: Any) -> int:
     runs: list[list[dict[str, Any]]] = []
     told: list[str] = []
     try:
-        with tempfile.TemporaryDirectory(prefix="hidma-qemu-") as scratch:
+        with Scratch(prefix="hidma-qemu-") as scratch:
             where = Path(keep or scratch)
             where.mkdir(parents=True, exist_ok=True)
             for name, fault in (("clean", ()), ("broken", (fault_at,))):
@@ -379,7 +379,7 @@ def compare(fault_at: str, keep: str | None, **given: Any) -> int:
                     problems = session.problems() if not fault else []
                     told += [line.partition("] ")[2] for line in session.lines if fault and TOLD_CLIENT.search(line)][:3]
                 if keep:
-                    (where / f"{name}.txt").write_bytes(console.replace(b"\r\n", b"\n"))
+                    write_file(where / f"{name}.txt", console.replace(b"\r\n", b"\n"))
                 runs.append(both_drivers.read(trace))
                 if problems:
                     return verdict(problems)

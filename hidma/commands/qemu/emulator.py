@@ -25,6 +25,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from hidma.commands.output import Scratch
 from hidma.commands.qemu.errors import QemuError
 
 PROGRAM = "qemu-system-aarch64"
@@ -140,7 +141,7 @@ def file_of(data: bytes, name: str) -> int:
 def dump_dtb(path: str, machine: Sequence[str]) -> bytes:
     """The device tree that QEMU would give this machine."""
     try:
-        with tempfile.TemporaryDirectory(prefix="hidma-qemu-") as directory:
+        with Scratch(prefix="hidma-qemu-") as directory:
             target = Path(directory, "virt.dtb")
             options = list(machine)
             options[options.index("-machine") + 1] += f",dumpdtb={target}"

@@ -17,12 +17,12 @@ import re
 import shutil
 import subprocess
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from hidma.commands.output import Scratch
 from hidma.commands.qemu.errors import QemuError
 
 KERNEL_PACKAGE = "linux-image-arm64"
@@ -286,7 +286,7 @@ def fetch(say: Say, suite: str | None = None) -> Parts:
         raise QemuError(f"{cache}: {free >> 20} MiB are free and {NEEDED_BYTES >> 20} MiB are needed; XDG_CACHE_HOME says where "
                         "caches are kept")
     try:
-        with tempfile.TemporaryDirectory(prefix="fetch-", dir=cache) as work:
+        with Scratch(prefix="fetch-", dir=cache) as work:
             return _fetch(Path(work), suite, say)
     except OSError as error:
         raise QemuError(f"{cache} cannot be written: {error.strerror}") from None

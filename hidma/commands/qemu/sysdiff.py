@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -19,6 +18,7 @@ from importlib import resources
 from pathlib import Path
 
 from hidma.commands.mount.fuse import Unusable, binding, check_device
+from hidma.commands.output import Scratch
 from hidma.commands.qemu.board import Layout, dsdt
 from hidma.commands.qemu.errors import QemuError
 from hidma.quirks import BY_NUMBER
@@ -133,7 +133,7 @@ def ours(script: bytes, layout: Layout, cpus: int) -> str:
 
     :raises QemuError: when it does not run
     """
-    with tempfile.TemporaryDirectory(prefix="hidma-qemu-") as directory:
+    with Scratch(prefix="hidma-qemu-") as directory:
         board, file = Path(directory, "board.aml"), Path(directory, "script")
         board.write_bytes(dsdt(layout, cpus))
         file.write_bytes(script)

@@ -17,6 +17,8 @@ from typing import Any
 
 import click
 
+from hidma.commands.main import main
+from hidma.commands.options import print_error
 from hidma.commands.replay.device import ScenarioError
 from hidma.commands.replay.layers import replay
 from hidma.commands.replay.runner import Mismatch, Scenario, compare, load
@@ -27,7 +29,7 @@ MANY = 20  # from so many files on a terminal gets a bar
 
 def say(text: str) -> None:
     """A sentence on the standard error."""
-    print(f"replay: {text}", file=sys.stderr, flush=True)
+    print_error(text, "replay")
 
 
 @contextmanager
@@ -132,22 +134,5 @@ def command(check: bool, interpreted: bool, files: tuple[str, ...]) -> int:
     return run(files, check)
 
 
-def main() -> int:
-    """The program; returns the exit status."""
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a file's name may be any bytes
-    try:
-        return int(command.main(prog_name="replay", standalone_mode=False) or 0)
-    except click.ClickException as error:
-        say(f"{error.format_message().rstrip('.')}; replay --help shows the options")
-        return 2
-    except (KeyboardInterrupt, click.Abort):
-        say("stopped")
-        return 130
-    except BrokenPipeError:
-        # the reader of the pipe has closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(command=command, name="replay"))

@@ -159,6 +159,10 @@ class ScriptedBlock(Block):
                 self.device.run_steps(hook[3])
 
 
+#: What the page allocator gives at once: 2^(MAX_ORDER - 1) pages.
+MOST_COHERENT = 4 << 20
+
+
 class Answers(DmaOps):
     """Coherent memory as the scenario hands it out: each answer is a bus address, None lets the allocation fail."""
 
@@ -173,7 +177,7 @@ class Answers(DmaOps):
 
     def alloc(self, dev: Any, size: int) -> tuple[int, int]:
         answer = self.answers.pop(0) if self.answers else None
-        if answer is None:
+        if answer is None or size > MOST_COHERENT:
             return 0, 0
         handle = u64(answer)
         # address and handle are congruent modulo a page; a page of slack, since a misaligned ring leaves its memory

@@ -109,7 +109,7 @@ class LowLevel(Player):
             raise ScenarioError(f"{shown(name)} is neither the name of a TRE that was requested nor a number") from None
 
     def do_init(self, nr_tres: Any, chidx: Any, *, options: Options = None) -> None:
-        null = (options or {}).get("null") or ()
+        null = rows((options or {}).get("null") or [], "null")
         trca = 0 if "trca" in null else self.windows[0]
         evca = 0 if "evca" in null else self.windows[1]
         self.object = ll.hidma_ll_init(None if "dev" in null else self.dev, u32(nr_tres), trca, evca, u8(chidx))
@@ -120,7 +120,7 @@ class LowLevel(Player):
     def do_request(self, name: Any, *, options: Options = None) -> None:
         options = options or {}
         name = self.name(name)
-        null = options.get("null") or ()
+        null = rows(options.get("null") or [], "null")
         stored: list[int] = []
         callback = None if options.get("cb", True) in (False, None) else self.callback
         rc = ll.hidma_ll_request(None if "lldev" in null else self.object, u32(options.get("sig", 0)), name, callback,
@@ -537,8 +537,8 @@ class ScriptedNode(DeviceNode):
             self.properties["status"] = b"disabled\0"
         # the cells that C finds in the parent: each node of a scenario has its own
         self.cells = (u32(spec.get("addr_cells", 2)), u32(spec.get("size_cells", 2)))
-        self.irqs = [number(spec["irq"])] if "irq" in spec else []
-        self.irq_rc = number(spec.get("irq_rc", 0))
+        self.irqs = [s32(spec["irq"])] if "irq" in spec else []
+        self.irq_rc = s32(spec.get("irq_rc", 0))
 
 
 class Reset(Player):
@@ -695,7 +695,7 @@ class VfioPlatform(Player):
         (going.discard if number(alive) else going.add)(self.modules[key].name)
 
     def do_resource(self, start: Any, size: Any, kind: Any) -> None:
-        if kind not in RESOURCE_KINDS:
+        if self.name(kind) not in RESOURCE_KINDS:
             raise ScenarioError(f"{shown(kind)} is not one of {', '.join(RESOURCE_KINDS)}")
         self.resources_given.append(Resource(u64(start), u64(start) + u64(size) - 1, RESOURCE_KINDS[kind]))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hidma.commands.replay.device import ScenarioError, ScriptedDevice, duration, number, rows, shown, table, u32
+from hidma.commands.replay.device import ScenarioError, ScriptedDevice, duration, number, rows, s32, shown, table, u32
 from hidma.linux import sched
 from hidma.linux.interrupt import IRQ_HANDLED, handle_irq
 from hidma.linux.kernel import Kernel, is_kernel_fault
@@ -29,6 +29,10 @@ KEPT = frozenset((
 
 #: More than this and a scenario does not end.
 MOST_EVENTS = 200_000
+
+
+#: Options of steps that are texts, and what they may be.
+TEXTS: dict[str, Any] = dict.fromkeys(("as", "compat", "acpihid", "hid", "name"), str | None) | {"cb": str | bool | None}
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ class Player:
         self.scenario = scenario
         self.events: list[Any] = []
         self.on_cb: dict[str, list[list[Any]]] = {}
-        self.irq = number(scenario.get("irq", 5))
+        self.irq = s32(scenario.get("irq", 5))
         given = scenario.get("resources")
         resources = [self.resource(r) for r in (self.resources if given is None else rows(given, "resources"))]
         self.device = ScriptedDevice(scenario, self.event, self.run_steps, resources)
@@ -131,7 +135,7 @@ class Player:
         for name in ("kobject_create", "debugfs", "copy"):  # counted from the first call on, whenever a fault is added
             self.kernel.fault_inject.nth[name] = -1
         for name, value in table(scenario.get("faults"), "faults").items():
-            self.add_fault(name, number(value))
+            self.add_fault(name, s32(value))
         self.kernel.enter()
 
     @staticmethod
@@ -195,7 +199,7 @@ class Player:
             self.kernel.die(oops)
             self.events.append(["oops", oops.row])
         finally:
-            self.kernel.leave()
+            self.kernel.close()  # else its CPUs keep it for ever
         return self.events
 
     def run_steps(self, steps: list[Any]) -> None:
@@ -212,6 +216,9 @@ class Player:
         if method is None:
             raise ScenarioError(f"the layer {self.scenario.get('layer')!r} has no step {op!r}")
         options = args.pop() if args and isinstance(args[-1], dict) else {}
+        for name, value in options.items():
+            if name in TEXTS and not isinstance(value, TEXTS[name]) or isinstance(value, dict):
+                raise ScenarioError(f"{op}: {name} cannot be {shown(value)}")
         signature = usage(method)
         named = {"options": options} if "options" in signature.parameters else {}
         try:
@@ -263,7 +270,7 @@ class Player:
         self.event(["ring", which, number(index), self.device.read_words(at, words)])
 
     def do_fault(self, name: Any, value: Any) -> None:
-        self.add_fault(self.name(name), number(value))
+        self.add_fault(self.name(name), s32(value))
 
     def do_tasklet(self) -> None:
         # also while another context runs, even the same tasklet: the recorder runs them at this step

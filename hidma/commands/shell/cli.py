@@ -11,7 +11,6 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -26,7 +25,8 @@ from hidma.commands.mount.cli import ENDING, oops_lines
 from hidma.commands.mount.fuse import Fuse, Unusable, binding, check_device
 from hidma.commands.mount.server import Server
 from hidma.commands.mount.tree import Tree
-from hidma.commands.options import FAILED, boot_log, interpret, machine_options, oops_sentence, print_error
+from hidma.commands.options import FAILED, boot_log, ended_by, interpret, machine_options, oops_sentence, print_error
+from hidma.commands.output import Scratch, undisturbed
 from hidma.commands.shell.programs import client_directory, find_program
 from hidma.linux.fs import Inode, Link
 from hidma.machine.boot import KernelOops, Machine
@@ -50,7 +50,7 @@ class Session:
     def __init__(self, words: list[str]) -> None:
         binding()
         check_device()
-        self.temporary = tempfile.TemporaryDirectory(prefix="hidma-")
+        self.temporary = Scratch(prefix="hidma-")
         self.private = Path(self.temporary.name)
         for name in ("tree", "proc"):
             (self.private / name).mkdir()
@@ -151,9 +151,10 @@ class Session:
 
     def close(self) -> None:
         """Nothing stays behind."""
-        self.socket.close()
-        self.end()
-        self.temporary.cleanup()
+        with undisturbed():
+            self.socket.close()
+            self.end()
+            self.temporary.cleanup()
 
 
 def streams() -> tuple[dict[str, Any], list[threading.Thread]]:
@@ -189,6 +190,7 @@ def signals(server: Server, process: subprocess.Popen[bytes]) -> Iterator[None]:
             raise KeyboardInterrupt
 
     def end(number: int, frame: Any) -> None:
+        ended_by.append(number)
         pressed(number, frame)
         server.stop()
 

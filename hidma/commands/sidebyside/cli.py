@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from hidma.commands.output import output_directory
 from hidma.commands.portmap.cli import copy_options, load_tree
 from hidma.commands.portmap.tree import Tree
 
@@ -28,10 +29,10 @@ def write(out: Path, tree: Tree | None) -> int:
             raise click.ClickException(f"{out} is a file; -o names a directory for the pages")
         if out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file():
             raise click.ClickException(f"{out} is not empty and holds no pages of `hidma sidebyside`; name another directory")
-        out.mkdir(parents=True, exist_ok=True)
         made = build(tree)
-        for name, text in made.items():
-            (out / name).write_text(text, encoding="utf-8")
+        with output_directory(out) as place:
+            for name, text in made.items():
+                (place / name).write_text(text, encoding="utf-8")
     except OSError as error:
         raise click.ClickException(f"{error.filename or out} cannot be written: {error.strerror}") from None
     return len(made)

@@ -15,7 +15,8 @@ from typing import Any
 import click
 
 from hidma.commands.extras import requires
-from hidma.commands.options import time_of
+from hidma.commands.options import ended_by, time_of
+from hidma.commands.output import write_file
 from hidma.commands.trace import formats
 from hidma.commands.trace.events import KINDS, Event, channels_of
 from hidma.commands.trace.recorder import Filter, FilterError, Recorder, squeeze
@@ -70,7 +71,8 @@ def interpreted(words: Sequence[str]) -> int:
                 errors.join()
                 return child.wait()
             except KeyboardInterrupt:
-                pass  # the process has it too, and ends
+                if ended_by:  # Ctrl-C comes to both processes
+                    child.terminate()
 
 
 def refuse_unknown(channels: Sequence[str], machines: Sequence[Sequence[Event]], wanted: Filter) -> None:
@@ -171,9 +173,9 @@ def trace(ctx: click.Context, kind: str, output: str | None, channels: tuple[str
         return status
     path = Path(output)
     try:
-        path.write_text(made, encoding="utf-8")
         if beside:
-            path.with_suffix(".gtkw").write_text(beside, encoding="utf-8")
+            write_file(path.with_suffix(".gtkw"), beside)
+        write_file(path, made)
     except OSError as error:
         raise click.ClickException(f"{error.filename or path} cannot be written: {error.strerror}") from None
     shown = sum(len(events) for events in machines)
