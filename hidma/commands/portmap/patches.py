@@ -9,6 +9,7 @@ from __future__ import annotations
 import email
 import email.policy
 import gzip
+import io
 import re
 import zlib
 from collections.abc import Iterator
@@ -98,7 +99,9 @@ def _mails(path: Path) -> Iterator[Mail]:
                 raise SourceError(f"{name} is larger than {LARGEST >> 20} MiB, which no patch series is")
             data = name.read_bytes()
             if data.startswith(b"\x1f\x8b"):
-                data = gzip.decompress(data)
+                data = gzip.GzipFile(fileobj=io.BytesIO(data)).read(LARGEST + 1)
+                if len(data) > LARGEST:
+                    raise SourceError(f"{name} is larger than {LARGEST >> 20} MiB when it is unpacked, which no patch series is")
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise SourceError(f"{name} is damaged: its gzip data cannot be unpacked ({error}); fetch it again") from None
         except OSError as error:

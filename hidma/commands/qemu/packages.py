@@ -278,7 +278,8 @@ def fetch(say: Say, suite: str | None = None) -> Parts:
             raise QemuError(f"{tool} is not there, so nothing can be fetched on this system; {PROVIDE}")
     cache = cache_dir()
     try:
-        cache.mkdir(parents=True, exist_ok=True)
+        cache.parent.mkdir(0o700, parents=True, exist_ok=True)
+        cache.mkdir(0o700, exist_ok=True)
         free = shutil.disk_usage(cache).free
     except OSError as error:
         raise QemuError(f"{cache} cannot be made: {error.strerror}; XDG_CACHE_HOME says where caches are kept") from None
@@ -313,6 +314,9 @@ def apt_options(work: Path, suite: str | None, host: str = "") -> list[str]:
         "APT::Architecture": "arm64", "APT::Architectures": f"arm64,{host}".rstrip(","), "Dir::State": work / "state",
         "Dir::State::Lists": work / "lists", "Dir::State::status": work / "state" / "status", "Dir::Cache": work,
         "Dir::Cache::Archives": work / "archives", "APT::Sandbox::User": "root" if os.geteuid() == 0 else "",
+        # whatever this machine's own configuration allows
+        "APT::Get::AllowUnauthenticated": "false", "Acquire::AllowInsecureRepositories": "false",
+        "Acquire::AllowWeakRepositories": "false", "Acquire::AllowDowngradeToInsecureRepositories": "false",
         "Acquire::Languages": "none", "Acquire::Retries": "3", "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled": "false",
     }
     if suite is not None:
@@ -341,9 +345,14 @@ def _fetch(work: Path, suite: str | None, say: Say) -> Parts:
     listed = f"{', '.join(packages[:-1])} and {packages[-1]}"
     say(f"fetching {listed}")
     run_apt(["apt-get", *options, "-qq", "download", *packages], debs, f"{listed} cannot be fetched")
+    unsigned = [line.partition(" ")[2] for line in run_apt(
+        ["apt-get", *options, "indextargets", "--format", "$(TRUSTED) $(REPO_URI)", "Created-By: Packages"], debs,
+        "the package lists").splitlines() if line.startswith("no ")]
+    if unsigned:
+        raise QemuError(f"the package list of {unsigned[0]} is not signed with a key that apt trusts; {PROVIDE}")
     guest = work / "guest"
     guest.mkdir()
-    say("unpacking")
+    say("apt has checked the packages: their hashes stand in lists that are signed with a key that it trusts; unpacking")
     for deb in sorted(debs.glob("*.deb")):
         _unpack(deb, guest)
     manifest: dict[str, str | list[str]] = {"packages": sorted(deb.name for deb in debs.glob("*.deb"))}
@@ -368,7 +377,7 @@ def _unpack(deb: Path, target: Path) -> None:
         assert pipe.stdout is not None
         with tarfile.open(fileobj=pipe.stdout, mode="r|") as tar:
             for member in tar:
-                if member.isfile() and KEPT.fullmatch(member.name):
+                if member.isfile() and KEPT.fullmatch(member.name) and ".." not in Path(member.name).parts:
                     file = tar.extractfile(member)
                     assert file is not None
                     path = target / member.name.removeprefix("./")
