@@ -10,29 +10,37 @@ import mmap
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
+from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 import hidma
 from hidma import vm
+from hidma.hw.channel import Channel
 from hidma.hw.registers import (
+    CHIDX,
     CTRLSTS,
     DOORBELL,
+    ENABLE,
     INTCTRL,
     IRQ_CLR,
     IRQ_EN,
     IRQ_STAT,
     READ_PTR,
+    RESET,
     RING_LEN,
     RING_LOW,
     WRITE_PTR,
 )
 from hidma.machine.client import TransferError
+from hidma.vm import process, shared
 
 MEMORY = 4 << 20
 END = 0x40000000 + MEMORY
@@ -291,7 +299,10 @@ def test_oops_of_a_guest_is_its_own(host: hidma.Machine) -> None:
         copy(second, b"next")
 
 
-@pytest.mark.parametrize("said", [b"nonsense\n", b'{"to": 2}\n', b'{"to": 2}\n[]\n', b'{"to": 2, "error": 7}\n', b"\xff\n", b"5\n"])
+@pytest.mark.parametrize("said", [
+    b"nonsense\n", b'{"to": 2}\n', b'{"to": 2}\n[]\n', b'{"to": 2, "error": 7}\n', b"\xff\n", b"5\n", b"[" * 100000 + b"\n",
+    b'{"to": 2, "error": [1e999, ""]}\n', b'{"to": 2, "done": 5}\n', b'{"to": 2, "oops": ["x", [], ""]}\n',
+    b'{"to": 2, "oops": ["x", 1, []]}\n', b"1" * 5000 + b"\n"], ids=lambda said: said[:30])
 def test_guest_whose_words_make_no_sense_is_killed(host: hidma.Machine, said: bytes) -> None:
     guest = vm.GuestProcess(host, memory=MEMORY, channels=["hidma.0"])
     pid = guest.pid
@@ -300,6 +311,170 @@ def test_guest_whose_words_make_no_sense_is_killed(host: hidma.Machine, said: by
         guest.dmesg()
     assert not guest.alive and gone(pid)
     assert dict(host.devices())["hidma.0"] == "vfio-platform"
+
+
+@pytest.mark.parametrize("said", ['"x"', "0", "1073741823", str(END), "1e300"])
+def test_address_that_is_none_is_no_memory(host: hidma.Machine, said: str) -> None:
+    guest = vm.GuestProcess(host, memory=MEMORY, channels=["hidma.0"])
+    guest.words.feed(b'{"to": 2, "done": %s}\n' % said.encode())
+    with pytest.raises(OSError, match="said what makes no sense, and was killed"):
+        guest.alloc(PAGE)
+
+
+@pytest.mark.parametrize("said", ["[[1]]", "[5]", '[["DMA_COMPLETE", "x"]]', "{}"])
+def test_statuses_that_are_none_are_refused(host: hidma.Machine, said: str) -> None:
+    guest = vm.GuestProcess(host, memory=MEMORY, channels=["hidma.0"])
+    guest.begin([(0x40000000, 0x40001000, 64)])
+    guest.words.feed(b'{"to": 2, "done": %s}\n' % said.encode())
+    with pytest.raises(OSError, match="said what makes no sense, and was killed"):
+        guest.finish()
+    assert not guest.alive and guest.job == 0
+
+
+def test_guest_that_never_stops_talking_is_not_listened_to_for_ever(host: hidma.Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "LONGEST", 1 << 16)
+    monkeypatch.setattr(shared, "LONGEST", 1 << 16)
+    with vm.GuestProcess(host, memory=MEMORY, channels=["hidma.0"]) as guest:
+        assert guest.link is not None
+        guest.link.close()
+        guest.link, theirs = socket.socketpair()
+        guest.link.setblocking(False)
+        theirs.setblocking(False)
+        with theirs:
+            for _ in range(100):
+                with suppress(BlockingIOError):
+                    theirs.send(b"x" * 65536)
+                guest.run(1_000)
+            assert len(guest.words.unread) <= 3 << 16
+            with pytest.raises(OSError, match="said what makes no sense"):
+                guest.dmesg()
+
+
+class Doomed(vm.GuestProcess):
+    """A guest whose process gets a signal when the host listens to it for the time ``moment``."""
+
+    moment, fatal, listened = 0, signal.SIGKILL, 0
+
+    def _talk(self) -> int:
+        self.listened += 1
+        if self.listened == self.moment and self.process is not None:
+            os.kill(self.process.pid, self.fatal)
+        return super()._talk()
+
+
+FATAL = (signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM, signal.SIGABRT, signal.SIGRTMIN + 5)
+
+
+def test_guests_killed_at_random_moments_leave_nothing(host: hidma.Machine) -> None:
+    """While they start, boot, compute or copy: HIDMA_KILLS of them, 10 by default."""
+    rng = random.Random(1)
+    with vm.GuestProcess(host, memory=MEMORY, channels=["hidma.1"], name="good") as good:
+        copy(good, b"warm")
+        free = sum(room for _, room in host.kernel.dma_ops.pages.free)
+        files, names = len(os.listdir("/proc/self/fd")), set(os.listdir("/dev/shm"))
+        died = 0
+        for number in range(int(os.environ.get("HIDMA_KILLS", 10))):
+            # half of them while they boot
+            Doomed.moment = rng.randint(1, 40) if number % 2 else rng.randint(40, 4000)
+            Doomed.fatal = rng.choice(FATAL)
+            guest = pid = None
+            try:
+                guest = Doomed(host, memory=MEMORY, channels=["hidma.0"], name=f"doomed {number}")
+                pid = guest.pid
+                memory = guest.alloc(ROOM)
+                job = [(memory.address, memory.address + ROOM // 2, ROOM // 2)] * 20
+                while guest.listened < Doomed.moment:
+                    guest.copy(job)
+                guest.run(1_000_000)
+                for _ in range(400):
+                    guest.copy(job)  # until the signal has come
+            except OSError as error:
+                assert error.errno == errno.ESRCH and "was ended by signal" in str(error), error
+                died += 1
+            finally:
+                if guest is not None:
+                    guest.close()
+            assert pid is None or gone(pid)
+            assert host.guests == [good] and dict(host.devices())["hidma.0"] == "vfio-platform"
+            assert sum(room for _, room in host.kernel.dma_ops.pages.free) == free
+            assert len(os.listdir("/proc/self/fd")) == files and set(os.listdir("/dev/shm")) == names
+        assert died == number + 1
+        copy(good, b"good", 20)
+    with vm.GuestProcess(host, memory=MEMORY, channels=["hidma.0"]) as last:
+        copy(last, b"last")
+
+
+def attack(hardware: Channel, ram: memoryview, seed: int) -> int:
+    """A process that writes into the rings and the registers that a hostile guest shares with its host, while the host reads them:
+    what was good when it was looked at is bad a moment later. Returns its number."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        shared.die_with(os.getppid())
+        overwrite(hardware, ram, seed)
+    finally:
+        os._exit(1)
+
+
+def overwrite(hardware: Channel, ram: memoryview, seed: int) -> None:
+    """What it does, for ever."""
+    rng = random.Random(seed)
+    trca, evca = (block.view.cast("I") for block in (hardware.trca, hardware.evca))
+    words = ram.cast("I")
+    good = [3 | trca[CHIDX >> 2] << 8 | 1 << 16, 64, 0x40020000, 0, 0x40030000, 0, 0, 0]
+    bad = [0xFFFFFFFF, 0xFFFFFFF0, 0x80000000, 0x7FFF, 0x5C050000, 0xFFFFFFFF, 0x40000000 + MEMORY - 8, 3]
+    for page, base in ((trca, 0x40000000), (evca, 0x40010000)):
+        page[RING_LOW >> 2], page[RING_LEN >> 2] = base, 0x400
+    while True:
+        for slot in range(32):
+            words[slot * 8 : slot * 8 + 8] = memoryview(array("I", good))
+        trca[CTRLSTS >> 2] = evca[CTRLSTS >> 2] = rng.choice([RESET, ENABLE, ENABLE]) << 16
+        for _ in range(200):
+            trca[DOORBELL >> 2] = rng.randrange(33) * 32
+            evca[DOORBELL >> 2] = rng.randrange(65) * 16
+            at = rng.randrange(256)
+            words[at] = rng.choice(bad)
+            words[at] = good[at % 8]
+            if rng.random() < 0.05:
+                page = rng.choice([trca, evca])
+                where = rng.choice([RING_LOW, RING_LEN, READ_PTR, WRITE_PTR, IRQ_CLR, IRQ_STAT, IRQ_EN, INTCTRL])
+                page[where >> 2] = rng.choice(bad)
+                page[RING_LEN >> 2], page[RING_LOW >> 2] = 0x400, 0x40000000 if page is trca else 0x40010000
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_words_that_change_while_the_host_reads_them_reach_nothing(host: hidma.Machine, seed: int) -> None:
+    """Two guests are hostile at once; HIDMA_ATTACK milliseconds of the host's time, 20 by default."""
+    pattern = bytes(range(256)) * 256
+    mine = [host.alloc(len(pattern)) for _ in range(16)]
+    for buffer in mine:
+        buffer[:] = pattern
+    names = set(os.listdir("/dev/shm"))
+    channels = [host.registers[TRCA], host.registers[TRCA + 0x10000]]
+    with vm.GuestProcess(host, memory=MEMORY, channels=["hidma.0"], modules=False, name="one") as one, \
+            vm.GuestProcess(host, memory=MEMORY, channels=["hidma.1"], modules=False, name="two") as two, \
+            vm.GuestProcess(host, memory=MEMORY, channels=["hidma.2"], name="good") as good:
+        secret = good.alloc(ROOM)
+        secret.view[:] = pattern[:ROOM]
+        attackers = [attack(hardware, guest.ram, seed * 2 + number)
+                     for number, (hardware, guest) in enumerate(zip(channels, (one, two), strict=True))]
+        try:
+            for _ in range(int(os.environ.get("HIDMA_ATTACK", 20)) * 10):
+                one.run(100_000)
+            assert all(hardware.sequence > 100 for hardware in channels)
+            copy(good, b"good", 20)
+        finally:
+            for pid in attackers:
+                os.kill(pid, signal.SIGKILL)
+                assert os.waitpid(pid, 0)[1] == signal.SIGKILL  # it had not ended by itself
+        assert one.alive and two.alive
+        assert bytes(secret) == pattern[:ROOM]
+    assert all(bytes(buffer) == pattern for buffer in mine)
+    assert host.kernel.dead is None and set(os.listdir("/dev/shm")) == names
+    for number in range(2):
+        with vm.GuestProcess(host, memory=MEMORY, channels=[f"hidma.{number}"]) as second:
+            copy(second, b"next")
 
 
 def test_guest_cannot_shrink_what_is_shared_nor_move_the_hosts_time(host: hidma.Machine) -> None:
@@ -343,6 +518,45 @@ def test_guest_does_not_outlive_the_process_of_its_host() -> None:
         parent.kill()
         parent.wait()
         assert gone(pid)
+
+
+HOST = """
+import hidma
+from hidma import vm
+class Loud(vm.GuestProcess):
+    def _talk(self):
+        print(".", flush=True)
+        return super()._talk()
+m = hidma.boot()
+for name in ("hidma.0", "hidma.1"):
+    vm.assign(m, name)
+while True:
+    with Loud(m, memory=4 << 20, channels=["hidma.0"]) as one, Loud(m, memory=4 << 20, channels=["hidma.1"]) as two:
+        for guest in (one, two):
+            guest.begin([(0x40100000, 0x40200000, 4096)] * 50)
+        one.finish(), two.finish()
+"""
+
+
+def test_host_killed_at_random_moments_leaves_nothing() -> None:
+    """While its guests start, boot or copy: HIDMA_KILLS / 5 hosts, 2 by default."""
+    rng = random.Random(2)
+    place = os.pathsep.join([str(Path(hidma.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+    names = set(os.listdir("/dev/shm"))
+    for _ in range(int(os.environ.get("HIDMA_KILLS", 10)) // 5):
+        mark = f"HIDMA_MARK={rng.getrandbits(64)}-{os.getpid()}"
+        with subprocess.Popen([sys.executable, "-c", HOST], stdout=subprocess.PIPE,
+                              env=os.environ | {"PYTHONPATH": place} | dict([mark.split("=")])) as parent:
+            assert parent.stdout is not None
+            for _ in range(rng.randint(1, 2000)):
+                assert parent.stdout.readline() == b".\n"
+            parent.kill()
+        left = []
+        for path in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if mark.encode() in (path / "environ").read_bytes() and not gone(int(path.name)):
+                    left.append(path.name)
+        assert not left and set(os.listdir("/dev/shm")) == names
 
 
 def test_host_that_closes_closes_its_guests() -> None:

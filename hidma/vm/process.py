@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from errno import ESRCH
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 from weakref import finalize
 
 import hidma
@@ -34,7 +34,7 @@ from hidma.linux.sched import KernelOops
 from hidma.linux.vfio import VFIO_REGION_INFO_FLAG_MMAP
 from hidma.machine.boot import Machine
 from hidma.vm.guest import DEFAULT_MEMORY, Owner, seen_by
-from hidma.vm.shared import LOOKS, TIME, Pages, TimePage, Words
+from hidma.vm.shared import LONGEST, LOOKS, TIME, Pages, TimePage, Words
 
 QUANTUM_NS = 10_000
 QUIET_NS = 100_000
@@ -286,7 +286,7 @@ class GuestProcess(Owner):
                 del self.outgoing[:sent]
                 moved = 1
         with suppress(BlockingIOError, OSError):
-            data = link.recv(65536)
+            data = link.recv(65536) if len(self.words.unread) <= LONGEST else b""
             if data:
                 self.words.feed(data)
                 moved = 1
@@ -298,7 +298,8 @@ class GuestProcess(Owner):
         if process is None or process.poll() is None:
             return False
         code = process.returncode
-        how = f"ended with status {code}" if code >= 0 else f"was ended by signal {-code} ({signal.Signals(-code).name})"
+        names = {number.value: f" ({number.name})" for number in signal.Signals}  # most real-time signals have no name
+        how = f"ended with status {code}" if code >= 0 else f"was ended by signal {-code}{names.get(-code, '')}"
         said = os.pread(self.errors, 1 << 16, 0).decode(errors="replace").strip().splitlines()
         self.obituary = f"the process of the guest {self.name!r} {how}" + (f" ({said[-1].strip()})" if said else "")
         return True
@@ -321,22 +322,21 @@ class GuestProcess(Owner):
         self.number += 1
         self.outgoing += Words.pack([self.number, *word])
 
-    def _ask(self, *word: Any) -> Any:
-        """A word to the guest, and what it says to it."""
+    def _ask(self, *word: Any, kind: type = object) -> Any:
+        """A word to the guest, and what it says to it, which is of this kind."""
         self._say(*word)
-        return self._result()
+        return self._result(kind)
 
-    def _result(self) -> Any:
-        """What the guest says to the last word. It runs until then, and the host with it."""
+    def _result(self, kind: type = object) -> Any:
+        """What the guest says to the last word, which is of this kind. It runs until then, and the host with it."""
         began = busy = time.monotonic()
         while True:
             try:
                 word = self.words.next()
                 if word is not None and word["to"] == self.number:
-                    return self._verdict(word)
-            except (ValueError, TypeError, LookupError):
-                self.kill()
-                raise OSError(EPROTO, f"the guest {self.name!r} said what makes no sense, and was killed") from None
+                    return self._verdict(word, kind)
+            except (ValueError, TypeError, LookupError, RecursionError, OverflowError):
+                self._make_no_sense()
             if word is not None:
                 continue  # to a word whose answer nobody waited for
             if self._died() and not self._talk():
@@ -353,24 +353,32 @@ class GuestProcess(Owner):
                 self.kill()
                 raise OSError(ETIMEDOUT, f"the guest {self.name!r} has not answered within {ANSWER_S:g} s, and was killed")
 
+    def _make_no_sense(self) -> NoReturn:
+        """:raises OSError: EPROTO"""
+        self.kill()
+        raise OSError(EPROTO, f"the guest {self.name!r} said what makes no sense, and was killed") from None
+
     def _starting(self) -> int:
         """Until it is there it needs no time of the host."""
         assert self.link is not None
         select.select([self.link], [], [], 0.05)
         return self._talk()
 
-    def _verdict(self, word: dict[str, Any]) -> Any:
+    def _verdict(self, word: dict[str, Any], kind: type) -> Any:
         """What the guest's word comes to."""
         if "error" in word:
             code, sentence = word["error"]
             raise OSError(int(code), str(sentence))
         if "oops" in word:
             message, row, log = word["oops"]
-            oops = KernelOops(message, row)
+            oops = KernelOops(str(message), row if row is None else int(row))
             oops.kernel = self.name
             oops.add_note(log)
             raise oops
-        return word["done"]
+        done = word["done"]
+        if not isinstance(done, kind):
+            raise TypeError(f"{done!r} is no {kind.__name__}")
+        return done
 
     # --- what people use --------------------------------------------------------------------------------------
 
@@ -394,8 +402,11 @@ class GuestProcess(Owner):
 
         :raises OSError: EINVAL (no such size), ENOMEM (no room), EBUSY (a job is under way)
         """
-        address = self._ask("alloc", size)
-        return Memory(address, self.ram[address - MEMORY_BASE : address - MEMORY_BASE + size])
+        address = self._ask("alloc", size, kind=int)
+        view = self.ram[max(address - MEMORY_BASE, 0) :][:size]
+        if address < MEMORY_BASE or len(view) != size:
+            self._make_no_sense()
+        return Memory(address, view)
 
     def begin(self, transfers: Sequence[tuple[int, int, int]]) -> None:
         """Let the guest begin a job: copies of (destination, source, length), by addresses of the guest and bytes.
@@ -429,12 +440,13 @@ class GuestProcess(Owner):
         if not self.job:
             raise OSError(EINVAL, "no job was begun")
         try:
-            ends = self._result()
-        except Exception:
+            ends = self._result(list)
+            statuses = [Status(str(driver), int(called)) for driver, called in ends]
+        except (ValueError, TypeError, OverflowError):
+            self._make_no_sense()
+        finally:
             self.job = 0
-            raise
-        self.job = 0
-        return [Status(driver, called) for driver, called in ends]
+        return statuses
 
     def copy(self, transfers: Sequence[tuple[int, int, int]]) -> list[Status]:
         """:meth:`begin` and :meth:`finish`."""
@@ -446,12 +458,12 @@ class GuestProcess(Owner):
 
         :raises OSError: ENOENT, EISDIR, EACCES (it cannot be read), or what the driver gives
         """
-        text: str = self._ask("read", path)
+        text: str = self._ask("read", path, kind=str)
         return text
 
     def dmesg(self) -> str:
         """The guest's kernel log."""
-        text: str = self._ask("dmesg")
+        text: str = self._ask("dmesg", kind=str)
         return text
 
     def _accesses(self) -> int:

@@ -19,6 +19,8 @@ MAP_FIXED = 0x10
 PR_SET_PDEATHSIG = 1
 TIME = 0
 LOOKS = 1
+LONGEST = 64 << 20
+"""Bytes of a word between guest and host."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
@@ -122,8 +124,13 @@ class Words:
         self.unread += data
 
     def next(self) -> Any:
-        """The next word that is whole; None without one."""
+        """The next word that is whole; None without one.
+
+        :raises ValueError: it is no JSON, or has no end
+        """
         line, found, rest = self.unread.partition(b"\n")
+        if len(line) > LONGEST:
+            raise ValueError(f"a word of more than {LONGEST} bytes")
         if not found:
             return None
         self.unread = rest
