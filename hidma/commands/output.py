@@ -13,6 +13,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import EACCES, ENOTDIR
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def write_file(path: str | os.PathLike[str], content: str | bytes | bytearray) -
         return
     target = Path(os.path.realpath(path))
     if target.exists() and not os.access(target, os.W_OK):
-        raise PermissionError(13, "Permission denied", str(path))
+        raise PermissionError(EACCES, os.strerror(EACCES), str(path))
     made = beside(target)
     try:
         with open(made, "xb") as file:
@@ -96,7 +97,10 @@ def output_directory(out: Path) -> Iterator[Path]:
     :raises OSError: it cannot be written
     """
     out = out.absolute()
-    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR), str(out)) from None
     made = beside(out)
     made.mkdir()
     try:

@@ -5,6 +5,7 @@
 It stands for no C file, and imports little, for it is started often.
 """
 
+import errno
 import os
 import signal
 import socket
@@ -27,7 +28,7 @@ def ask(control: str, words: "list[str]") -> int:
             request = b"".join(os.fsencode(word) + b"\0" for word in words)
             server.sendall(len(request).to_bytes(4, "big") + request)
         except OSError as error:
-            gone = isinstance(error, (ConnectionError, FileNotFoundError))
+            gone = isinstance(error, (ConnectionError, FileNotFoundError)) or error.errno == errno.ENOTCONN
             sys.stderr.write(f"{name}: {DIED if gone else f'the machine cannot be reached: {error.strerror}'}\n")
             return 1
         with server.makefile("rb") as frames:
