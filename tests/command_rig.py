@@ -85,13 +85,13 @@ def child(case: dict[str, Any], out: int, err: int, counted: int) -> None:
     sys.stderr = io.TextIOWrapper(open(2, "wb", closefd=False), encoding=encoding, errors="backslashreplace", line_buffering=True)
     if "largest" in case:
         resource.setrlimit(resource.RLIMIT_FSIZE, (case["largest"], case["largest"]))
-    events = 0
+    events, own = 0, os.getpid()
 
     def hook(event: str, _: Any) -> None:
         nonlocal events
         events += 1
-        if events == case.get("at"):
-            os.kill(os.getpid(), case["signal"])
+        if events == case.get("at") and os.getpid() == own:
+            os.kill(own, case["signal"])
 
     module, name = PROGRAMS[case["program"]]
     command = getattr(importlib.import_module(module), name)
