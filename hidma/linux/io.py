@@ -73,10 +73,11 @@ def unmapped(address: int) -> int:
 
 
 def ioremap(phys: int, size: int) -> int:
-    """Map ``size`` bytes of registers at physical ``phys``, in whole pages; 0 (NULL) when no block is there."""
+    """Map ``size`` bytes of registers at physical ``phys``, in whole pages; 0 (NULL) when no block is there, or they reach beyond
+    its first 4 GiB, for which there is no room."""
     kernel = sched.running_cpu().kernel
     block = kernel.bus.find(phys)
-    if block is None or size <= 0 or kernel.fault_inject.value(f"ioremap_{block.name}"):
+    if block is None or size <= 0 or phys - block.base + size > 1 << 32 or kernel.fault_inject.value(f"ioremap_{block.name}"):
         return 0
     in_page = phys & 0xFFF
     size = ((in_page + size + 0xFFF) & ~0xFFF) - in_page
