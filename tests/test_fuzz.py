@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import random
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -77,8 +78,12 @@ targets.TARGETS["abi"] = targets.Target(abi, targets.TARGETS["abi"].seeds)
 worker.LONGEST = 1
 """)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     assert main(["abi", "--seconds", "6", "--json", "--crashes", str(tmp_path / "found")], command, "fuzz") == 1
     out, err = capsys.readouterr()
+    assert not any(temporary.iterdir())
     result = json.loads(out)
     assert result["target"] == "abi" and result["runs"] > 10 and result["features"] > 0
     texts = [Path(path).with_suffix(".txt").read_text() for path in result["crashes"]]

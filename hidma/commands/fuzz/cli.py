@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -64,15 +65,17 @@ def fuzz(name: str, target: Target, seconds: int, crashes: Path) -> Result:
     crashes.mkdir(parents=True, exist_ok=True)
     before = {path.name for path in crashes.iterdir()}
     begin = time.monotonic()
-    with Scratch(prefix="hidma-fuzz-") as corpus:
+    with Scratch(prefix="hidma-fuzz-") as place:
+        corpus = Path(place, "corpus")
+        corpus.mkdir()
         for number, data in enumerate(target.inputs()):
             Path(corpus, str(number)).write_bytes(data)
         while (left := int(seconds - (time.monotonic() - begin))) > 0 and not result.stopped:
             command = [sys.executable, "-P", "-m", "hidma.commands.fuzz.worker", name, str(crashes),
                        f"-max_total_time={left}", f"-max_len={target.longest}", "-timeout=60", "-report_slow_units=60",
                        f"-rss_limit_mb={MEMORY}",
-                       "-print_final_stats=1", f"-artifact_prefix={crashes}/", corpus]
-            if worker(command, result, begin, before, crashes):
+                       "-print_final_stats=1", f"-artifact_prefix={crashes}/", str(corpus)]
+            if worker(command, result, begin, before, crashes, place):
                 break
     result.seconds = time.monotonic() - begin
     found = sorted(path for path in crashes.iterdir() if path.name not in before and path.suffix != ".txt")
@@ -83,11 +86,15 @@ def fuzz(name: str, target: Target, seconds: int, crashes: Path) -> Result:
     return result
 
 
-def worker(command: Sequence[str], result: Result, begin: float, before: set[str], crashes: Path) -> bool:
-    """Run the process, and add what it says to the result; whether it ended as it should."""
+def worker(command: Sequence[str], result: Result, begin: float, before: set[str], crashes: Path,
+           temporary: str) -> bool:
+    """Run the process, and add what it says to the result; whether it ended as it should.
+
+    :param temporary: directory of what it leaves behind: libFuzzer ends a process as C does
+    """
     earlier, told, last = result.runs, 0.0, ""
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, encoding="utf-8", errors="replace",
-                          start_new_session=True) as child:
+                          start_new_session=True, env=os.environ | {"TMPDIR": temporary}) as child:
         assert child.stderr is not None
         while True:
             try:
