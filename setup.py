@@ -18,14 +18,17 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 # A .pxd that holds inline functions only, for the modules that cimport it: its .py is for interpreted runs.
-HEADERS = {"hidma.hw.cmem", "hidma.hw.faults", "hidma.hw.realtime", "hidma.hw.registers"}
-DIRECTIVES = {"cdivision": True, "wraparound": False, "annotation_typing": False, "auto_pickle": False}
+HEADERS = {"hidma/hw/cmem", "hidma/hw/faults", "hidma/hw/realtime", "hidma/hw/registers", "hidma/linux/jiffies"}
+SHARED = "hidma._cyshared"  # holds what Cython would else repeat in every extension: half the time to compile
+OPTIONS = {"nthreads": len(os.sched_getaffinity(0)), "force": True, "quiet": True, "shared_utility_qualified_name": SHARED}
+OPTIONS["compiler_directives"] = {"cdivision": True, "wraparound": False, "annotation_typing": False, "auto_pickle": False}
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 CFLAGS = ["-fno-tree-slp-vectorize", "-g0", "-w"]
-# The path of a descriptor, with the primitives inlined in the port; the others, whose classes it cimports, compile faster so.
-HOT = "channel commands.bench.core hw.channel hw.engine linux.interrupt linux.kfifo linux.list ll machine.batch".split()
-PORT = dict.fromkeys(["ll", "channel"], ["--param=max-inline-insns-single=1000", "--param=inline-unit-growth=300"])
-SHARED = "hidma._cyshared"  # holds what Cython would else repeat in every extension: half the time to compile
+# As far as the path of a descriptor gains by it: optimising is most of the work of a first start.
+LEVELS = {"-O2": "hw.channel linux.interrupt", "-O3": "commands.bench.core hw.engine", "-O3 --param=max-inline-insns-single=1000 "
+          "--param=inline-unit-growth=300": "channel ll", "-O1": "_cyshared hw.arbiter hw.block hw.clock hw.line hw.smmu hw.watch "
+          "linux.dmaengine linux.io linux.sched linux.types machine.batch"}
+LEVEL = {f"hidma.{name}": level.split() for level, names in LEVELS.items() for name in names.split()}
 
 
 def look_around() -> dict[str, str]:
@@ -45,8 +48,8 @@ def look_around() -> dict[str, str]:
         said = (getattr(error, "stderr", "") or getattr(error, "strerror", "") or "it fails").strip().splitlines()[0]
         return {"why_not": f"no C compiler that works ({cc[0]}: {said}): apt-get install gcc libc6-dev python3-dev"}
     version = subprocess.run([*cc, "--version"], capture_output=True, text=True).stdout.partition("\n")[0]
-    flags = filter(None, map(os.environ.get, ("CPPFLAGS", "CFLAGS", "LDFLAGS")))
-    return {"cython": cython, "cc": version, "cflags": " ".join([*flags, "-O3", *CFLAGS])}
+    flags = [*map(os.environ.get, ("CPPFLAGS", "CFLAGS", "LDFLAGS")), "-O0 to -O3", *CFLAGS]
+    return {"cython": cython, "cc": version, "cflags": " ".join(filter(None, flags))}
 
 
 class BuildExt(build_ext):
@@ -69,10 +72,8 @@ class BuildExt(build_ext):
         self.extensions = [e for e in every if not (e.stamp.exists() and Path(self.get_ext_fullpath(e.name)).exists())]
         if self.extensions:
             print(f"hidma: compiling {len(self.extensions)} modules", file=sys.stderr, flush=True)
-            options = {"compiler_directives": DIRECTIVES, "shared_utility_qualified_name": SHARED, "quiet": True}
-            made = cythonize(self.extensions, nthreads=JOBS, force=True, build_dir=self.build_temp, **options)
-            for ext in self.extensions:
-                ext.sources = next(new.sources for new in made if new.name == ext.name)
+            for new in cythonize(self.extensions, build_dir=self.build_temp, **OPTIONS):
+                next(ext for ext in every if ext.name == new.name).sources = new.sources
             super().build_extensions()
         self.extensions = every
 
@@ -86,14 +87,13 @@ class BuildExt(build_ext):
         os.replace(super().copy_file(infile, f"{outfile}.part")[0], outfile)
 
 
-MADE_WITH, JOBS = look_around(), len(os.sched_getaffinity(0))
-PAIRS = {str(path)[:-4].replace("/", ".") for path in Path("hidma").rglob("[!_]*.pxd") if path.with_suffix(".py").exists()}
-SOURCES = {SHARED: "hidma/_cyshared.c"} | {name: name.replace(".", "/") + ".py" for name in sorted(PAIRS - HEADERS)}
+MADE_WITH = look_around()
+PAIRS = [(path.stat().st_size, str(path)[:-3]) for path in Path("hidma").rglob("[!_]*.py") if path.with_suffix(".pxd").exists()]
+SOURCES = {SHARED: "hidma/_cyshared.c"} | {n.replace("/", "."): n + ".py" for _, n in sorted(PAIRS)[::-1] if n not in HEADERS}
 if "why_not" in MADE_WITH:
     print(f"hidma: no extensions, the sources run interpreted: {MADE_WITH['why_not']}", file=sys.stderr, flush=True)
     SOURCES = {}
 for path in Path("build").glob("lib*") if "bdist_wheel" in sys.argv else ():
     shutil.rmtree(path)  # a module that an earlier build left there must not come along
-FLAGS = {name: ["-O3" if name[6:] in HOT else "-O1", *CFLAGS, *PORT.get(name[6:], [])] for name in SOURCES}  # hidma.NAME
-extensions = [Extension(name, [path], extra_compile_args=FLAGS[name]) for name, path in SOURCES.items()]
-setup(ext_modules=extensions, cmdclass={"build_ext": BuildExt}, options={"build_ext": {"parallel": JOBS}})
+extensions = [Extension(n, [file], extra_compile_args=[*LEVEL.get(n, ["-O0"]), *CFLAGS]) for n, file in SOURCES.items()]
+setup(ext_modules=extensions, cmdclass={"build_ext": BuildExt}, options={"build_ext": {"parallel": OPTIONS["nthreads"]}})

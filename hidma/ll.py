@@ -23,7 +23,6 @@ from hidma.linux.device import Device
 from hidma.linux.dma_mapping import dmam_alloc_coherent
 from hidma.linux.errno import EINVAL, ENODEV, ENOMEM
 from hidma.linux.iopoll import readl_poll_timeout
-from hidma.linux.jiffies import jiffies, msecs_to_jiffies, time_is_before_jiffies
 from hidma.linux.kfifo import kfifo_alloc
 from hidma.linux.mm import memset
 from hidma.linux.printk import dev_err, dev_warn, s32
@@ -55,6 +54,7 @@ if not cython.compiled:
     from hidma.linux.dmaengine import DMA_COMPLETE, DMA_ERROR, DMA_IN_PROGRESS
     from hidma.linux.interrupt import IRQ_HANDLED, tasklet_init, tasklet_kill, tasklet_schedule
     from hidma.linux.io import readl, readl_relaxed, writel, writel_relaxed
+    from hidma.linux.jiffies import jiffies, msecs_to_jiffies, time_is_before_jiffies
     from hidma.linux.kfifo import kfifo_put
     from hidma.linux.mm import load_u32, memcpy_words
     from hidma.linux.spinlock import spin_lock_irqsave, spin_unlock_irqrestore

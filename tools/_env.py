@@ -71,6 +71,16 @@ def in_order(state: dict[str, object], extras: set[str]) -> bool:
     return extras <= {*state.get("extras", ())} and state.get("built") == [fingerprint(True), fingerprint(False)]
 
 
+def bundled_pip() -> str:
+    """The wheel of pip that comes with Python, which runs as it is; empty where there is none."""
+    import ensurepip
+    import glob
+    import sysconfig
+
+    place = sysconfig.get_config_var("WHEEL_PKG_DIR") or os.path.join(os.path.dirname(ensurepip.__file__), "_bundled")
+    return max(glob.glob(f"{place}/pip-*.whl"), default="")
+
+
 def run(what: str, command: list[str], lock: tuple[int, ...] = (), **variables: str) -> None:
     """Run one step: its output goes to the log, its lines that begin as ours do to the terminal."""
     env = {name: text for name, text in os.environ.items() if not name.startswith(("PIP_", "PYTHON")) or PIP.match(name)}
@@ -125,7 +135,9 @@ def put_in_order(extras: set[str]) -> None:
             print(f"hidma: first start: making a private environment in {VENV}", file=sys.stderr, flush=True)
             shutil.rmtree(VENV, ignore_errors=True)
             base = getattr(sys, "_base_executable", sys.executable)
-            run("making the environment", [base, "-I", "-m", "venv", str(VENV)], held)
+            # with pip, venv takes seconds to compile all of it
+            options = ["--without-pip"] if bundled_pip() else []
+            run("making the environment", [base, "-I", "-m", "venv", *options, str(VENV)], held)
             state = {"of": [str(ROOT), sys.version, sys.base_prefix], "extras": []}
         asked = (ROOT / "pyproject.toml").read_text()
         project = hashlib.sha256(asked.encode()).hexdigest()
@@ -133,13 +145,15 @@ def put_in_order(extras: set[str]) -> None:
             wanted = sorted({*state["extras"], *extras})
             STATE.write_text(json.dumps(state | {"installing": True}))
             try:
-                pip, names = [PYTHON, "-I", "-m", "pip", "install"], f"[{','.join(wanted)}]" if wanted else ""
+                names = f"[{','.join(wanted)}]" if wanted else ""
                 import tomllib  # late: an ordinary start does not need it
 
                 to_build = tomllib.loads(asked)["build-system"]["requires"]
                 print(f"hidma: installing hidma{names}", file=sys.stderr, flush=True)
-                run("the installation", [*pip, "--no-compile", *to_build], held)
-                command = [*pip, "--no-build-isolation", "-e", f"{ROOT}{names}"]
+                wheel = "" if os.path.exists(VENV / "bin" / "pip") else bundled_pip()
+                first = [f"{wheel}/pip", "install", wheel] if wheel else ["-m", "pip", "install"]
+                run("the installation", [PYTHON, "-I", *first, "--no-compile", *to_build], held)
+                command = [PYTHON, "-I", "-m", "pip", "install", "--no-compile", "--no-build-isolation", "-e", f"{ROOT}{names}"]
                 run("the installation", command, held, HIDMA_PURE="1")  # the extensions come below
                 state |= {"project": project, "extras": wanted}
             finally:

@@ -43,7 +43,7 @@ cdef int call_python(IrqAction action, int irq) except? -1
 cdef class IrqDesc(LineSink):
     cdef public int irq
     cdef public Line line
-    cdef public list lines
+    cdef public list joined
     cdef public list actions
     cdef readonly Cpu cpu
     cdef readonly Waiting waiting
@@ -70,7 +70,7 @@ cdef int irq_dequeue(Waiting waiting, IrqDesc desc) except -1
 cdef int irq_unlink(Waiting waiting, IrqDesc desc) except -1
 cdef int wake(Cpu cpu) except -1
 
-@cython.locals(i="size_t", line=Line)
+@cython.locals(line=Line)
 cdef int irq_wanted(IrqDesc desc) except -1
 
 @cython.final

@@ -79,7 +79,8 @@ class IrqDesc(LineSink):
     def __init__(self, irq: int, line: Line | None) -> None:
         self.irq = irq
         self.line = line
-        self.lines = [] if line is None else [line]
+        # further lines on the same number
+        self.joined: list[Line] = []
         self.actions: list[IrqAction] = []
         # where it is taken, and the queue that it waits in there; None before somebody requests it
         self.cpu: Any = None
@@ -147,16 +148,13 @@ def irq_update(desc: IrqDesc) -> int:
 
 def irq_wanted(desc: IrqDesc) -> int:
     """Whether ``desc`` is unmasked, has a handler, and a pulse came or one of its lines is up."""
-    if desc.depth or not len(desc.actions):
+    if desc.depth or not desc.actions:
         return 0
-    if desc.pulsed:
+    if desc.pulsed or desc.line is not None and desc.line.level:
         return 1
-    i = 0
-    while i < len(desc.lines):
-        line = desc.lines[i]
+    for line in desc.joined:
         if line.level:
             return 1
-        i += 1
     return 0
 
 
@@ -237,8 +235,10 @@ class Gic(IrqController):
         if desc is None:
             desc = IrqDesc(irq, line)
             self.descs[irq] = desc
+        elif desc.line is None:
+            desc.line = line
         elif line is not None:
-            desc.lines.append(line)
+            desc.joined.append(line)
         if line is not None:
             line.sink = desc
         return desc

@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
-cimport cython
+# The C side of jiffies.py: inline functions only, which Cython compiles into the modules that cimport them.
 from hidma.linux cimport sched
 
-cpdef enum:
+cdef enum:
     HZ = 1000
     NSEC_PER_JIFFY = 1000000
 
-cpdef long long jiffies() except -1
-cpdef long long msecs_to_jiffies(long long m) noexcept
-cpdef int time_is_before_jiffies(long long a) except -1
-cpdef int time_after(long long a, long long b) noexcept
-@cython.locals(rounded="long long")
-cpdef long long round_jiffies(long long j, long long now) noexcept
+cdef inline long long jiffies() except -1:
+    return sched.this_cpu.clock.now // NSEC_PER_JIFFY
+
+cdef inline long long msecs_to_jiffies(long long m) noexcept:
+    return m
+
+cdef inline bint time_is_before_jiffies(long long a) except -1:
+    return sched.this_cpu.clock.now // NSEC_PER_JIFFY > a
+
+cdef inline long long round_jiffies(long long j, long long now) noexcept:
+    cdef long long rounded = j - j % HZ
+    if j % HZ >= HZ // 4:
+        rounded += HZ
+    return rounded if rounded > now else j

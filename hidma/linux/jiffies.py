@@ -1,21 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# cython: annotation_typing=False, nonecheck=True
 """``<linux/jiffies.h>``: HZ is 1000; jiffies start at 0 at power-on and follow the CPU's virtual time."""
 
 from __future__ import annotations
 
-import cython
-
 from hidma.linux import sched
 
-if not cython.compiled:
-    HZ = 1000
-    NSEC_PER_JIFFY = 1000000
+HZ = 1000
+NSEC_PER_JIFFY = 1000000
 
 
 def jiffies() -> int:
     """The running CPU's time in jiffies."""
-    return sched.this_cpu.clock.now // NSEC_PER_JIFFY
+    return sched.running_cpu().clock.now // NSEC_PER_JIFFY
 
 
 def msecs_to_jiffies(m: int) -> int:
@@ -25,7 +21,7 @@ def msecs_to_jiffies(m: int) -> int:
 
 def time_is_before_jiffies(a: int) -> int:
     """Whether ``a`` lies before now (``time_after(jiffies, a)``)."""
-    return sched.this_cpu.clock.now // NSEC_PER_JIFFY > a
+    return sched.running_cpu().clock.now // NSEC_PER_JIFFY > a
 
 
 def time_after(a: int, b: int) -> int:

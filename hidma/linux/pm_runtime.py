@@ -16,13 +16,12 @@ import cython
 
 from hidma.linux import sched
 from hidma.linux.errno import EACCES, EAGAIN, EBUSY
-from hidma.linux.jiffies import round_jiffies
 from hidma.linux.sched import Timer
 
 if cython.compiled:
     from cython.cimports.hidma.linux import pm_runtime_inline as inline
 if not cython.compiled:
-    from hidma.linux.jiffies import HZ, NSEC_PER_JIFFY
+    from hidma.linux.jiffies import HZ, NSEC_PER_JIFFY, round_jiffies
 
     RPM_ACTIVE = 0
     RPM_SUSPENDED = 2

@@ -26,7 +26,7 @@ cdef int no_counter(object data) except -1
 cdef inline int count_one(void *counter) except -1:
     if Py_TYPE(counter) != <void *>BatchCounter:
         return no_counter(<object>counter)
-    (<BatchCounter>counter).called += 1
+    (<BatchCounter>counter).called = (<BatchCounter>counter).called + 1
     return 0
 cdef int batch_done(void *data) except -1
 cdef CFunction on_done

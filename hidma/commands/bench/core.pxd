@@ -15,7 +15,7 @@ cdef class Ring:
 cdef inline int count_one(void *ring) except -1:
     if Py_TYPE(ring) != <void *>Ring:
         no_structure()
-    (<Ring>ring).completed += 1
+    (<Ring>ring).completed = (<Ring>ring).completed + 1
     return 0
 
 @cython.locals(k="unsigned int", i="long long", first="unsigned int", n="unsigned int")
