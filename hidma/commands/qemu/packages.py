@@ -341,15 +341,15 @@ def _fetch(work: Path, suite: str | None, say: Say) -> Parts:
     images = list(dict.fromkeys(line for line in depends.split("\n") if IMAGE_PACKAGE.fullmatch(line)))
     if not images:
         raise QemuError(f"no {KERNEL_PACKAGE} in apt's sources; {PROVIDE}")
-    packages = [BUSYBOX_PACKAGE, EFI_PACKAGE, *images]
-    listed = f"{', '.join(packages[:-1])} and {packages[-1]}"
-    say(f"fetching {listed}")
-    run_apt(["apt-get", *options, "-qq", "download", *packages], debs, f"{listed} cannot be fetched")
     unsigned = [line.partition(" ")[2] for line in run_apt(
         ["apt-get", *options, "indextargets", "--format", "$(TRUSTED) $(REPO_URI)", "Created-By: Packages"], debs,
         "the package lists").splitlines() if line.startswith("no ")]
     if unsigned:
         raise QemuError(f"the package list of {unsigned[0]} is not signed with a key that apt trusts; {PROVIDE}")
+    packages = [BUSYBOX_PACKAGE, EFI_PACKAGE, *images]
+    listed = f"{', '.join(packages[:-1])} and {packages[-1]}"
+    say(f"fetching {listed}")
+    run_apt(["apt-get", *options, "-qq", "download", *packages], debs, f"{listed} cannot be fetched")
     guest = work / "guest"
     guest.mkdir()
     say("apt has checked the packages: their hashes stand in lists that are signed with a key that it trusts; unpacking")
