@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +228,15 @@ def test_the_driver_of_a_closed_machine_is_an_oops_and_no_crash() -> None:
             call(chan._chan)
 
 
+@pytest.fixture
+def sigint() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt: a shell ignores it for what it starts in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("sigint")
 def test_sigint_waits_until_the_machine_can_stop(machine: hidma.Machine, chan: hidma.Channel) -> None:
     seen = []
 
@@ -242,6 +251,7 @@ def test_sigint_waits_until_the_machine_can_stop(machine: hidma.Machine, chan: h
     assert transfer.wait().end == "completed"
 
 
+@pytest.mark.usefixtures("sigint")
 def test_a_second_sigint_comes_at_once(machine: hidma.Machine, chan: hidma.Channel) -> None:
     seen = []
 

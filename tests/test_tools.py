@@ -133,7 +133,8 @@ def test_a_start_waits_for_another_one_that_sets_up(start: Start, checkout: Path
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_installation_is_done_again(start: Start, checkout: Path, tmp_path: Path, number: int) -> None:
-    """Ctrl-C reaches pip too; where this process alone is killed, pip goes on and the next start waits for it."""
+    """Ctrl-C reaches pip too; where this process alone is killed, what it has started goes on, and the next start waits for it."""
+    when = "hidma: installing" if number == signal.SIGINT else "hidma: first start"
     shutil.rmtree(checkout / ".venv")
     command = [str(tmp_path / "link" / "hidma"), "--version"]
     with subprocess.Popen(
@@ -144,11 +145,11 @@ def test_an_interrupted_installation_is_done_again(start: Start, checkout: Path,
         lines = []
         for line in process.stderr:
             lines.append(line)
-            if line.startswith("hidma: installing"):
+            if line.startswith(when):
                 (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
     if number == signal.SIGINT:
         assert process.returncode == 130 and lines[-1] == "hidma: stopped; the next start goes on from here\n"
-    assert "installing" in json.loads((checkout / ".venv" / "hidma.json").read_text())
+        assert "installing" in json.loads((checkout / ".venv" / "hidma.json").read_text())
     again = start("hidma", "--version")
     assert again.returncode == 0 and "first start: making a private environment" in again.stderr
 
