@@ -24,7 +24,7 @@ from hidma.linux.sched import KernelOops
 from hidma.machine.running import turn
 from hidma.vm import Guest, GuestProcess, assign
 
-CYCLES = int(os.environ.get("HIDMA_CYCLES", "20"))
+CYCLES = int(os.environ.get("HIDMA_CYCLES", "12"))
 Use = Callable[[hidma.Machine], Any]
 
 

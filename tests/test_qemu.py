@@ -192,7 +192,7 @@ def test_a_machine_that_is_too_busy_for_the_driver_is_told_as_such() -> None:
 
 @needs_guest
 def test_a_driver_that_is_not_bound_is_told_with_the_kernels_own_words() -> None:
-    done = hidma("probe", "--quiet", "--fault", "reset-stuck:evca:1")
+    done = hidma("probe", "--quiet", "--fault", "enable-stuck:evca")
     assert done.returncode == 1
     assert "hidma: the guest's kernel says: hidma 5ff01000.dma-controller: event channel did not " in done.stderr
     assert "too busy" not in done.stderr  # what was asked for is no accident
