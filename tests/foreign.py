@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Each method and function of the compiled modules is called with objects that live, but not where it looks for them: of this
-machine, another one, a closed one, one that has stopped; in a thread, in a signal handler, in a garbage collection; and is
+machine, another one, a closed one, one that has stopped; freed; in a thread, in a signal handler, in a garbage collection; and is
 pickled and copied. Each call is made in a process of its own. ``foreign.py FIRST LAST`` does it once for each seed and prints
 how many calls there were, and each that crashed.
 """
@@ -32,11 +32,12 @@ from hidma.linux.sched import KernelOops
 
 NUMBERS = (0, 1, -1, 7, 64, 4096, 0x80000000, 0xFFFFFFFF, 1 << 40)
 MOST = 40  # instances of a class
+kept: list[hidma.Channel] = []
 
 
 def machines() -> list[hidma.Machine]:
-    """One that runs, one beside it, one that is closed, one that has stopped."""
-    made = [hidma.boot(seed=seed, cpus=2) for seed in range(4)]
+    """One that runs, one beside it, one that is closed, one that has stopped, one whose driver has freed what it had."""
+    made = [hidma.boot(seed=seed, cpus=2) for seed in range(5)]
     for machine in made:
         chan = machine.dma.request_channel()
         buffers = [machine.alloc(64) for _ in range(2)]
@@ -46,7 +47,16 @@ def machines() -> list[hidma.Machine]:
     made[2].close()
     with made[3].running() as kernel, suppress(KernelOops):
         kernel.die(KernelOops("BUG: on purpose"))
+    release_all(made[4])
     return made
+
+
+def release_all(machine: hidma.Machine) -> None:
+    """Unload the driver; the channels of the client keep what it has freed."""
+    kept.extend(machine.dma.requested)
+    for channel in list(machine.dma.requested):
+        channel.release()
+    machine.rmmod("hidma")
 
 
 def pool(modules: list[ModuleType]) -> dict[str, list[Any]]:
