@@ -4,7 +4,7 @@ from hidma.hw.bus cimport Block
 from hidma.hw.clock cimport Clock
 from hidma.hw.trace cimport Trace
 from hidma.linux cimport sched
-from hidma.linux.inline cimport PyList_GET_ITEM, PyList_GET_SIZE, never, not_null, there
+from hidma.linux.inline cimport PyList_GET_ITEM, PyList_GET_SIZE, never, not_null
 from hidma.linux.io cimport WINDOW_MASK, WINDOW_SHIFT, Window, read_any, unmapped, window_t, write_block
 from hidma.linux.sched cimport cpu_t, look
 
@@ -18,7 +18,6 @@ cdef extern from *:
 cdef inline window_t *window_at(unsigned long long address) except NULL:
     cdef cpu_t *cpu = <cpu_t *>sched.this_cpu
     cdef unsigned long long slot = (address ^ IO_OFFSET) >> WINDOW_SHIFT
-    there(cpu)
     if slot >= <unsigned long long>PyList_GET_SIZE(cpu.windows):
         unmapped(address)
         never()

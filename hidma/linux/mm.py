@@ -41,8 +41,6 @@ def virt_to_phys(address: int) -> int:
 def load_u32(ptr: int, index: int) -> int:
     """``ptr[index]`` for a ``u32 *ptr`` into RAM."""
     if cython.compiled:
-        if sched.this_cpu is None:
-            sched.no_structure()
         return inline.load_u32(ptr, index)
     else:
         memory = sched.this_cpu.memory

@@ -529,7 +529,6 @@ def kill(task: Task) -> int:
     if task.greenlet and not task.greenlet.dead:
         task.greenlet.parent = getcurrent()
         task.greenlet.throw()
-    task.greenlet = None
     task.state = TASK_DEAD
     return 0
 
@@ -540,8 +539,10 @@ def running_cpu() -> Cpu:
 
 
 def set_running(cpu: Cpu) -> None:
-    """``cpu`` runs from now on."""
+    """``cpu`` runs from now on; :data:`no_cpu` where no kernel does."""
     global this_cpu
+    if cpu is None:
+        no_structure()
     this_cpu = cpu
 
 
