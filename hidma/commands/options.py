@@ -109,7 +109,7 @@ def printed(log: LogBuf, since: int = 0) -> list[str]:
     """Messages from number ``since`` on as dmesg prints them; a repeated one is printed once, with a count of its repetitions.
     First is how many of them were dropped.
     """
-    lines = [f"** {log.first - since} printk messages dropped **"] if log.first > since else []
+    lines = log.dropped(since)
     text, again = "", 0
     for line in [*log[since:], None]:
         if line is not None and line.text == text:

@@ -120,9 +120,8 @@ class Kernel:
         self.printk(4, f"WARNING: {text}")
 
     def dmesg(self) -> str:
-        """The log, as ``dmesg`` prints it; first how many messages were dropped, in the words of console_unlock()."""
-        dropped = f"** {self.log.first} printk messages dropped **\n" if self.log.first else ""
-        return dropped + "".join(f"{line}\n" for line in self.log)
+        """The log, as ``dmesg`` prints it; first how many messages were dropped."""
+        return "".join(f"{line}\n" for line in [*self.log.dropped(), *self.log])
 
     def atomic_sleep(self, cpu: Cpu) -> None:
         """A task sleeps in atomic context (V14: row 4): logged once, and goes on."""
@@ -216,8 +215,6 @@ class Kernel:
             for task in [*self.threads, *(cpu.idle_task for cpu in self.cpus)]:
                 if task is not None:
                     kill(task)
-            for cpu in self.cpus:
-                cpu.greenlet = None
         finally:
             clock.firing -= 1
             clock.now = now

@@ -78,6 +78,10 @@ class LogBuf(Sequence[LogLine]):
         self.lines.append((line, size))
         self.used += size
 
+    def dropped(self, since: int = 0) -> list[str]:
+        """How many messages from number ``since`` on were dropped, as a line in the words of console_unlock(); none if none was."""
+        return [f"** {self.first - since} printk messages dropped **"] if self.first > since else []
+
     def __len__(self) -> int:
         return self.first + len(self.lines)
 

@@ -55,6 +55,11 @@ def again(name: str, path: Path) -> str:
     return f"tools/fuzz {name} {path} runs it again"
 
 
+def new_inputs(crashes: Path, before: set[str]) -> list[Path]:
+    """The inputs in a directory that were not there before, without the tracebacks beside them."""
+    return sorted(path for path in crashes.iterdir() if path.name not in before and path.suffix != ".txt")
+
+
 def fuzz(name: str, target: Target, seconds: int, crashes: Path) -> Result:
     """Fuzz one target.
 
@@ -78,7 +83,7 @@ def fuzz(name: str, target: Target, seconds: int, crashes: Path) -> Result:
             if worker(command, result, begin, before, crashes, place):
                 break
     result.seconds = time.monotonic() - begin
-    found = sorted(path for path in crashes.iterdir() if path.name not in before and path.suffix != ".txt")
+    found = new_inputs(crashes, before)
     result.crashes = [str(path) for path in found]
     for path in found:
         with open(path.with_suffix(".txt"), "a", encoding="utf-8") as said:
@@ -107,7 +112,7 @@ def worker(command: Sequence[str], result: Result, begin: float, before: set[str
                     result.seconds = time.monotonic() - begin
                     if result.seconds - told >= EVERY:
                         told = result.seconds
-                        result.crashes = [path.name for path in crashes.glob("*[!.txt]") if path.name not in before]
+                        result.crashes = [str(path) for path in new_inputs(crashes, before)]
                         click.echo(f"fuzz: {result}", err=True)
                 break
             except KeyboardInterrupt:
