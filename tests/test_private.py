@@ -12,6 +12,7 @@ import socket
 import stat
 import subprocess
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -55,12 +56,13 @@ def test_control_socket_and_its_directory_are_the_owners(tmp_path: Path) -> None
             server.close()
 
 
-def test_memory_that_processes_share_has_no_name() -> None:
-    """Neither in /dev/shm nor in /tmp: both are as they were while a guest runs."""
+def test_memory_that_processes_share_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in /dev/shm nor in the directory of temporary files: both are as they were while a guest runs."""
     def names() -> set[str]:
-        return {f"{place}/{name}" for place in ("/dev/shm", os.environ.get("TMPDIR", "/tmp")) for name in os.listdir(place)
-                if "hidma" in name}
+        return {f"{place}/{name}" for place in ("/dev/shm", str(tmp_path)) for name in os.listdir(place) if "hidma" in name}
 
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     before = names()
     with hidma.boot() as machine, GuestProcess(machine):
         assert names() <= before

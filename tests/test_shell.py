@@ -272,8 +272,8 @@ class TestEnds:
         assert mounts() == []
 
     def test_mount_that_is_taken_away_is_said(self) -> None:
-        done = hidma_shell("-c", "tree=$(dirname $HIDMA_CONTROL)/tree; umount -l /sys /proc /dev/kmsg $tree; /bin/sleep 30; "
-                           "echo never")
+        done = hidma_shell("-c", "tree=$(dirname $HIDMA_CONTROL)/tree; umount -l /sys /proc /dev/kmsg $tree; "
+                           "exec /bin/sleep 30")
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr == "hidma: the files of the machine were unmounted from outside\n"
 

@@ -615,3 +615,21 @@ def test_mistakes_are_sentences(host: hidma.Machine) -> None:
             guest.dmesg()
     with vm.GuestProcess(host, memory=MEMORY) as idle, pytest.raises(OSError, match="the guest has no free DMA channel"):
         idle.copy([(0x40100000, 0x40200000, 64)])
+
+
+def test_a_signal_while_a_process_is_asked_after_leaves_no_lock_taken() -> None:
+    """Even if the handler raises at the moment at which Popen.poll() has taken its lock."""
+    class Lock:
+        def acquire(self, blocking: bool = True) -> bool:
+            raise KeyboardInterrupt
+
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as child:
+        lock, child._waitpid_lock = child._waitpid_lock, Lock()  # type: ignore[attr-defined]
+        assert not process.has_ended(child)
+        assert child.stdin is not None
+        child.stdin.close()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert process.has_ended(child)
+        child._waitpid_lock = lock  # type: ignore[attr-defined]
+        assert child.wait() == 0
+        assert process.has_ended(child)

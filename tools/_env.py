@@ -6,7 +6,6 @@ that the program needs, builds the extension modules in place and becomes the pr
 a look at the times and sizes of the files that a build reads and makes. It imports the standard library only.
 """
 
-import contextlib
 import fcntl
 import hashlib
 import json
@@ -16,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -90,9 +90,10 @@ def run(what: str, command: list[str], lock: tuple[int, ...] = (), **variables: 
         written.seek(0, os.SEEK_END)
         streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
         with subprocess.Popen(command, cwd=ROOT, env=env, pass_fds=lock, **streams) as child:
-            while child.returncode is None:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    child.wait(0.1)
+            ended = None
+            while ended is None:  # not child.wait(0.1), whose lock stays taken when Ctrl-C comes at the wrong moment
+                time.sleep(0.1)
+                ended = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
                 for line in written:
                     lines.append(line)
                     if line.startswith("hidma: "):

@@ -100,6 +100,12 @@ class Forward:
             self.trigger_fd = self.unmask_fd = -1
 
 
+def has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a process has ended. ``Popen.poll()`` is not for callers that ask often: when the handler of a signal raises between
+    the two instructions that take its lock and enter its ``try``, the lock stays taken and ``wait()`` never returns."""
+    return process.returncode is not None or os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
 def let_go(held: list[Any]) -> None:
     """Nobody holds the guest any more, which was not closed: its process ends and its files are closed."""
     for each in held:
@@ -295,9 +301,9 @@ class GuestProcess(Owner):
     def _died(self) -> bool:
         """Whether the process has ended by itself; then ``obituary`` says how."""
         process = self.process
-        if process is None or process.poll() is None:
+        if process is None or not has_ended(process):
             return False
-        code = process.returncode
+        code = process.wait()
         names = {number.value: f" ({number.name})" for number in signal.Signals}  # most real-time signals have no name
         how = f"ended with status {code}" if code >= 0 else f"was ended by signal {-code}{names.get(-code, '')}"
         said = os.pread(self.errors, 1 << 16, 0).decode(errors="replace").strip().splitlines()

@@ -25,8 +25,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from hidma.commands.output import Scratch
+from hidma.commands.output import Scratch, undisturbed
 from hidma.commands.qemu.errors import QemuError
+from hidma.vm.process import has_ended
 
 PROGRAM = "qemu-system-aarch64"
 OLDEST = (5, 0)
@@ -349,7 +350,7 @@ class Emulator:
     @property
     def ended(self) -> bool:
         """Whether QEMU has ended."""
-        return self.process.poll() is not None
+        return has_ended(self.process)
 
     def said(self) -> str:
         """What QEMU itself has complained about so far."""
@@ -368,9 +369,9 @@ class Emulator:
 
     def close(self) -> None:
         """End QEMU, if it has not ended, and give everything back."""
-        if self.process.poll() is None:
+        with undisturbed():
             self.process.kill()
-        self.process.wait()
+            self.process.wait()
         self.said()
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             if pipe is not None:
