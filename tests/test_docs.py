@@ -409,85 +409,74 @@ def test_sources_of_the_pages_begin_with_the_licence() -> None:
 # --- a page that lies does not build ----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    """A checkout in which pages and pyproject.toml can be changed; its docs have no page yet."""
-    (tmp_path / "docs").mkdir()
+WRONG = [
+    (".. run-python::\n\n   1 / 0", "ZeroDivisionError"),
+    (".. run-python::\n   :error:\n\n   print(1)", "the example was to fail and did not"),
+    (".. run-hidma:: boards nosuch", "hidma boards nosuch ended with 2, not 0"),
+    (".. run-hidma:: boards\n   :status: 1", "hidma boards ended with 0, not 1"),
+    (".. word-layout:: XRE", "word-layout draws TRE or EVRE, not XRE"),
+    (":doc:`nosuch`", "unknown document: 'nosuch'"),
+    (":abi:`/sys/nothing/here`", "no entry of the ABI means /sys/nothing/here"),
+    (".. abi:: nobody", "no driver and no file of the tree is called 'nobody'"),
+    (".. abi-index:: colour", "an index is by path or by driver, not by 'colour'"),
+    (":py:func:`hidma.boof`", "py:func reference target not found: hidma.boof"),
+    (".. dependencies:: numpy\n\n   numpy: arrays\n   leftpad: strings\n   rightpad: none", "pyproject.toml does not ask for rightpad in 'numpy'"),
+    (".. dependencies:: numpy\n\n   numpy: arrays", "leftpad>=1 of 'numpy' in pyproject.toml has no reason on this page"),
+]
+ENTRY = "/sys/devices/platform/*.hidma-mgmt/chanops/chan*/weight"
+REFERENCES = [
+    "/sys/devices/platform/f9984000.hidma-mgmt/chanops/chan3/weight", "/sys/devices/platform/*/chanops/chan*/weight",
+    "/sys/devices/platform/hidma-mgmt*/chanops/chan*/weight",
+    "the weight </sys/devices/platform/*.hidma-mgmt/chanops/chan0/weight>",
+]
+
+
+def build(top: Path, pages: dict[str, str]) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """Pages that stand alone in a checkout, whose pyproject.toml asks for leftpad too; what Sphinx said, and the HTML."""
+    (top / "docs").mkdir()
     for name in ("_ext", "_static"):
-        shutil.copytree(DOCS / name, tmp_path / "docs" / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("docs/conf.py", "pyproject.toml"):
-        shutil.copy(ROOT / name, tmp_path / name)
+        shutil.copytree(DOCS / name, top / "docs" / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("hidma", "tests"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    return tmp_path
+        (top / name).symlink_to(ROOT / name)
+    shutil.copy(DOCS / "conf.py", top / "docs")
+    requirements = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert 'numpy = ["' in requirements
+    (top / "pyproject.toml").write_text(requirements.replace('numpy = ["', 'numpy = ["leftpad>=1", "'), encoding="utf-8")
+    for name, text in pages.items():
+        (top / "docs" / f"{name}.rst").write_text(f":orphan:\n\nPage\n====\n\n{text}\n", encoding="utf-8")
+    (top / "out").mkdir()
+    return sphinx(top / "docs", top / "out"), top / "out" / "html"
 
 
-def build_one(copy: Path, text: str) -> subprocess.CompletedProcess[str]:
-    (copy / "docs" / "index.rst").write_text(f"Page\n====\n\n{text}\n", encoding="utf-8")
-    out = copy / "out"
-    out.mkdir()
-    return sphinx(copy / "docs", out)
-
-
-def test_a_requirement_without_a_reason_fails_the_build(copy: Path) -> None:
-    path = copy / "pyproject.toml"
-    text = path.read_text(encoding="utf-8")
-    assert 'numpy = ["' in text
-    path.write_text(text.replace('numpy = ["', 'numpy = ["leftpad>=1", "'), encoding="utf-8")
-    done = build_one(copy, ".. dependencies:: numpy\n\n   numpy: arrays")
+@pytest.fixture(scope="module")
+def complaints(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What is said about pages that are wrong, and one that is not."""
+    pages = {f"wrong{number}": example for number, (example, _) in enumerate(WRONG)}
+    done, _ = build(tmp_path_factory.mktemp("wrong"), {"index": "Right.", **pages})
     assert done.returncode != 0
-    assert "leftpad>=1 of 'numpy' in pyproject.toml has no reason on this page" in done.stderr
+    assert "index.rst:" not in done.stderr
+    return done.stderr
 
 
-def test_a_reason_without_a_requirement_fails_the_build(copy: Path) -> None:
-    done = build_one(copy, ".. dependencies:: numpy\n\n   numpy: arrays\n   leftpad: none")
-    assert done.returncode != 0
-    assert "pyproject.toml does not ask for leftpad in 'numpy'" in done.stderr
+@pytest.mark.parametrize("number", range(len(WRONG)), ids=[example.splitlines()[0] for example, _ in WRONG])
+def test_an_example_or_a_name_that_is_wrong_fails_the_build(complaints: str, number: int) -> None:
+    pattern = rf"/wrong{number}\.rst:\d+: (WARNING|ERROR): (?:(?!\.rst:\d+: ).|\n)*{re.escape(WRONG[number][1])}"
+    assert re.search(pattern, complaints), complaints
 
 
-@pytest.mark.parametrize(
-    ("example", "complaint"),
-    [
-        (".. run-python::\n\n   1 / 0", "ZeroDivisionError"),
-        (".. run-python::\n   :error:\n\n   print(1)", "the example was to fail and did not"),
-        (".. run-hidma:: boards nosuch", "hidma boards nosuch ended with 2, not 0"),
-        (".. run-hidma:: boards\n   :status: 1", "hidma boards ended with 0, not 1"),
-        (".. word-layout:: XRE", "word-layout draws TRE or EVRE, not XRE"),
-        (":doc:`nosuch`", "unknown document: 'nosuch'"),
-        (":abi:`/sys/nothing/here`", "no entry of the ABI means /sys/nothing/here"),
-        (".. abi:: nobody", "no driver and no file of the tree is called 'nobody'"),
-        (".. abi-index:: colour", "an index is by path or by driver, not by 'colour'"),
-        (":py:func:`hidma.boof`", "py:func reference target not found: hidma.boof"),
-    ],
-)
-def test_an_example_or_a_name_that_is_wrong_fails_the_build(copy: Path, example: str, complaint: str) -> None:
-    done = build_one(copy, example)
-    assert done.returncode != 0
-    assert complaint in done.stderr
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["/sys/devices/platform/f9984000.hidma-mgmt/chanops/chan3/weight", "/sys/devices/platform/*/chanops/chan*/weight",
-     "/sys/devices/platform/hidma-mgmt*/chanops/chan*/weight",
-     "the weight </sys/devices/platform/*.hidma-mgmt/chanops/chan0/weight>"],
-)
-def test_a_reference_to_a_file_finds_its_entry_with_wildcards_on_either_side(copy: Path, path: str) -> None:
-    entry = "/sys/devices/platform/*.hidma-mgmt/chanops/chan*/weight"
-    done = build_one(copy, f".. abi:: {entry}\n\nSee :abi:`{path}`.")
-    assert done.returncode == 0, done.stderr
-    page = Page(copy / "out" / "html" / "index.html")
-    assert "#abi-sys-devices-platform-hidma-mgmt-chanops-chan-weight" in page.links
-
-
-def test_a_page_that_is_not_there_is_passed_over(copy: Path) -> None:
+def test_what_is_right_builds(tmp_path: Path) -> None:
+    """A file is found with wildcards on either side; a page that is not there is passed over."""
     text = ".. pages::\n   :caption: Some\n\n   nosuch\n   there\n\n:page:`nosuch` and :row:`1`"
-    (copy / "docs" / "there.rst").write_text("There\n=====\n", encoding="utf-8")
-    done = build_one(copy, text)
+    references = [f"See :abi:`{path}`." for path in REFERENCES]
+    pages = {"index": text, "there": "Here.", "entry": f".. abi:: {ENTRY}"}
+    done, html = build(tmp_path, pages | {f"see{number}": line for number, line in enumerate(references)})
     assert done.returncode == 0, done.stderr
-    page = Page(copy / "out" / "html" / "index.html")
+    page = Page(html / "index.html")
     assert "there.html" in page.links
     assert "nosuch and row 1" in page.text
+    for number in range(len(references)):
+        links = Page(html / f"see{number}.html").links
+        assert "entry.html#abi-sys-devices-platform-hidma-mgmt-chanops-chan-weight" in links, REFERENCES[number]
 
 
 # --- in a browser -----------------------------------------------------------------------------------------------------
