@@ -36,19 +36,8 @@ _PUBLIC = {
     "boot": "hidma.machine.boot",
 }
 
-__all__ = [
-    "Batch",
-    "Buffer",
-    "Channel",
-    "FirmwareError",
-    "KernelOops",
-    "Machine",
-    "Timing",
-    "Transfer",
-    "TransferError",
-    "__version__",
-    "boot",
-]
+__all__ = ["Batch", "Buffer", "Channel", "FirmwareError", "KernelOops", "Machine", "Timing", "Transfer",
+           "TransferError", "__version__", "boot"]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,39 +20,6 @@ from hidma.linux.iommu import group_of
 from hidma.linux.ioport import IORESOURCE_MEM
 from hidma.linux.mm import PAGE_SIZE
 from hidma.linux.mm_types import RLIM_INFINITY, VM_READ, VM_SHARED, VM_WRITE, VmAreaStruct, pfn_of
-from hidma.linux.vfio import (
-    VFIO_API_VERSION,
-    VFIO_DEVICE_GET_INFO,
-    VFIO_DEVICE_GET_IRQ_INFO,
-    VFIO_DEVICE_GET_REGION_INFO,
-    VFIO_DEVICE_RESET,
-    VFIO_DEVICE_SET_IRQS,
-    VFIO_DMA_MAP_FLAG_READ,
-    VFIO_DMA_MAP_FLAG_WRITE,
-    VFIO_GET_API_VERSION,
-    VFIO_GROUP_FLAGS_VIABLE,
-    VFIO_GROUP_GET_DEVICE_FD,
-    VFIO_GROUP_GET_STATUS,
-    VFIO_GROUP_SET_CONTAINER,
-    VFIO_GROUP_UNSET_CONTAINER,
-    VFIO_IOMMU_MAP_DMA,
-    VFIO_IOMMU_UNMAP_DMA,
-    VFIO_IRQ_SET_ACTION_MASK,
-    VFIO_IRQ_SET_ACTION_TRIGGER,
-    VFIO_IRQ_SET_ACTION_UNMASK,
-    VFIO_IRQ_SET_DATA_EVENTFD,
-    VFIO_IRQ_SET_DATA_NONE,
-    VFIO_SET_IOMMU,
-    Uapi,
-    VFIO_TYPE1v2_IOMMU,
-    VfioDeviceInfo,
-    VfioGroupStatus,
-    VfioIommuType1DmaMap,
-    VfioIommuType1DmaUnmap,
-    VfioIrqInfo,
-    VfioIrqSet,
-    VfioRegionInfo,
-)
 from hidma.vfio_platform import VfioPlatformDevice, vfio_platform_reset_fn_t
 
 if TYPE_CHECKING:
@@ -61,8 +27,8 @@ if TYPE_CHECKING:
     from hidma.linux.module import Module
     from hidma.machine.boot import Machine
 
-S = TypeVar("S", bound=Uapi)
-READ_WRITE = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE
+S = TypeVar("S", bound=vfio.Uapi)
+READ_WRITE = vfio.VFIO_DMA_MAP_FLAG_READ | vfio.VFIO_DMA_MAP_FLAG_WRITE
 DRIVERS = "/sys/bus/platform/drivers"
 DEVICES = "/sys/bus/platform/devices"
 
@@ -132,25 +98,6 @@ def reset_function(machine: Machine, device: str) -> tuple[vfio_platform_reset_f
     if not isinstance(vdev, VfioPlatformDevice) or vdev.reset is None:
         return None
     return vdev.reset, vdev.reset_module
-
-
-@dataclass(frozen=True)
-class RegionInfo:
-    """What ``VFIO_DEVICE_GET_REGION_INFO`` tells."""
-
-    index: int
-    flags: int
-    size: int
-    offset: int
-
-
-@dataclass(frozen=True)
-class IrqInfo:
-    """What ``VFIO_DEVICE_GET_IRQ_INFO`` tells."""
-
-    index: int
-    flags: int
-    count: int
 
 
 class Hypervisor:
@@ -282,16 +229,16 @@ class Container:
     def __init__(self, hypervisor: Hypervisor) -> None:
         self.hypervisor = hypervisor
         self.fd = hypervisor.open("/dev/vfio/vfio")
-        version, _ = hypervisor.ioctl(self.fd, VFIO_GET_API_VERSION)
-        if version != VFIO_API_VERSION:
-            raise OSError(EINVAL, f"the kernel speaks version {version} of VFIO, not {VFIO_API_VERSION}")
+        version, _ = hypervisor.ioctl(self.fd, vfio.VFIO_GET_API_VERSION)
+        if version != vfio.VFIO_API_VERSION:
+            raise OSError(EINVAL, f"the kernel speaks version {version} of VFIO, not {vfio.VFIO_API_VERSION}")
 
-    def set_iommu(self, kind: int = VFIO_TYPE1v2_IOMMU) -> None:
+    def set_iommu(self, kind: int = vfio.VFIO_TYPE1v2_IOMMU) -> None:
         """Choose the kind of IOMMU, once a group is in it.
 
         :raises OSError: EINVAL (no group, or chosen already), ENODEV (there is no such driver: vfio_iommu_type1)
         """
-        rc, _ = self.hypervisor.ioctl(self.fd, VFIO_SET_IOMMU, kind)
+        rc, _ = self.hypervisor.ioctl(self.fd, vfio.VFIO_SET_IOMMU, kind)
         if rc:
             raise failure(rc, f"the container takes no IOMMU of kind {kind}")
 
@@ -301,7 +248,8 @@ class Container:
         :raises OSError: EINVAL (not whole pages, no permission, wraps), EEXIST (overlaps), EFAULT (no memory there), ENOMEM
             (more than may be pinned)
         """
-        self.hypervisor.ask(self.fd, VFIO_IOMMU_MAP_DMA, VfioIommuType1DmaMap(flags=flags, vaddr=vaddr, iova=iova, size=size),
+        mapping = vfio.VfioIommuType1DmaMap(flags=flags, vaddr=vaddr, iova=iova, size=size)
+        self.hypervisor.ask(self.fd, vfio.VFIO_IOMMU_MAP_DMA, mapping,
                             f"{size} bytes at 0x{vaddr:x} cannot be mapped at IOVA 0x{iova:x}")
 
     def unmap_dma(self, iova: int, size: int) -> int:
@@ -309,9 +257,9 @@ class Container:
 
         :raises OSError: EINVAL (not whole pages, or it would cut a mapping in two)
         """
-        answer = self.hypervisor.ask(self.fd, VFIO_IOMMU_UNMAP_DMA, VfioIommuType1DmaUnmap(iova=iova, size=size),
-                                     f"{size} bytes at IOVA 0x{iova:x} cannot be unmapped")
-        return answer.size
+        mapping = vfio.VfioIommuType1DmaUnmap(iova=iova, size=size)
+        return self.hypervisor.ask(self.fd, vfio.VFIO_IOMMU_UNMAP_DMA, mapping,
+                                   f"{size} bytes at IOVA 0x{iova:x} cannot be unmapped").size
 
 
 class Group:
@@ -336,18 +284,19 @@ class Group:
 
     def status(self) -> int:
         """VFIO_GROUP_FLAGS_VIABLE and VFIO_GROUP_FLAGS_CONTAINER_SET."""
-        return self.hypervisor.ask(self.fd, VFIO_GROUP_GET_STATUS, VfioGroupStatus(), "the group tells no status").flags
+        return self.hypervisor.ask(self.fd, vfio.VFIO_GROUP_GET_STATUS, vfio.VfioGroupStatus(),
+                                   "the group tells no status").flags
 
     def viable(self) -> bool:
         """Whether no driver of the host has a device of the group."""
-        return bool(self.status() & VFIO_GROUP_FLAGS_VIABLE)
+        return bool(self.status() & vfio.VFIO_GROUP_FLAGS_VIABLE)
 
     def set_container(self, container: Container) -> None:
         """Join ``container``.
 
         :raises OSError: EINVAL (in one already), or what attaching gave
         """
-        rc, _ = self.hypervisor.ioctl(self.fd, VFIO_GROUP_SET_CONTAINER, container.fd.to_bytes(4, "little"))
+        rc, _ = self.hypervisor.ioctl(self.fd, vfio.VFIO_GROUP_SET_CONTAINER, container.fd.to_bytes(4, "little"))
         if rc:
             raise failure(rc, f"group {self.number} cannot join the container")
 
@@ -356,7 +305,7 @@ class Group:
 
         :raises OSError: EINVAL (in none), EBUSY (a device is open)
         """
-        rc, _ = self.hypervisor.ioctl(self.fd, VFIO_GROUP_UNSET_CONTAINER)
+        rc, _ = self.hypervisor.ioctl(self.fd, vfio.VFIO_GROUP_UNSET_CONTAINER)
         if rc:
             raise failure(rc, f"group {self.number} cannot leave its container")
 
@@ -365,7 +314,7 @@ class Group:
 
         :raises OSError: EINVAL (no container with an IOMMU, or the group is not viable), ENODEV (not in this group)
         """
-        rc, _ = self.hypervisor.ioctl(self.fd, VFIO_GROUP_GET_DEVICE_FD, name.encode() + b"\0")
+        rc, _ = self.hypervisor.ioctl(self.fd, vfio.VFIO_GROUP_GET_DEVICE_FD, name.encode() + b"\0")
         if rc < 0:
             why = "" if self.viable() else ": the group is not viable, another driver has one of its devices"
             raise failure(rc, f"{name} cannot be opened in group {self.number}{why}")
@@ -380,60 +329,60 @@ class Device:
         self.name = name
         self.fd = fd
 
-    def info(self) -> VfioDeviceInfo:
+    def info(self) -> vfio.VfioDeviceInfo:
         """Flags, number of regions, number of interrupts."""
-        return self.hypervisor.ask(self.fd, VFIO_DEVICE_GET_INFO, VfioDeviceInfo(), f"{self.name} tells nothing of itself")
+        return self.hypervisor.ask(self.fd, vfio.VFIO_DEVICE_GET_INFO, vfio.VfioDeviceInfo(),
+                                   f"{self.name} tells nothing of itself")
 
-    def region(self, index: int) -> RegionInfo:
+    def region(self, index: int) -> vfio.VfioRegionInfo:
         """One region.
 
         :raises OSError: EINVAL (there is none)
         """
-        answer = self.hypervisor.ask(self.fd, VFIO_DEVICE_GET_REGION_INFO, VfioRegionInfo(index=index),
-                                     f"{self.name} has no region {index}")
-        return RegionInfo(index, answer.flags, answer.size, answer.offset)
+        return self.hypervisor.ask(self.fd, vfio.VFIO_DEVICE_GET_REGION_INFO, vfio.VfioRegionInfo(index=index),
+                                   f"{self.name} has no region {index}")
 
-    def irq(self, index: int) -> IrqInfo:
+    def irq(self, index: int) -> vfio.VfioIrqInfo:
         """One interrupt.
 
         :raises OSError: EINVAL (there is none)
         """
-        answer = self.hypervisor.ask(self.fd, VFIO_DEVICE_GET_IRQ_INFO, VfioIrqInfo(index=index),
-                                     f"{self.name} has no interrupt {index}")
-        return IrqInfo(index, answer.flags, answer.count)
+        return self.hypervisor.ask(self.fd, vfio.VFIO_DEVICE_GET_IRQ_INFO, vfio.VfioIrqInfo(index=index),
+                                   f"{self.name} has no interrupt {index}")
 
     def set_irqs(self, flags: int, index: int = 0, start: int = 0, count: int = 1, data: bytes = b"") -> None:
         """``VFIO_DEVICE_SET_IRQS``.
 
         :raises OSError: what the kernel returns
         """
-        header = VfioIrqSet(flags=flags, index=index, start=start, count=count)
-        self.hypervisor.ask(self.fd, VFIO_DEVICE_SET_IRQS, header, f"interrupt {index} of {self.name} cannot be set so", data)
+        header = vfio.VfioIrqSet(flags=flags, index=index, start=start, count=count)
+        self.hypervisor.ask(self.fd, vfio.VFIO_DEVICE_SET_IRQS, header, f"interrupt {index} of {self.name} cannot be set so",
+                            data)
 
     def trigger(self, fd: int, index: int = 0) -> None:
         """Let interrupt ``index`` signal eventfd ``fd``, -1 for nothing any more."""
-        self.set_irqs(VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER, index,
+        self.set_irqs(vfio.VFIO_IRQ_SET_DATA_EVENTFD | vfio.VFIO_IRQ_SET_ACTION_TRIGGER, index,
                       data=fd.to_bytes(4, "little", signed=True))
 
     def unmask_with(self, fd: int, index: int = 0) -> None:
         """Let eventfd ``fd`` unmask interrupt ``index``, -1 for nothing any more."""
-        self.set_irqs(VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_UNMASK, index,
+        self.set_irqs(vfio.VFIO_IRQ_SET_DATA_EVENTFD | vfio.VFIO_IRQ_SET_ACTION_UNMASK, index,
                       data=fd.to_bytes(4, "little", signed=True))
 
     def mask(self, index: int = 0) -> None:
         """Mask an interrupt."""
-        self.set_irqs(VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_MASK, index)
+        self.set_irqs(vfio.VFIO_IRQ_SET_DATA_NONE | vfio.VFIO_IRQ_SET_ACTION_MASK, index)
 
     def unmask(self, index: int = 0) -> None:
         """Unmask an interrupt."""
-        self.set_irqs(VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_UNMASK, index)
+        self.set_irqs(vfio.VFIO_IRQ_SET_DATA_NONE | vfio.VFIO_IRQ_SET_ACTION_UNMASK, index)
 
     def reset(self) -> None:
         """``VFIO_DEVICE_RESET``.
 
         :raises OSError: EINVAL (no reset function), or what it returned
         """
-        rc, _ = self.hypervisor.ioctl(self.fd, VFIO_DEVICE_RESET)
+        rc, _ = self.hypervisor.ioctl(self.fd, vfio.VFIO_DEVICE_RESET)
         if rc:
             raise failure(rc, f"{self.name} was not reset")
 

@@ -6,16 +6,5 @@ checked against the tree in both directions.
 from hidma.commands.abi.entries import Entry, Problem, matches, read_file, render, validate
 from hidma.commands.abi.tree import BOARDS, declared, files, generate, undefined
 
-__all__ = [
-    "BOARDS",
-    "Entry",
-    "Problem",
-    "declared",
-    "files",
-    "generate",
-    "matches",
-    "read_file",
-    "render",
-    "undefined",
-    "validate",
-]
+__all__ = ["BOARDS", "Entry", "Problem", "declared", "files", "generate", "matches", "read_file", "render",
+           "undefined", "validate"]
