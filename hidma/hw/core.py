@@ -43,19 +43,10 @@ class HidmaCore:
     :raises ValueError: when a number is out of its range or a block overlaps another
     """
 
-    def __init__(
-        self,
-        bus: Bus,
-        smmu: Smmu,
-        name: str = "hidma",
-        channels: int = 6,
-        management: tuple[int, int] | None = None,
-        timing: Timing | None = None,
-        instant: bool = False,
-        access_ns: int = ACCESS_NS,
-        version: int = VERSION_1_0,
-        management_buffer: Buffer | None = None,
-    ) -> None:
+    def __init__(self, bus: Bus, smmu: Smmu, name: str = "hidma", channels: int = 6,
+                 management: tuple[int, int] | None = None, timing: Timing | None = None, instant: bool = False,
+                 access_ns: int = ACCESS_NS, version: int = VERSION_1_0,
+                 management_buffer: Buffer | None = None) -> None:
         if not 1 <= channels <= MAX_CHANNELS:
             raise ValueError(
                 f"{name}: a core has 1 to {MAX_CHANNELS} channels, not {channels}: QOS_{MAX_CHANNELS} would lie on CFG"
@@ -80,18 +71,9 @@ class HidmaCore:
         else:
             bus.add(self.management)
 
-    def add_channel(
-        self,
-        index: int,
-        trca_base: int,
-        evca_base: int,
-        line: Line,
-        stream: Stream,
-        trca_size: int = PAGE,
-        evca_size: int = PAGE,
-        trca_buffer: Buffer | None = None,
-        evca_buffer: Buffer | None = None,
-    ) -> Channel:
+    def add_channel(self, index: int, trca_base: int, evca_base: int, line: Line, stream: Stream, trca_size: int = PAGE,
+                    evca_size: int = PAGE, trca_buffer: Buffer | None = None,
+                    evca_buffer: Buffer | None = None) -> Channel:
         """Channel ``index`` of the core, with its two pages of registers on the bus.
 
         :param trca_base: physical address of the transfer channel's page, u64
@@ -109,20 +91,8 @@ class HidmaCore:
         for size in (trca_size, evca_size):
             if size < PAGE:
                 raise ValueError(f"{self.name}: a channel needs pages of {PAGE} bytes, not {size}")
-        channel = Channel(
-            f"{self.name}.chan{index}",
-            index,
-            self.bus,
-            self.arbiter,
-            line,
-            stream,
-            trca_base,
-            evca_base,
-            trca_size,
-            evca_size,
-            trca_buffer,
-            evca_buffer,
-        )
+        channel = Channel(f"{self.name}.chan{index}", index, self.bus, self.arbiter, line, stream, trca_base, evca_base,
+                          trca_size, evca_size, trca_buffer, evca_buffer)
         self.bus.add(channel.trca)
         try:
             self.bus.add(channel.evca)

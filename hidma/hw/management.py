@@ -46,16 +46,8 @@ class ManagementBlock(RegisterBlock):
     :param version: HW_VERSION, u32
     """
 
-    def __init__(
-        self,
-        name: str,
-        bus: Bus,
-        arbiter: Arbiter,
-        base: int = 0,
-        size: int = PAGE,
-        version: int = VERSION_1_0,
-        buffer: memoryview | bytearray | mmap.mmap | None = None,
-    ) -> None:
+    def __init__(self, name: str, bus: Bus, arbiter: Arbiter, base: int = 0, size: int = PAGE,
+                 version: int = VERSION_1_0, buffer: memoryview | bytearray | mmap.mmap | None = None) -> None:
         RegisterBlock.__init__(self, name, bus, base, size, MANAGEMENT, buffer)
         self.arbiter = arbiter
         self.version = version

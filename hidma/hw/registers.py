@@ -98,16 +98,8 @@ HOOK_CORE = 7
 HOOK_BUS = 8
 HOOK_LIMIT = 9
 
-HOOKS = {
-    "command": HOOK_COMMAND,
-    "doorbell": HOOK_DOORBELL,
-    "clear": HOOK_CLEAR,
-    "line": HOOK_LINE,
-    "qos": HOOK_QOS,
-    "core": HOOK_CORE,
-    "bus": HOOK_BUS,
-    "limit": HOOK_LIMIT,
-}
+HOOKS = {"command": HOOK_COMMAND, "doorbell": HOOK_DOORBELL, "clear": HOOK_CLEAR, "line": HOOK_LINE, "qos": HOOK_QOS,
+         "core": HOOK_CORE, "bus": HOOK_BUS, "limit": HOOK_LIMIT}
 
 
 class Command(IntEnum):
@@ -230,9 +222,8 @@ _CAUSES = (
 
 TRCA: tuple[Register, ...] = (
     _CTRLSTS,
-    Register(
-        "RING_LOW", RING_LOW, "TRE ring: bus address, low word, 32-byte aligned (lower bits are ignored).", cleared=True
-    ),
+    Register("RING_LOW", RING_LOW, "TRE ring: bus address, low word, 32-byte aligned (lower bits are ignored).",
+             cleared=True),
     Register("RING_HIGH", RING_HIGH, "TRE ring: bus address, high word.", cleared=True),
     Register("RING_LEN", RING_LEN, "TRE ring: bytes, a multiple of 32 (rounded down).", cleared=True),
     Register("READ_PTR", READ_PTR, "Byte offset of the next TRE to fetch.", read_only=ALL_ONES, cleared=True),
@@ -243,110 +234,46 @@ TRCA: tuple[Register, ...] = (
 
 EVCA: tuple[Register, ...] = (
     _CTRLSTS,
-    Register(
-        "INTCTRL",
-        INTCTRL,
-        "How interrupts are delivered.",
-        (Field("delivery", 3, 0, "1: by the channel's interrupt line; anything else: not at all"),),
-        hook="line",
-        cleared=True,
-    ),
-    Register(
-        "RING_LOW",
-        RING_LOW,
-        "EVRE ring: bus address, low word, 16-byte aligned (lower bits are ignored).",
-        cleared=True,
-    ),
+    Register("INTCTRL", INTCTRL, "How interrupts are delivered.",
+             (Field("delivery", 3, 0, "1: by the channel's interrupt line; anything else: not at all"),), hook="line",
+             cleared=True),
+    Register("RING_LOW", RING_LOW, "EVRE ring: bus address, low word, 16-byte aligned (lower bits are ignored).",
+             cleared=True),
     Register("RING_HIGH", RING_HIGH, "EVRE ring: bus address, high word.", cleared=True),
     Register("RING_LEN", RING_LEN, "EVRE ring: bytes, a multiple of 16 (rounded down).", cleared=True),
-    Register(
-        "READ_PTR", READ_PTR, "The last doorbell value: what software has consumed.", read_only=ALL_ONES, cleared=True
-    ),
-    Register(
-        "WRITE_PTR", WRITE_PTR, "Byte offset where the next EVRE will be written.", read_only=ALL_ONES, cleared=True
-    ),
+    Register("READ_PTR", READ_PTR, "The last doorbell value: what software has consumed.", read_only=ALL_ONES,
+             cleared=True),
+    Register("WRITE_PTR", WRITE_PTR, "Byte offset where the next EVRE will be written.", read_only=ALL_ONES,
+             cleared=True),
     Register("IRQ_STAT", IRQ_STAT, "Causes that wait to be cleared.", _CAUSES, read_only=ALL_ONES, cleared=True),
-    Register(
-        "IRQ_CLR",
-        IRQ_CLR,
-        "Write 1 to clear a cause; reads as 0.",
-        _CAUSES,
-        read_only=ALL_ONES,
-        clears="IRQ_STAT",
-        hook="clear",
-    ),
-    Register(
-        "IRQ_EN",
-        IRQ_EN,
-        "Causes that raise the line: it is up while IRQ_STAT & IRQ_EN is not 0 and INTCTRL.delivery is 1.",
-        _CAUSES,
-        hook="line",
-        cleared=True,
-    ),
-    Register(
-        "DOORBELL", DOORBELL, "Byte offset up to which software has consumed events.", hook="doorbell", cleared=True
-    ),
+    Register("IRQ_CLR", IRQ_CLR, "Write 1 to clear a cause; reads as 0.", _CAUSES, read_only=ALL_ONES,
+             clears="IRQ_STAT", hook="clear"),
+    Register("IRQ_EN", IRQ_EN,
+             "Causes that raise the line: it is up while IRQ_STAT & IRQ_EN is not 0 and INTCTRL.delivery is 1.",
+             _CAUSES, hook="line", cleared=True),
+    Register("DOORBELL", DOORBELL, "Byte offset up to which software has consumed events.", hook="doorbell",
+             cleared=True),
 )
 
 MANAGEMENT: tuple[Register, ...] = (
-    Register(
-        "QOS_N",
-        QOS_N,
-        "Share of channel n. V14 writes it at 0x300 + 4n, Linux 6.1 at 0x700 + 4n: one register.",
-        (
-            Field("priority", 15, 15, "1 goes before 0"),
-            Field("weight", 14, 8, "grants of a turn; 0 counts as 1"),
-        ),
-        hook="qos",
-        count=MAX_CHANNELS,
-        alias=QOS_N_ALIAS,
-    ),
-    Register(
-        "CFG",
-        CFG,
-        "The core as a whole.",
-        (Field("run", 0, 0, "1: the core runs; 0: no channel fetches, and those that were enabled are STOPPED"),),
-        hook="core",
-    ),
-    Register(
-        "CHRESET_TIMEOUT",
-        CHRESET_TIMEOUT,
-        "How long the reset of a channel may take.",
-        (
-            Field(
-                "cycles", 19, 0, "cycles of 10 ns; a reset takes 64, and stays IN_RESET when this is less; 0: no limit"
-            ),
-        ),
-        hook="limit",
-    ),
-    Register(
-        "MAX_BUS_REQ_LEN",
-        MAX_BUS_REQ_LEN,
-        "Length of a burst.",
-        (
-            Field("write", 31, 16, "bytes of a write burst; 0 counts as 128"),
-            Field("read", 15, 0, "bytes of a read burst; 0 counts as 128"),
-        ),
-        hook="bus",
-    ),
-    Register(
-        "MAX_XACTIONS",
-        MAX_XACTIONS,
-        "Bursts back to back: the size of a grant.",
-        (
-            Field("write", 20, 16, "write bursts; 0 counts as 1"),
-            Field("read", 4, 0, "read bursts; 0 counts as 1"),
-        ),
-        hook="bus",
-    ),
-    Register(
-        "HW_VERSION",
-        HW_VERSION,
-        "Version of the hardware.",
-        (Field("major", 31, 28, "1"), Field("minor", 19, 16, "0")),
-        reset=VERSION_1_0,
-        read_only=ALL_ONES,
-    ),
+    Register("QOS_N", QOS_N, "Share of channel n. V14 writes it at 0x300 + 4n, Linux 6.1 at 0x700 + 4n: one register.",
+             (Field("priority", 15, 15, "1 goes before 0"), Field("weight", 14, 8, "grants of a turn; 0 counts as 1")),
+             hook="qos", count=MAX_CHANNELS, alias=QOS_N_ALIAS),
+    Register("CFG", CFG, "The core as a whole.",
+             (Field("run", 0, 0, "1: the core runs; 0: no channel fetches, and those that were enabled are STOPPED"),),
+             hook="core"),
+    Register("CHRESET_TIMEOUT", CHRESET_TIMEOUT, "How long the reset of a channel may take.",
+             (Field("cycles", 19, 0,
+                    "cycles of 10 ns; a reset takes 64, and stays IN_RESET when this is less; 0: no limit"),),
+             hook="limit"),
+    Register("MAX_BUS_REQ_LEN", MAX_BUS_REQ_LEN, "Length of a burst.",
+             (Field("write", 31, 16, "bytes of a write burst; 0 counts as 128"),
+              Field("read", 15, 0, "bytes of a read burst; 0 counts as 128")), hook="bus"),
+    Register("MAX_XACTIONS", MAX_XACTIONS, "Bursts back to back: the size of a grant.",
+             (Field("write", 20, 16, "write bursts; 0 counts as 1"), Field("read", 4, 0, "read bursts; 0 counts as 1")),
+             hook="bus"),
+    Register("HW_VERSION", HW_VERSION, "Version of the hardware.",
+             (Field("major", 31, 28, "1"), Field("minor", 19, 16, "0")), reset=VERSION_1_0, read_only=ALL_ONES),
 )
 
 #: The blocks of a core: short name, long name, rows.
@@ -367,15 +294,9 @@ class Word:
 
 
 TRE: tuple[Word, ...] = (
-    Word(
-        0,
-        "What to do.",
-        (
-            Field("ieob", 16, 16, "interrupt on end of block"),
-            Field("event_channel", 15, 8, "must be CHIDX"),
-            Field("type", 7, 0, "3 memcpy, 4 memset"),
-        ),
-    ),
+    Word(0, "What to do.",
+         (Field("ieob", 16, 16, "interrupt on end of block"), Field("event_channel", 15, 8, "must be CHIDX"),
+          Field("type", 7, 0, "3 memcpy, 4 memset"))),
     Word(1, "Length in bytes, not 0."),
     Word(2, "Source, low word; of a memset, bytes 0 to 3 of the pattern of 8 that is repeated."),
     Word(3, "Source, high word; of a memset, bytes 4 to 7 of the pattern."),
@@ -386,15 +307,9 @@ TRE: tuple[Word, ...] = (
 )
 
 EVRE: tuple[Word, ...] = (
-    Word(
-        0,
-        "What happened.",
-        (
-            Field("code", 31, 28, "1 complete, 4 error"),
-            Field("info", 27, 24, "error info"),
-            Field("type", 7, 0, "0x23 DMA complete, 0x24 immediate data"),
-        ),
-    ),
+    Word(0, "What happened.",
+         (Field("code", 31, 28, "1 complete, 4 error"), Field("info", 27, 24, "error info"),
+          Field("type", 7, 0, "0x23 DMA complete, 0x24 immediate data"))),
     Word(1, "Length in bytes, as in the TRE."),
     Word(2, "Destination, low word."),
     Word(3, "Destination, high word."),
@@ -403,16 +318,8 @@ EVRE: tuple[Word, ...] = (
 COMMANDS: tuple[tuple[int, str, str], ...] = (
     (DISABLE, "DISABLE", "as SUSPEND, then DISABLED; the pointers are kept"),
     (ENABLE, "ENABLE", "go on at READ_PTR; ignored while STOPPED and CFG.run is 0"),
-    (
-        SUSPEND,
-        "SUSPEND",
-        "the TRE being moved finishes and its event is delivered, then SUSPENDED; TREs not begun wait",
-    ),
-    (
-        RESET,
-        "RESET",
-        "at once, in every state: IN_RESET for 64 cycles, then DISABLED, with the registers marked below at 0",
-    ),
+    (SUSPEND, "SUSPEND", "the TRE being moved finishes and its event is delivered, then SUSPENDED; TREs not begun wait"),
+    (RESET, "RESET", "at once, in every state: IN_RESET for 64 cycles, then DISABLED, with the registers marked below at 0"),
 )
 
 STATES: tuple[tuple[int, str, str], ...] = (

@@ -147,10 +147,9 @@ def enabled_text(dev: Device) -> str:
     return "disabled" if disabled else "forbidden" if forbidden else "enabled"
 
 
-def attribute(
-    kobj: Kobject, name: str, mode: int, show: Callable[[], str | int] | None, store: Callable[[bytes], int] | None = None
-) -> File:
-    """The file ``name`` of the core in the directory of ``kobj``."""
+def attribute(kobj: Kobject | None, name: str, mode: int, show: Callable[[], str | int] | None,
+              store: Callable[[bytes], int] | None = None) -> File:
+    """The file ``name`` of the core in the directory of ``kobj``; None for one that nothing takes away."""
 
     def text() -> bytes | int:
         assert show is not None
@@ -158,7 +157,8 @@ def attribute(
         return value if isinstance(value, int) else one_page(value.encode("latin-1"), f"{name}_show")
 
     file = File(mode, text if show is not None else None, store)
-    file.alive = lambda: kobj.alive
+    if kobj is not None:
+        file.alive = lambda: kobj.alive
     return file
 
 
@@ -179,28 +179,18 @@ def power_dir(dev: Device) -> Dir:
 
     def entries() -> dict[str, Inode]:
         return {
-            "async": attribute(
-                kobj,
-                "async", 0o644,
-                lambda: "enabled\n" if dev.async_suspend else "disabled\n",
-                lambda d: async_store(dev, d),
-            ),
-            "autosuspend_delay_ms": attribute(
-                kobj, "autosuspend_delay_ms", 0o644, lambda: delay_show(dev), lambda d: delay_store(dev, d)
-            ),
-            "control": attribute(
-                kobj,
-                "control", 0o644,
-                lambda: "auto\n" if dev.power.runtime_auto else "on\n",
-                lambda d: control_store(dev, d),
-            ),
+            "async": attribute(kobj, "async", 0o644, lambda: "enabled\n" if dev.async_suspend else "disabled\n",
+                               lambda d: async_store(dev, d)),
+            "autosuspend_delay_ms": attribute(kobj, "autosuspend_delay_ms", 0o644, lambda: delay_show(dev),
+                                              lambda d: delay_store(dev, d)),
+            "control": attribute(kobj, "control", 0o644, lambda: "auto\n" if dev.power.runtime_auto else "on\n",
+                                 lambda d: control_store(dev, d)),
             "runtime_active_kids": attribute(kobj, "runtime_active_kids", 0o444, lambda: f"{active_kids()}\n"),
             "runtime_active_time": attribute(kobj, "runtime_active_time", 0o444, lambda: f"{power_times(dev)[0]}\n"),
             "runtime_enabled": attribute(kobj, "runtime_enabled", 0o444, lambda: f"{enabled_text(dev)}\n"),
             "runtime_status": attribute(kobj, "runtime_status", 0o444, lambda: f"{runtime_status(dev)}\n"),
-            "runtime_suspended_time": attribute(
-                kobj, "runtime_suspended_time", 0o444, lambda: f"{power_times(dev)[1]}\n"
-            ),
+            "runtime_suspended_time": attribute(kobj, "runtime_suspended_time", 0o444,
+                                                lambda: f"{power_times(dev)[1]}\n"),
             "runtime_usage": attribute(kobj, "runtime_usage", 0o444, lambda: f"{dev.power.usage_count}\n"),
         }
 
@@ -255,9 +245,8 @@ def class_device(chan: DmaChan) -> Device:
 def dma_channels(dev: Device) -> list[DmaChan]:
     """The channels of the DMA devices of ``dev``."""
     engine = sched.running_cpu().kernel.module("dmaengine")
-    return [
-        chan for d in getattr(engine, "dma_device_list", []) if d.dev is dev for chan in list_for_each_entry(d.channels)
-    ]
+    return [chan for d in getattr(engine, "dma_device_list", []) if d.dev is dev
+            for chan in list_for_each_entry(d.channels)]
 
 
 def device_dir(kobj: Kobject, dev: Device) -> dict[str, Inode]:
@@ -274,11 +263,8 @@ def device_dir(kobj: Kobject, dev: Device) -> dict[str, Inode]:
         return entries | acpi_device_dir(kobj, dev, dev.container)
     pdev = to_platform_device(dev)
     entries["driver_override"] = attribute(
-        kobj,
-        "driver_override", 0o644,
-        lambda: f"{'(null)' if pdev.driver_override is None else pdev.driver_override}\n",
-        lambda d: driver_override_store(dev, d),
-    )
+        kobj, "driver_override", 0o644, lambda: f"{'(null)' if pdev.driver_override is None else pdev.driver_override}\n",
+        lambda d: driver_override_store(dev, d))
     entries["modalias"] = attribute(kobj, "modalias", 0o444, lambda: modalias_text(dev))
     if isinstance(dev.of_node, DeviceNode):
         entries["of_node"] = link(kobj.path(), "firmware/devicetree/base" + dev.of_node.full_name.rstrip("/"))
@@ -381,15 +367,13 @@ def probe_store(bus: BusType, data: bytes) -> int:
 
 def driver_dir(bus: BusType, driver: DeviceDriver) -> Dir:
     """``/sys/bus/platform/drivers/<name>/``."""
-    kobj = Kobject("")
-    kobj.alive = True
 
     def entries() -> dict[str, Inode]:
         here = f"bus/{bus.name}/drivers/{driver.name}"
         found: dict[str, Inode] = {dev.name: link(here, dev.kobj.path()) for dev in driver.devices}
-        found["bind"] = attribute(kobj, "bind", 0o200, None, lambda d: bind_store(bus, driver, d))
-        found["unbind"] = attribute(kobj, "unbind", 0o200, None, lambda d: unbind_store(bus, driver, d))
-        found["uevent"] = attribute(kobj, "uevent", 0o200, None, len)
+        found["bind"] = attribute(None, "bind", 0o200, None, lambda d: bind_store(bus, driver, d))
+        found["unbind"] = attribute(None, "unbind", 0o200, None, lambda d: unbind_store(bus, driver, d))
+        found["uevent"] = attribute(None, "uevent", 0o200, None, len)
         living(found, lambda: driver.bus is not None)
         if driver.owner:
             found["module"] = link(here, f"module/{driver.owner}")
@@ -400,33 +384,28 @@ def driver_dir(bus: BusType, driver: DeviceDriver) -> Dir:
 
 def bus_dir(bus: BusType) -> Dir:
     """``/sys/bus/<name>/``."""
-    kobj = Kobject("")
-    kobj.alive = True
 
     def autoprobe(data: bytes) -> int:
         bus.autoprobe = data[:1] != b"0"
         return len(data)
 
-    return Dir(
-        lambda: {
-            "devices": Dir(
-                lambda: {d.name: link(f"bus/{bus.name}/devices", d.kobj.path()) for d in sorted(bus.devices, key=lambda d: d.name)}
-            ),
-            "drivers": Dir(lambda: {d.name: driver_dir(bus, d) for d in sorted(bus.drivers, key=lambda d: d.name)}),
-            "drivers_autoprobe": attribute(kobj, "drivers_autoprobe", 0o644, lambda: f"{int(bus.autoprobe)}\n", autoprobe),
-            "drivers_probe": attribute(kobj, "drivers_probe", 0o200, None, lambda d: probe_store(bus, d)),
-            "uevent": attribute(kobj, "uevent", 0o200, None, len),
-        }
-    )
+    return Dir(lambda: {
+        "devices": Dir(lambda: {d.name: link(f"bus/{bus.name}/devices", d.kobj.path())
+                                for d in sorted(bus.devices, key=lambda d: d.name)}),
+        "drivers": Dir(lambda: {d.name: driver_dir(bus, d) for d in sorted(bus.drivers, key=lambda d: d.name)}),
+        "drivers_autoprobe": attribute(None, "drivers_autoprobe", 0o644, lambda: f"{int(bus.autoprobe)}\n", autoprobe),
+        "drivers_probe": attribute(None, "drivers_probe", 0o200, None, lambda d: probe_store(bus, d)),
+        "uevent": attribute(None, "uevent", 0o200, None, len),
+    })
 
 
-def param_file(kobj: Kobject, state: Any, param: ModuleParam) -> File:
+def param_file(state: Any, param: ModuleParam) -> File:
     """``/sys/module/<name>/parameters/<param>``."""
 
     def store(data: bytes) -> int:
         return param.store(state, data.decode("latin-1")) or len(data)
 
-    return attribute(kobj, param.name, param.perm, lambda: param.show(state), store if param.perm & 0o222 else None)
+    return attribute(None, param.name, param.perm, lambda: param.show(state), store if param.perm & 0o222 else None)
 
 
 def use_count(kernel: Any, module: Module) -> int:
@@ -436,8 +415,6 @@ def use_count(kernel: Any, module: Module) -> int:
 
 def module_dir(kernel: Any, module: Module) -> Dir:
     """``/sys/module/<name>/``."""
-    kobj = Kobject("")
-    kobj.alive = True
     state = kernel.module(module.name)
     bus = platform_bus(kernel)
 
@@ -447,21 +424,20 @@ def module_dir(kernel: Any, module: Module) -> Dir:
     def entries() -> dict[str, Inode]:
         drivers = [d for d in bus.drivers if d.owner == module.name]
         found: dict[str, Inode] = {
-            "coresize": attribute(kobj, "coresize", 0o444, lambda: f"{MODULE_SIZE}\n"),
+            "coresize": attribute(None, "coresize", 0o444, lambda: f"{MODULE_SIZE}\n"),
             "holders": Dir(lambda: {user: Link(f"../../{user}") for user in sorted(users(kernel, module.name))}),
-            "initsize": attribute(kobj, "initsize", 0o444, lambda: "0\n"),
-            "initstate": attribute(kobj, "initstate", 0o444, lambda: "live\n"),
-            "refcnt": attribute(kobj, "refcnt", 0o444, lambda: f"{use_count(kernel, module)}\n"),
-            "taint": attribute(kobj, "taint", 0o444, lambda: "\n"),
-            "uevent": attribute(kobj, "uevent", 0o200, None, len),
+            "initsize": attribute(None, "initsize", 0o444, lambda: "0\n"),
+            "initstate": attribute(None, "initstate", 0o444, lambda: "live\n"),
+            "refcnt": attribute(None, "refcnt", 0o444, lambda: f"{use_count(kernel, module)}\n"),
+            "taint": attribute(None, "taint", 0o444, lambda: "\n"),
+            "uevent": attribute(None, "uevent", 0o200, None, len),
         }
         if drivers:
-            found["drivers"] = Dir(
-                lambda: {f"platform:{d.name}": Link(f"../../../bus/platform/drivers/{d.name}") for d in drivers}
-            )
+            found["drivers"] = Dir(lambda: {f"platform:{d.name}": Link(f"../../../bus/platform/drivers/{d.name}")
+                                            for d in drivers})
         shown = [p for p in module.params if p.perm]
         if shown:
-            found["parameters"] = Dir(lambda: living({p.name: param_file(kobj, state, p) for p in shown}, loaded))
+            found["parameters"] = Dir(lambda: living({p.name: param_file(state, p) for p in shown}, loaded))
         return living(dict(sorted(found.items())), loaded)
 
     return Dir(entries)
@@ -469,11 +445,9 @@ def module_dir(kernel: Any, module: Module) -> Dir:
 
 def group_dir(group: IommuGroup, devices: list[Device]) -> Dir:
     """``/sys/kernel/iommu_groups/<number>/``."""
-    kobj = Kobject("")
-    kobj.alive = True
     return Dir(lambda: {
         "devices": Dir(lambda: {dev.name: link(f"kernel/iommu_groups/{group.id}/devices", dev.kobj.path()) for dev in devices}),
-        "name": attribute(kobj, "name", 0o444, lambda: "\n"),
+        "name": attribute(None, "name", 0o444, lambda: "\n"),
     })
 
 
@@ -491,13 +465,8 @@ def debug_dir(dentry: Dentry) -> Dir:
     """A directory of debugfs."""
 
     def entries() -> dict[str, Inode]:
-        found: dict[str, Inode] = {}
-        for name, child in sorted(dentry.children.items()):
-            if child.fops is None:
-                found[name] = debug_dir(child)
-            else:
-                found[name] = debug_file(child)
-        return found
+        return {name: debug_dir(child) if child.fops is None else debug_file(child)
+                for name, child in sorted(dentry.children.items())}
 
     return Dir(entries, 0o700 if dentry.parent is None else dentry.mode & 0o7777)
 
@@ -519,12 +488,9 @@ def tree_dir(node: DeviceNode) -> Dir:
     """A node below /sys/firmware/devicetree/base."""
 
     def entries() -> dict[str, Inode]:
-        found: dict[str, Inode] = {}
-        for child in node.children:
-            found[child.node_name] = tree_dir(child)
+        found: dict[str, Inode] = {child.node_name: tree_dir(child) for child in node.children}
         for name, raw in {"name": node.name.encode() + b"\0", **node.properties}.items():
-            file = File(0o444, lambda raw=raw: raw, None, len(raw))  # type: ignore[misc]
-            found[name] = file
+            found[name] = File(0o444, lambda raw=raw: raw, None, len(raw))  # type: ignore[misc]
         return dict(sorted(found.items()))
 
     return Dir(entries)
@@ -572,15 +538,13 @@ def iomem_text(kernel: Any) -> str:
 
 def modules_text(kernel: Any) -> str:
     """``/proc/modules``: addresses are 0, since nothing is loaded to an address. A module without exit function is permanent."""
-    loaded = modules(kernel)
-
     def line(module: Module) -> str:
         holders = users(kernel, module.name)
         used = use_count(kernel, module)
         names = "".join(f"{name}," for name in holders) + ("[permanent]," if module.exit is None else "")
         return f"{module.name} {MODULE_SIZE} {used} {names or '-'} Live 0x{0:016x}\n"
 
-    return "".join(line(m) for m in reversed(loaded))
+    return "".join(line(m) for m in reversed(modules(kernel)))
 
 
 def uptime_text(kernel: Any) -> str:
@@ -598,14 +562,8 @@ def cmdline_text(kernel: Any) -> str:
 
 def proc_dir(kernel: Any) -> Dir:
     """``/proc``."""
-    texts = {
-        "cmdline": cmdline_text,
-        "interrupts": interrupts_text,
-        "iomem": iomem_text,
-        "modules": modules_text,
-        "uptime": uptime_text,
-        "version": lambda kernel: "Linux version 4.5.0-rc1 (hidma) #1 SMP\n",
-    }
+    texts = {"cmdline": cmdline_text, "interrupts": interrupts_text, "iomem": iomem_text, "modules": modules_text,
+             "uptime": uptime_text, "version": lambda kernel: "Linux version 4.5.0-rc1 (hidma) #1 SMP\n"}
 
     def proc_file(name: str) -> File:
         return text_file(lambda: texts[name](kernel))
@@ -658,9 +616,7 @@ def mount_root(kernel: Any) -> Vfs:
             else Dir(dict),
             "firmware": Dir(lambda: dict(firmware)),
             "kernel": Dir(lambda: {"debug": debug_dir(kernel.debugfs_root), "iommu_groups": groups_dir(kernel)}),
-            "module": Dir(
-                lambda: {m.name: module_dir(kernel, m) for m in sorted(modules(kernel), key=lambda m: m.name)}
-            ),
+            "module": Dir(lambda: {m.name: module_dir(kernel, m) for m in sorted(modules(kernel), key=lambda m: m.name)}),
         }
 
     proc, dev = proc_dir(kernel), dev_dir()

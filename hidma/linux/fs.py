@@ -58,13 +58,8 @@ class File(Inode):
     negative errno.
     """
 
-    def __init__(
-        self,
-        mode: int,
-        show: Callable[[], bytes | int] | None,
-        store: Callable[[bytes], int] | None = None,
-        size: int = PAGE_SIZE,
-    ) -> None:
+    def __init__(self, mode: int, show: Callable[[], bytes | int] | None, store: Callable[[bytes], int] | None = None,
+                 size: int = PAGE_SIZE) -> None:
         self.mode = S_IFREG | mode
         self.show = show
         self.store = store

@@ -28,9 +28,8 @@ class SourceFinder:
     def __init__(self) -> None:
         self._finders: dict[str, FileFinder] = {}
 
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+    def find_spec(self, fullname: str, path: Sequence[str] | None = None,
+                  target: ModuleType | None = None) -> ModuleSpec | None:
         if path is None or not fullname.startswith(_NAME + "."):
             return None
         for entry in path:
