@@ -122,7 +122,6 @@ class Story:
         return [f"{line}  ({count} times)" if count > 1 else line for line, count in zip(lines, counts, strict=True)]
 
     def show(self, step: dict[str, Any]) -> None:
-        """Print one step."""
         click.echo(f"{step['step']}. {step['title']}")
         if step["command"]:
             for line in step["command"].splitlines():
@@ -145,7 +144,6 @@ class Story:
             self.wrapped(line)
 
     def wrapped(self, text: str) -> None:
-        """A line that may be long."""
         click.echo(textwrap.fill(text, WIDTH, initial_indent="   ", subsequent_indent="     ", break_long_words=False,
                                  break_on_hyphens=False))
 
@@ -185,7 +183,6 @@ def assign(device: str | None, board: str, seed: int, as_json: bool) -> int:
 
 
 def tell(story: Story) -> None:
-    """The steps."""
     from hidma import vm
 
     machine, device = story.machine, story.device

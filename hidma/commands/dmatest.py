@@ -142,7 +142,6 @@ class TestLedger:
             channel._look_now(channel._settle_all)
 
     def release(self) -> None:
-        """Release the channels."""
         for channel in self.channels.values():
             channel.released = True
             self.machine.dma.released(channel)

@@ -34,7 +34,6 @@ def reset_plugins() -> None:
 
 
 def refuse(sentence: str) -> click.ClickException:
-    """An error of one sentence."""
     return click.ClickException(sentence)
 
 

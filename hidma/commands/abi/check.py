@@ -107,7 +107,6 @@ class Tried:
         return (errname(text), "") if isinstance(text, int) else ("", text.decode("latin-1"))
 
     def complain(self, what: str, got: str, wanted: str) -> None:
-        """Note a difference."""
         if wanted == REFUSED and got or got == wanted or wanted.startswith(NOT) and got != wanted.removeprefix(NOT):
             return
         self.wrong.append(f"{self.path}: {what} gives {got or 'no error'}, its entry says {wanted or 'no error'}")

@@ -37,7 +37,6 @@ logger = logging.getLogger(__name__)
 
 
 def label(doc: AbiDoc) -> str:
-    """The label of an entry."""
     return "abi-" + re.sub(r"[^a-z0-9]+", "-", doc.what[0].lower()).strip("-")
 
 
@@ -175,7 +174,6 @@ def check_directory(app: Sphinx, config: Any) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register with Sphinx."""
     app.add_directive("abi", AbiDirective)
     app.add_directive("abi-index", AbiIndex)
     app.add_role("abi", AbiRole())

@@ -239,7 +239,6 @@ class Bench:
             self.say(f"copy {length} B")
 
     def all(self, sizes: tuple[int, ...] = (64, 4096, 65536), batches: tuple[int, ...] = (1, 16, 64)) -> list[Row]:
-        """Every row."""
         for length in sizes:
             for batch in batches:
                 self.ring(length, batch)
@@ -255,7 +254,6 @@ class Bench:
 
 
 def table(rows: list[Row]) -> list[str]:
-    """The rows for people."""
     lines = ["layer   bytes  per doorbell  channels   ring  descriptors/s   ns each   ratio"]
     for r in rows:
         lines.append(f"{r.layer:<6} {r.bytes:>6} {r.batch:>13} {r.channels:>9} {r.ring:>6} {r.descriptors_per_s:>14,.0f} "

@@ -30,7 +30,6 @@ class Refused(Exception):
 
 
 def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
-    """``mount(2)``."""
     if libc.mount(os.fsencode(source), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), data.encode()) < 0:
         raise Refused(f"{target} cannot be mounted in a mount namespace: {os.strerror(ctypes.get_errno())}")
 

@@ -48,11 +48,9 @@ class Output:
         self.frames: queue.SimpleQueue[tuple[bytes, bytes] | None] = queue.SimpleQueue()
 
     def print(self, text: str) -> None:
-        """A line for stdout."""
         self.frames.put((STDOUT, text.encode("utf-8", "surrogateescape") + b"\n"))
 
     def error(self, text: str) -> None:
-        """A line for stderr."""
         self.frames.put((STDERR, text.encode("utf-8", "surrogateescape") + b"\n"))
 
     def execute(self, words: list[str]) -> None:
@@ -111,7 +109,6 @@ class Server:
             self.jobs.put(job)
 
     def execute(self, job: Job) -> None:
-        """Make one call."""
         logged = len(self.machine.kernel.log)
         with self.lock:
             self.current = job

@@ -90,7 +90,6 @@ class Tree:
     # --- requests -------------------------------------------------------------------------------------------------
 
     def getattr(self, path: str, fh: Any = None) -> dict[str, Any]:
-        """``stat()``."""
         node: Inode = self.files[fh.fh].file if fh is not None and fh.fh in self.files else self.node(path)
         links = 1
         if isinstance(node, Dir):
@@ -116,14 +115,12 @@ class Tree:
         return [".", "..", *((name, {"st_mode": entry.mode}, 0) for name, entry in entries.items())]
 
     def readlink(self, path: str) -> str:
-        """``readlink()``."""
         node = self.node(path)
         if not isinstance(node, Link):
             raise fail(errno.EINVAL)
         return node.target
 
     def open(self, path: str, info: Any, root: bool) -> int:
-        """``open()``."""
         file = self.server.call(self.vfs.open, path, info.flags, root)
         assert isinstance(file, OpenFile)
         info.fh = self.next_file
@@ -176,5 +173,4 @@ class Tree:
         raise fail(errno.EPERM)
 
     def statfs(self, path: str) -> dict[str, int]:
-        """``df``."""
         return {"f_bsize": 4096, "f_frsize": 4096, "f_namemax": 255}

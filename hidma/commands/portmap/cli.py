@@ -26,24 +26,20 @@ BODY = {"same": "the same tokens as in V14", "changed": "other tokens than in V1
 
 
 def wrapped(text: str, indent: str) -> str:
-    """A paragraph."""
     return textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def here(place: dict[str, Any] | None) -> str:
-    """A place in the port."""
     if place is None:
         return "-"
     return f"{place['path']}:{place['first']}" + (f"-{place['last']}" if place["last"] != place["first"] else "")
 
 
 def c_lines(function: dict[str, Any]) -> str:
-    """Lines in the C file."""
     return f"{function['first']}-{function['last']}" if function["first"] else "macro"
 
 
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], indent: str) -> list[str]:
-    """Columns."""
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
     return [(indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))).rstrip()
             for row in [head, *rows]]
@@ -59,7 +55,6 @@ def covered(lines: dict[str, Any] | None) -> str:
 
 
 def read_at(read: dict[str, Any]) -> str:
-    """Where the C file can be read."""
     text = read["repository"] + (f", commit {read['commit']}" if read["commit"] else "")
     return text + (f" ({read['remark']})" if read["remark"] else "")
 
@@ -93,7 +88,6 @@ def print_differences(found: list[dict[str, Any]], indent: str) -> None:
 
 
 def print_file(facts: dict[str, Any]) -> None:
-    """One C file."""
     place = facts["here"] or f"not ported yet ({facts['module']})"
     click.echo(f"{facts['path']}: {facts['lines']} lines -> {place}")
     for patch in facts["patches"]:
@@ -163,7 +157,6 @@ def print_inside(facts: dict[str, Any]) -> None:
 
 
 def print_name(name: Name, facts: dict[str, Any]) -> None:
-    """One meaning of a name of a C file."""
     if name.kind == "function":
         for function in facts["functions"]:
             if function["name"] == name.name:
@@ -205,7 +198,6 @@ def name_rows(name: Name) -> list[int]:
 
 
 def print_function(source: Source, function: dict[str, Any], facts: dict[str, Any]) -> None:
-    """All about one function."""
     click.echo(function["signature"])
     where = f"lines {c_lines(function)}" if function["first"] else f"made by {function['macro']}"
     click.echo(f"    C      {source.path}, {where}")
@@ -262,7 +254,6 @@ def load_tree(kernel: str | None, patch: str | None) -> Tree | None:
 
 
 def copy_options(command: Any) -> Any:
-    """--kernel and --patch."""
     command = click.option("--patch", metavar="FILE|DIR",
                            help="Your copy as posted: an mbox, a patch, or a directory of patches.")(command)
     return click.option("--kernel", metavar="DIR", help="Your copy: a kernel tree of any version.")(command)

@@ -94,7 +94,6 @@ class Comparison:
 
 
 def rows_of(*names: str) -> tuple[int, ...]:
-    """Rows of docs/quirks about names."""
     found: set[int] = set()
     for name in names:
         found.update(KNOWN.get(name, ()))
@@ -265,5 +264,4 @@ def _lines(function: Function) -> str:
 
 
 def compare(tree: Tree) -> Comparison:
-    """V14 against ``tree``."""
     return _Comparer(tree).run()

@@ -32,7 +32,6 @@ _CONDITIONALS = ("preproc_if", "preproc_ifdef", "preproc_elif", "preproc_else", 
 
 
 def parse(data: bytes) -> Node:
-    """The tree of a text."""
     return Parser(_LANGUAGE).parse(data).root_node
 
 
@@ -204,7 +203,6 @@ class Reader:
         self.bodies: dict[str, tuple[tuple[str, ...], str]] = {}
 
     def read(self) -> CFile:
-        """What it declares."""
         self._defines(parse(self.data))
         made = self._made_by_macros()
         root = parse(self.data)
@@ -341,7 +339,6 @@ class Reader:
         self.file.places[name] = _line(node)
 
     def _rest(self, text: str) -> None:
-        """What stands in calls and tables."""
         bare = re.sub(r"/\*.*?\*/", lambda m: re.sub(r"[^\n]", " ", m[0]), text, flags=re.DOTALL)
         for match in re.finditer(r"\bmodule_param\(\s*(\w+)\s*,\s*(\w+)\s*,\s*([^)]+)\)", bare):
             name, kind = match[1], match[2]

@@ -121,7 +121,6 @@ def files() -> dict[str, Source]:
 
 
 def is_pattern(name: str) -> bool:
-    """Whether a name stands for several."""
     return any(character in name for character in "*?[")
 
 

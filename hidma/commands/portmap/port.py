@@ -59,11 +59,9 @@ class PortModule:
 
     @functools.cached_property
     def lines(self) -> list[str]:
-        """Its lines."""
         return self.text.splitlines()
 
     def text_of(self, place: Place) -> str:
-        """The lines of a place."""
         return "\n".join(self.lines[place.first - 1:place.last])
 
     def rows(self, place: Place) -> list[int]:

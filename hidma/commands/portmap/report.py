@@ -38,7 +38,6 @@ def read_where(source: Source) -> dict[str, Any]:
 
 
 def row(number: int) -> dict[str, Any]:
-    """One row of docs/quirks."""
     found = BY_NUMBER[number]
     return {"row": number, "title": found.title, "v14": found.v14, "later": found.later}
 
@@ -109,13 +108,11 @@ def _function(source: Source, function: Function, comparison: Comparison | None)
 
 
 def difference(found: Difference) -> dict[str, Any]:
-    """One difference."""
     return {"kind": found.kind, "what": found.what, "name": found.name, "v14": found.v14 or None,
             "there": found.there or None, "rows": [row(number) for number in found.rows]}
 
 
 def file(source: Source, tree: Tree | None, comparison: Comparison | None) -> dict[str, Any]:
-    """One C file of the series."""
     mine: CFile = v14()[source.path]
     module = port.read(source.module)
     out: dict[str, Any] = {
@@ -150,7 +147,6 @@ def file(source: Source, tree: Tree | None, comparison: Comparison | None) -> di
 
 def report(sources: tuple[Source, ...] = SOURCES, tree: Tree | None = None,
            comparison: Comparison | None = None) -> dict[str, Any]:
-    """The whole map."""
     out: dict[str, Any] = {
         "series": "[PATCH V14 0/9] dma: add Qualcomm Technologies HIDMA driver",
         "archive": ARCHIVE,

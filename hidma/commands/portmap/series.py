@@ -66,7 +66,6 @@ class Source:
 
     @property
     def name(self) -> str:
-        """The last part of the path."""
         return self.path.rpartition("/")[2]
 
 
@@ -153,7 +152,6 @@ class Function:
 
     @property
     def lines(self) -> int:
-        """How many lines it has."""
         return self.last - self.first + 1
 
 

@@ -135,7 +135,6 @@ def trace_file(name: str | None) -> Any:
 
 
 def parts_of(given: dict[str, Any]) -> packages.Parts:
-    """Kernel, modules, busybox."""
     return packages.find(given["kernel"], given["modules"], given["busybox"], say, given["suite"], given["efi"])
 
 
@@ -154,12 +153,10 @@ def guest(plan: Plan, given: dict[str, Any], show: Callable[[bytes], None] | Non
 
 
 def show_json(found: Any) -> None:
-    """An object, on stdout."""
     click.echo(json.dumps(found, indent=2))
 
 
 def show_lines(lines: Iterable[str], err: bool = False) -> None:
-    """Lines, on stdout or stderr."""
     click.echo("".join(f"{line}\n" for line in lines), nl=False, err=err)
 
 

@@ -147,7 +147,6 @@ def commands(events: Sequence[dict[str, Any]]) -> str:
 
 
 def causes(value: int) -> str:
-    """Names of cause bits."""
     return "|".join(cause.name or "" for cause in Cause if value & cause) or "0"
 
 
@@ -203,7 +202,6 @@ def acknowledge(events: Sequence[dict[str, Any]], rises: Sequence[int]) -> str:
 
 
 def error_rows(run: Run) -> dict[str, str]:
-    """The rows on the run with an error."""
     at = position(run.broken, "error")
     if not at:
         return {"error": "none came", "recovery": "none", "afterwards": "none", "told": "nothing"}

@@ -349,7 +349,6 @@ class Emulator:
 
     @property
     def ended(self) -> bool:
-        """Whether QEMU has ended."""
         return has_ended(self.process)
 
     def said(self) -> str:

@@ -86,7 +86,6 @@ class Reports:
     values: dict[str, list[str]] = field(default_factory=dict)
 
     def last(self, key: str, default: str = "") -> str:
-        """The last value of ``key``."""
         return self.values.get(key, [default])[-1]
 
 
@@ -289,7 +288,6 @@ class Session:
             self.oopses.append(line.partition("] ")[2])
 
     def tail(self, count: int) -> list[str]:
-        """The last lines of the console."""
         lines = [*self.lines, self.partial] if self.partial.strip() else list(self.lines)
         return [line for line in lines if line.strip()][-count:]
 

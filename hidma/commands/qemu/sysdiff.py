@@ -67,7 +67,6 @@ def records(text: str) -> list[tuple[str, str]]:
 
 
 def reason(key: str, text: str) -> int | str | None:
-    """Why a record differs."""
     row = re.search(r"\(V14 row (\d+)\)", text)
     return int(row[1]) if row else next((why for pattern, why in KNOWN if pattern.search(key)), None)
 

@@ -28,7 +28,6 @@ MANY = 20  # from so many files on a terminal gets a bar
 
 
 def say(text: str) -> None:
-    """A sentence on the standard error."""
     print_error(text, "replay")
 
 

@@ -44,17 +44,14 @@ def number(value: Any) -> int:
 
 
 def u8(value: Any) -> int:
-    """The number ``value`` as C stores it in 8 bits."""
     return number(value) & 0xFF
 
 
 def u32(value: Any) -> int:
-    """The number ``value`` as C stores it in 32 bits."""
     return number(value) & 0xFFFFFFFF
 
 
 def u64(value: Any) -> int:
-    """The number ``value`` as C stores it in 64 bits."""
     return number(value) & 0xFFFFFFFFFFFFFFFF
 
 
@@ -81,7 +78,6 @@ def table(value: Any, what: str) -> dict[str, Any]:
 
 
 def rows(value: Any, what: str) -> list[Any]:
-    """``value``, a list."""
     if not isinstance(value, list):
         raise ScenarioError(f"{what} is a list, not {shown(value)}")
     return value

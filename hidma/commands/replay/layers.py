@@ -196,19 +196,16 @@ class Channel(Player):
 
     @property
     def dmadev(self) -> HidmaDev | None:
-        """The driver's data."""
         dmadev: HidmaDev | None = platform_get_drvdata(self.pdev)
         return dmadev
 
     @property
     def mchan(self) -> HidmaChan:
-        """The only channel."""
         if self.channel is None:
             raise ScenarioError("there is no channel before a probe that succeeds")
         return self.channel
 
     def desc_of(self, name: Any) -> Any:
-        """The descriptor called ``name``."""
         if self.name(name) not in self.descs:
             raise ScenarioError(f"{shown(name)} is no descriptor that was prepared")
         return self.descs[name]
@@ -341,7 +338,6 @@ class Channel(Player):
         self.event(["dump", out])
 
     def dump_channel(self, mchan: HidmaChan) -> dict[str, Any]:
-        """The keys of a channel."""
         heads: dict[str, ListHead] = {"free": mchan.free, "prepared": mchan.prepared, "active": mchan.active,
                                       "completed": mchan.completed}
         members = {name: list(list_for_each_entry(head)) for name, head in heads.items()}
@@ -435,7 +431,6 @@ class Management(Player):
             self.add_node(spec, self.kernel.of_root)
 
     def add_node(self, spec: Any, parent: DeviceNode) -> None:
-        """One node of the scenario's tree."""
         if not isinstance(spec, dict) or not isinstance(spec.get("name"), str):
             raise ScenarioError(f"a node is an object with a name, not {shown(spec)}")
         node = ScriptedNode(spec, parent)
@@ -647,7 +642,6 @@ class VfioPlatform(Player):
 
     @property
     def device_data(self) -> VfioPlatformDevice:
-        """The device."""
         if self.vdev is None:
             raise ScenarioError("there is no device before a probe")
         return self.vdev
@@ -755,7 +749,6 @@ class VfioPlatform(Player):
 
     @staticmethod
     def raw(text: Any) -> bytes:
-        """Bytes of a scenario."""
         try:
             return bytes.fromhex(text)
         except (TypeError, ValueError):

@@ -47,7 +47,6 @@ class Scenario:
 
     @property
     def name(self) -> str:
-        """Layer and name."""
         return f"{self.scenario.get('layer', '?')}_{self.scenario.get('name', '?')}"
 
     @property
@@ -149,7 +148,6 @@ class Player:
         return spec[0], start, size
 
     def add_fault(self, name: str, value: int) -> None:
-        """One forced failure."""
         inject = self.kernel.fault_inject
         if name == "alloc":
             inject.alloc_fails = value
@@ -161,7 +159,6 @@ class Player:
     # --- events -----------------------------------------------------------------------------------------------
 
     def event(self, event: list[Any]) -> None:
-        """Append to the list."""
         if len(self.events) >= MOST_EVENTS:
             raise ScenarioError(f"it does not end: more than {MOST_EVENTS} events")
         self.events.append(event)
@@ -172,7 +169,6 @@ class Player:
             self.event(list(event))
 
     def callback(self, name: str) -> None:
-        """The callback of ``name`` is called."""
         self.event(["cb", name])
         queue = self.on_cb.get(name)
         if queue:
@@ -208,7 +204,6 @@ class Player:
             self.run_step(step)
 
     def run_step(self, step: Any) -> None:
-        """One step."""
         if not isinstance(step, list) or not step or not isinstance(step[0], str):
             raise ScenarioError(f"a step is a list that begins with its name, not {shown(step)}")
         op, *args = step
@@ -232,7 +227,6 @@ class Player:
 
     @staticmethod
     def name(value: Any) -> str:
-        """A name in a step."""
         if not isinstance(value, str):
             raise ScenarioError(f"{shown(value)} is not a name")
         return value

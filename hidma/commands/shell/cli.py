@@ -135,7 +135,6 @@ class Session:
         return ""
 
     def wait(self, server: Server) -> None:
-        """Wait for the program's end."""
         self.process.wait()
         server.stop()
 

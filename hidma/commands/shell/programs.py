@@ -42,7 +42,6 @@ def span(text: str, default: str) -> int | None:
 
 
 def pass_time(server: Server, ns: int) -> int:
-    """Let virtual time pass."""
     server.call(server.machine.run, ns)
     return 0
 
@@ -123,7 +122,6 @@ class Dmesg:
         return any(option in self.given for option in options)
 
     def value(self, *options: str) -> str | None:
-        """The value of an option."""
         return next((self.given[option] for option in options if option in self.given), None)
 
     def names(self, options: tuple[str, ...], known: tuple[str, ...], what: str) -> set[int]:
@@ -136,7 +134,6 @@ class Dmesg:
         return {known.index(name) for name in wanted}
 
     def line(self, line: LogLine) -> str:
-        """A message as the options want it."""
         if self.has("-r", "--raw"):
             return syslog_line(line).decode("latin-1").removesuffix("\n")
         text = line.text if self.has("-t", "--notime") else str(line)
@@ -187,7 +184,6 @@ class Dmesg:
 
 
 def dmesg(server: Server, words: list[str], output: Output) -> int | Callable[[Callable[[], bool]], int]:
-    """``dmesg``"""
     return Dmesg(server, words, output).run()
 
 

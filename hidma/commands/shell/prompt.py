@@ -83,7 +83,6 @@ class Prompt(cmd.Cmd):
         return False
 
     def run(self, words: list[str]) -> None:
-        """Run one command."""
         name = words[0]
         self.status = 1
         try:
@@ -213,7 +212,6 @@ class Prompt(cmd.Cmd):
 
 
 def echo(words: list[str]) -> str:
-    """What echo prints."""
     return " ".join(words[1:]) if words[:1] == ["-n"] else " ".join(words) + "\n"
 
 

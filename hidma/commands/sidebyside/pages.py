@@ -43,12 +43,10 @@ _COLOURS = ((Token.Comment.Preproc, "k"), (Token.Comment, "m"), (Token.Literal.S
 
 
 def esc(text: str) -> str:
-    """Text in a page."""
     return html.escape(text, quote=True)
 
 
 def page_name(source: Source) -> str:
-    """The file of a page."""
     return source.name + ".html"
 
 
@@ -123,7 +121,6 @@ class Names:
 
 
 def collect(tree: Tree | None) -> Names:
-    """Every name of the series."""
     names = Names()
     for source in SOURCES:
         page = page_name(source)
@@ -306,7 +303,6 @@ class Page:
     # --- rows -------------------------------------------------------------------------------------------------
 
     def body(self) -> str:
-        """The rows of the page."""
         left = [Item(f.name, _with_comment(self.left, f.first - 1), f.last, f)
                 for f in (self.there.functions if self.there else ()) if not f.macro and f.last <= len(self.left.text)]
         known = {f.name for f in v14()[self.source.path].functions} | set(v14()[self.source.path].macros)
@@ -459,7 +455,6 @@ class Page:
 
 
 def frame(title: str, body: str, css: str = "") -> str:
-    """A whole page."""
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -507,7 +502,6 @@ def constants_note(page: Page) -> str:
 
 
 def file_page(page: Page) -> str:
-    """The page of a C file."""
     source = page.source
     patches = ", ".join(f"{p.number} ({p.title})" for p in PATCHES if source.path in p.files)
     here = f"<code>{esc(page.module.path)}</code>" if page.module else f"<code>{esc(source.module)}</code>, not ported yet"
@@ -557,7 +551,6 @@ def index_page(pages: Sequence[Page], tree: Tree | None) -> str:
 
 
 def build(tree: Tree | None) -> dict[str, str]:
-    """Every file of the pages, by name."""
     comparison = None if tree is None else compare(tree)
     names = collect(tree)
     users = references()

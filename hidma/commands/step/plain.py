@@ -39,7 +39,6 @@ class Dialogue:
         self.last = "s"
 
     def lines(self, lines: Iterable[str]) -> None:
-        """Print."""
         for line in lines:
             self.say(line)
 

@@ -34,7 +34,6 @@ class Pane(VerticalScroll):
         yield self.body
 
     def put(self, lines: Iterable[Text | str]) -> None:
-        """Show lines."""
         whole = Text(no_wrap=self.id in ("source", "events"), overflow="ellipsis")
         for number, line in enumerate(lines):
             if number:
@@ -153,7 +152,6 @@ class Screen(App[int]):
         self.pane("events").scroll_end(animate=False)
 
     def pane(self, name: str) -> Pane:
-        """One of the boxes."""
         return self.query_one(f"#{name}", Pane)
 
     # --- keys -------------------------------------------------------------------------------------------------

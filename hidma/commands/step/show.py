@@ -33,7 +33,6 @@ def source(stop: Stop, around: int = 3) -> list[str]:
 
 
 def register(name: str, value: int, before: int | None = None) -> str:
-    """One register with its fields."""
     prefix, _, rest = name.partition("_")
     rows = next((rows for short, rows in BLOCKS.values() if short == prefix), ())
     row = next((row for row in rows if row.name == rest), None)
@@ -94,7 +93,6 @@ def driver(channel: ChannelState) -> list[str]:
 
 
 def event(number: int, what: Event | None) -> str:
-    """One event with its number."""
     return f"#{number}" if what is None else f"#{number} {line(what).strip()}"
 
 
@@ -127,7 +125,6 @@ def whole(session: Session, pinned: str = "") -> list[str]:
 
 
 def end(session: Session) -> list[str]:
-    """How the job ended."""
     out = [f"the run is over after {session.number} events, exit status {session.status}"
            + (f": {session.error}" if session.error else "")]
     return out + session.output.getvalue().rstrip().splitlines()[-12:]

@@ -82,7 +82,6 @@ class Driver:
             self.stale = True
 
     def found(self) -> tuple[list[HidmaLldev], list[HidmaDev]]:
-        """The low levels and the devices."""
         if self.stale:
             things = [thing for thing in self._all() if id(thing) not in self.old]
             self.lldevs = [t for t in things if type(t) is HidmaLldev]

@@ -29,7 +29,6 @@ def line(event: Event, channel_width: int = 0) -> str:
 
 
 def text(machines: Machines) -> str:
-    """One line an event."""
     out = []
     for number, events in enumerate(machines):
         if len(machines) > 1:

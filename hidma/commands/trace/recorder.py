@@ -110,7 +110,6 @@ class Recorder:
 
     @property
     def count(self) -> int:
-        """How many records there are."""
         return sum(len(source.records) for source in self.sources)
 
     def machines(self) -> list[list[Event]]:
