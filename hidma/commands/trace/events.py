@@ -68,8 +68,6 @@ BLOCKS: dict[str, tuple[str, tuple[Register, ...]]] = {
     "management": ("HIDMA", registers.MANAGEMENT),
 }
 
-_PLAIN_LOG = {"err": 3, "warn": 4, "info": 6, "dbg": 7}
-
 
 @dataclass(frozen=True)
 class Event:
@@ -101,10 +99,9 @@ def split(block: str) -> tuple[str, str]:
 
 def value_of(name: str, value: int) -> str:
     """The value of a register's field."""
-    if name == "command":
-        return Command(value).name if value in Command._value2member_map_ else str(value)
-    if name == "state":
-        return State(value).name if value in State._value2member_map_ else str(value)
+    kinds = {"command": Command, "state": State}
+    if name in kinds:
+        return kinds[name](value).name if value in kinds[name]._value2member_map_ else str(value)
     return str(value) if value < 10 else f"{value:#x}"
 
 
@@ -120,20 +117,19 @@ def causes_of(value: int) -> str:
     return "|".join([*names, *([f"{rest:#x}"] if rest else [])]) or "none"
 
 
-#: Records whose event says what they have and no more: kind, channel, text and fields. A record of the log is none: the printk that
-#: follows says the same, and a debug message that is not logged is no event.
+#: Records whose event says what they have and no more: kind, channel, text and the values of the kind's fields. A record of the log
+#: is none: the printk that follows says the same, and a debug message that is not logged is no event.
 SIMPLE: dict[str, Callable[..., Any]] = {
-    "stall": lambda channel, sequence: ("stall", channel, f"#{sequence}: the event ring is full", {"sequence": sequence}),
-    "irq": lambda channel, causes, status: ("cause", channel, f"{causes_of(causes)} (IRQ_STAT {status:#x})",
-                                            {"causes": causes, "status": status}),
-    "line": lambda line, level: ("line", line, "up" if level else "down", {"level": level}),
-    "pulse": lambda line: ("line", line, "pulse", {"level": 2}),
-    "inject": lambda channel, text: ("inject", channel, text, {"text": text}),
-    "function": lambda cpu, name: ("function", "", f"{name}()", {"function": name}),
-    "callback": lambda cpu, name: ("callback", "", f"{name}()", {"function": name}),
-    "tasklet_enter": lambda cpu: ("tasklet", "", "begins", {"enter": 1}),
-    "tasklet_exit": lambda cpu: ("tasklet", "", "ends", {"enter": 0}),
-    "pm": lambda call, usage: ("pm", "", f"{call}, usage count {usage}", {"call": call, "usage": usage}),
+    "stall": lambda channel, sequence: ("stall", channel, f"#{sequence}: the event ring is full", sequence),
+    "irq": lambda channel, causes, status: ("cause", channel, f"{causes_of(causes)} (IRQ_STAT {status:#x})", causes, status),
+    "line": lambda line, level: ("line", line, "up" if level else "down", level),
+    "pulse": lambda line: ("line", line, "pulse", 2),
+    "inject": lambda channel, text: ("inject", channel, text, text),
+    "function": lambda cpu, name: ("function", "", f"{name}()", name),
+    "callback": lambda cpu, name: ("callback", "", f"{name}()", name),
+    "tasklet_enter": lambda cpu: ("tasklet", "", "begins", 1),
+    "tasklet_exit": lambda cpu: ("tasklet", "", "ends", 0),
+    "pm": lambda call, usage: ("pm", "", f"{call}, usage count {usage}", call, usage),
     "log": lambda level, text: None,
 }
 
@@ -151,13 +147,14 @@ class Decoder:
         found = method(*raw[1:]) if method is not None else ("kernel", "", *_call(raw))
         if found is None:
             return None
-        kind, channel, text, data = found
+        kind, channel, text, *values = found
         hardware = kind in HARDWARE and not (kind == "fault" and context)
-        return Event(time, kind, None if hardware else cpu, "" if hardware else context, channel, text, data)
+        return Event(time, kind, None if hardware else cpu, "" if hardware else context, channel, text,
+                     dict(zip(KINDS[kind].fields, values, strict=True)))
 
     # --- registers --------------------------------------------------------------------------------------------
 
-    def _access(self, kind: str, block: str, offset: int, value: int) -> tuple[str, str, str, dict[str, Any]]:
+    def _access(self, kind: str, block: str, offset: int, value: int) -> tuple[Any, ...]:
         channel, last = split(block)
         prefix, rows = BLOCKS.get(last, (last.upper(), ()))
         name = f"{prefix}_{registers.name_of(rows, offset)}"
@@ -183,8 +180,7 @@ class Decoder:
             text += f"  (was {before:#x})"
         if not fields and before != value:
             changed = {"value": [before, value]}
-        return kind, channel, text, {"register": name, "offset": offset, "value": value, "fields": fields,
-                                     "changed": changed}
+        return kind, channel, text, name, offset, value, fields, changed
 
     def _read(self, block: str, offset: int, value: int) -> Any:
         return self._access("read", block, offset, value)
@@ -197,17 +193,17 @@ class Decoder:
     def _command(self, block: str, command: int, taken: int) -> Any:
         channel, last = split(block)
         text = f"{last} {value_of('command', command)}" + ("" if taken else ", ignored")
-        return "command", channel, text, {"block": last, "command": command, "taken": taken}
+        return "command", channel, text, last, command, taken
 
     def _state(self, block: str, old: int, new: int) -> Any:
         channel, last = split(block)
         text = f"{last} {value_of('state', old)} -> {value_of('state', new)}"
-        return "state", channel, text, {"block": last, "old": old, "new": new}
+        return "state", channel, text, last, old, new
 
     def _doorbell(self, block: str, value: int, taken: int) -> Any:
         channel, last = split(block)
         text = f"{last} {value:#x}{('', ', dropped', '', ', remembered')[2 if taken == 1 else 3 if taken == 2 else 1]}"
-        return "doorbell", channel, text, {"block": last, "value": value, "taken": taken}
+        return "doorbell", channel, text, last, value, taken
 
     def _tre(self, channel: str, sequence: int, offset: int, words: Any) -> Any:
         head = {f.name: f.of(words[0]) for f in registers.TRE[0].fields}
@@ -215,50 +211,45 @@ class Decoder:
         source, destination = words[2] | words[3] << 32, words[4] | words[5] << 32
         text = (f"#{sequence} at {offset:#x}: {kind} {words[1]} bytes {source:#x} -> {destination:#x}"
                 + (", interrupt" if head["ieob"] else ""))
-        return "tre", channel, text, {"sequence": sequence, "offset": offset, "type": head["type"], "ieob": head["ieob"],
-                                      "length": words[1], "source": source, "destination": destination,
-                                      "words": list(words)}
+        return "tre", channel, text, sequence, offset, head["type"], head["ieob"], words[1], source, destination, list(words)
 
     def _evre(self, channel: str, sequence: int, offset: int, words: Any) -> Any:
         head = {f.name: f.of(words[0]) for f in registers.EVRE[0].fields}
         code = {1: "complete", 4: "error"}.get(head["code"], f"code {head['code']}")
         destination = words[2] | words[3] << 32
         text = f"#{sequence} at {offset:#x}: {code}, info {head['info']:#x}, {words[1]} bytes -> {destination:#x}"
-        return "evre", channel, text, {"sequence": sequence, "offset": offset, "type": head["type"], "code": head["code"],
-                                       "info": head["info"], "length": words[1], "destination": destination,
-                                       "words": list(words)}
+        return ("evre", channel, text, sequence, offset, head["type"], head["code"], head["info"], words[1], destination,
+                list(words))
 
     def _burst(self, channel: str, sequence: int, direction: str, address: int, size: int, count: int, start: int,
                end: int) -> Any:
         text = (f"#{sequence} {direction} {size} bytes at {address:#x} in {count} burst{'s' if count != 1 else ''}, "
                 f"{end - start} ns")
-        return "burst", channel, text, {"sequence": sequence, "direction": direction, "address": address, "bytes": size,
-                                        "count": count, "start": start, "end": end}
+        return "burst", channel, text, sequence, direction, address, size, count, start, end
 
     def _error(self, channel: str, sequence: int, cause: int, text: str) -> Any:
         said = f"#{sequence}: {text} ({causes_of(cause)})"
-        return "error", channel, said, {"sequence": sequence, "cause": cause, "text": text}
+        return "error", channel, said, sequence, cause, text
 
     def _fault(self, initiator: str, what: str, address: int, width: int, where: str) -> Any:
         text = f"{initiator}: {what} at {address:#x}, {width} bytes" + (f" ({where})" if where else "")
-        return "fault", initiator, text, {"initiator": initiator, "what": what, "address": address, "width": width,
-                                          "where": where}
+        return "fault", initiator, text, initiator, what, address, width, where
 
     # --- the kernel -------------------------------------------------------------------------------------------
 
     def _irq_enter(self, cpu: int, irq: int) -> Any:
-        return "interrupt", self.irqs.get(irq, ""), f"irq {irq}", {"irq": irq, "enter": 1}
+        return "interrupt", self.irqs.get(irq, ""), f"irq {irq}", irq, 1
 
     def _irq_exit(self, cpu: int, irq: int) -> Any:
-        return "interrupt", self.irqs.get(irq, ""), f"irq {irq} returns", {"irq": irq, "enter": 0}
+        return "interrupt", self.irqs.get(irq, ""), f"irq {irq} returns", irq, 0
 
     def _printk(self, level: int, text: str) -> Any:
         said = text.rstrip("\n")
-        return "log", "", said, {"level": LEVELS[level] if 0 <= level < len(LEVELS) else str(level), "text": said}
+        return "log", "", said, LEVELS[level] if 0 <= level < len(LEVELS) else str(level), said
 
     def _scenario(self, call: str, arguments: list[Any]) -> Any:
         text = f"{call} {' '.join(_short(a) for a in arguments)}".rstrip()
-        return "scenario", "", text, {"call": call, "arguments": arguments}
+        return "scenario", "", text, call, arguments
 
 
 def _short(value: Any) -> str:
@@ -266,7 +257,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _call(raw: tuple[Any, ...]) -> tuple[str, dict[str, Any]]:
+def _call(raw: tuple[Any, ...]) -> tuple[str, str, list[Any]]:
     """A record that has no method: something is set up."""
     arguments = [a if isinstance(a, (int, str, type(None))) else str(a) for a in raw[1:]]
-    return f"{raw[0]} {' '.join(_short(a) for a in arguments)}".rstrip(), {"call": raw[0], "arguments": arguments}
+    return f"{raw[0]} {' '.join(_short(a) for a in arguments)}".rstrip(), raw[0], arguments
