@@ -448,11 +448,15 @@ class Interpreter:
         if self.steps < 0:
             raise self.bad(at, f"it does not end within {MAX_STEPS} terms; a loop that waits for something?")
 
-    def block(self, at: int, end: int, scope: Object, frame: Frame | None) -> None:
-        """Execute terms up to ``end``, or until the frame leaves."""
+    def deeper(self, at: int) -> None:
+        """One level of terms more."""
         self.nesting += 1
         if self.nesting > MAX_NESTING:
             raise self.bad(at, f"terms lie more than {MAX_NESTING} deep")
+
+    def block(self, at: int, end: int, scope: Object, frame: Frame | None) -> None:
+        """Execute terms up to ``end``, or until the frame leaves."""
+        self.deeper(at)
         while at < end and not (frame is not None and frame.state):
             at = self.term(at, end, scope, frame)[1]
         self.nesting -= 1
@@ -461,6 +465,17 @@ class Interpreter:
         """A term whose value is an integer, or becomes one."""
         value, behind = self.term(at, end, scope, frame)
         return self.to_integer(value, at), behind
+
+    def fetched(self, at: int, end: int, scope: Object, frame: Frame | None) -> tuple[Any, int]:
+        """A term; of a reference, what it leads to."""
+        value, behind = self.term(at, end, scope, frame)
+        return value.get() if isinstance(value, Place) else value, behind
+
+    def stored(self, value: Any, at: int, end: int, scope: Object, frame: Frame | None) -> tuple[Any, int]:
+        """Store ``value`` in the target at ``at``, which ends a term; the value and the offset behind."""
+        target, behind = self.place(at, end, scope, frame)
+        target.put(value)
+        return value, behind
 
     def to_integer(self, value: Any, at: int) -> int:
         """The implicit conversion to an integer: a string is hexadecimal."""
@@ -611,9 +626,7 @@ class Interpreter:
             if op in REFUSED:
                 raise self.bad(at, f"{REFUSED[op]} (opcode {opcode(op)}) is not supported")
             raise self.bad(at, f"{opcode(op)} is no opcode of AML")
-        self.nesting += 1
-        if self.nesting > MAX_NESTING:
-            raise self.bad(at, f"terms lie more than {MAX_NESTING} deep")
+        self.deeper(at)
         result = handler(self, at, at + (2 if op > 0xFF else 1), end, scope, frame, op)
         self.nesting -= 1
         return result
@@ -627,9 +640,7 @@ class Interpreter:
         if node.kind != "method":
             return self.value_of(node, at, []), behind
         arguments = []
-        self.nesting += 1
-        if self.nesting > MAX_NESTING:
-            raise self.bad(at, f"terms lie more than {MAX_NESTING} deep")
+        self.deeper(at)
         for _ in range(node.value.arguments):
             value, behind = self.term(behind, end, scope, frame)
             arguments.append(value)

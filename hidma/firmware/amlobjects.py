@@ -35,16 +35,12 @@ class Buffer:
     offset: int | None = None
 
 
-class Deferred:
-    """What could not be evaluated where it stands in a table, and is once every table is loaded: the value of an object, or the
-    arguments of an operation region.
+class Deferred(NamedTuple):
+    """What could not be evaluated where it stands in a table, and is once every table is loaded: the value of ``node``, or the
+    arguments of an operation region."""
 
-    :ivar node: the object
-    """
-
-    def __init__(self, node: Object, evaluate: Callable[[Any], None]) -> None:
-        self.node = node
-        self.evaluate = evaluate
+    node: Object
+    evaluate: Callable[[Any], None]
 
 
 class Package(list[Any]):
@@ -140,13 +136,12 @@ class BufferField:
         self.buffer.data[first:last] = number.to_bytes(last - first, "little")
 
 
-class Place:
+class Place(NamedTuple):
     """Somewhere a value can be read and stored: a local, an argument, a named object, an element."""
 
-    def __init__(self, get: Callable[[], Any], put: Callable[[Any], None], node: Object | None = None) -> None:
-        self.get = get
-        self.put = put
-        self.node = node
+    get: Callable[[], Any]
+    put: Callable[[Any], None]
+    node: Object | None = None
 
 
 NOWHERE = Place(lambda: 0, lambda value: None)

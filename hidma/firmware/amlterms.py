@@ -298,9 +298,7 @@ def fields(run: Interpreter, at: int, behind: int, end: int, scope: Object, fram
 
 def create_field(run: Interpreter, at: int, behind: int, end: int, scope: Object, frame: Frame | None,
                  op: int) -> tuple[Any, int]:
-    value, behind = run.term(behind, end, scope, frame)
-    if isinstance(value, Place):
-        value = value.get()
+    value, behind = run.fetched(behind, end, scope, frame)
     if not isinstance(value, Buffer):
         raise run.bad(at, f"a field is made of {what(value)}; it is part of a buffer")
     index, behind = run.integer(behind, end, scope, frame)
@@ -394,9 +392,7 @@ def binary(run: Interpreter, at: int, behind: int, end: int, scope: Object, fram
         0x7B: lambda: left & right, 0x7C: lambda: ~(left & right), 0x7D: lambda: left | right,
         0x7E: lambda: ~(left | right), 0x7F: lambda: left ^ right,
     }[op]() & run.mask
-    target, behind = run.place(behind, end, scope, frame)
-    target.put(value)
-    return value, behind
+    return run.stored(value, behind, end, scope, frame)
 
 
 def unary(run: Interpreter, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
@@ -407,9 +403,7 @@ def unary(run: Interpreter, at: int, behind: int, end: int, scope: Object, frame
         value = value.bit_length()
     else:
         value = (value & -value).bit_length()
-    target, behind = run.place(behind, end, scope, frame)
-    target.put(value)
-    return value, behind
+    return run.stored(value, behind, end, scope, frame)
 
 
 def count(run: Interpreter, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
@@ -461,9 +455,7 @@ def convert(run: Interpreter, at: int, behind: int, end: int, scope: Object, fra
         length, behind = run.integer(behind, end, scope, frame)
         raw = bytes(run.to_buffer(value, at).data).split(b"\0")[0]
         made = raw[:length].decode("latin-1")
-    target, behind = run.place(behind, end, scope, frame)
-    target.put(made)
-    return made, behind
+    return run.stored(made, behind, end, scope, frame)
 
 
 def concatenate(run: Interpreter, at: int, behind: int, end: int, scope: Object, frame: Frame | None,
@@ -480,9 +472,7 @@ def concatenate(run: Interpreter, at: int, behind: int, end: int, scope: Object,
     else:
         made = Buffer(bytearray(run.to_buffer(left, at).data + run.to_buffer(right, at).data))
     run.small(len(made if isinstance(made, str) else made.data), at)
-    target, behind = run.place(behind, end, scope, frame)
-    target.put(made)
-    return made, behind
+    return run.stored(made, behind, end, scope, frame)
 
 
 def mid(run: Interpreter, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
@@ -494,15 +484,11 @@ def mid(run: Interpreter, at: int, behind: int, end: int, scope: Object, frame: 
         made = value[index:index + length]
     else:
         made = Buffer(run.to_buffer(value, at).data[index:index + length])
-    target, behind = run.place(behind, end, scope, frame)
-    target.put(made)
-    return made, behind
+    return run.stored(made, behind, end, scope, frame)
 
 
 def index(run: Interpreter, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-    value, behind = run.term(behind, end, scope, frame)
-    if isinstance(value, Place):
-        value = value.get()
+    value, behind = run.fetched(behind, end, scope, frame)
     number, behind = run.integer(behind, end, scope, frame)
     target, behind = run.place(behind, end, scope, frame)
     if isinstance(value, Package):
@@ -540,9 +526,7 @@ def index(run: Interpreter, at: int, behind: int, end: int, scope: Object, frame
 
 
 def match(run: Interpreter, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
-    package, behind = run.term(behind, end, scope, frame)
-    if isinstance(package, Place):
-        package = package.get()
+    package, behind = run.fetched(behind, end, scope, frame)
     if not isinstance(package, Package):
         raise run.bad(at, f"{what(package)} is searched; packages are")
     tests = []
@@ -573,9 +557,7 @@ def bcd(run: Interpreter, at: int, behind: int, end: int, scope: Object, frame: 
         raise run.bad(at, f"{value:#x} is no number in BCD")
     else:
         value = int(f"{value:x}")
-    target, behind = run.place(behind, end, scope, frame)
-    target.put(value)
-    return value, behind
+    return run.stored(value, behind, end, scope, frame)
 
 
 def reference(run: Interpreter, at: int, behind: int, end: int, scope: Object, frame: Frame | None, op: int) -> tuple[Any, int]:
@@ -672,20 +654,6 @@ HANDLERS.update({
     **dict.fromkeys((0x87, 0x8E), size_of),
     **dict.fromkeys((0x86, 0x5B21, 0x5B22, 0x5B23, 0x5B27), synchronise),
     **dict.fromkeys((0x5B28, 0x5B29), bcd),
-    0x06: alias,
-    0x08: name_op,
-    0x0D: string,
-    0x10: scope_op,
-    0x11: buffer,
-    0x12: package,
-    0x13: package,
-    0x14: method,
-    0x15: external,
-    0x83: dereference,
-    0x88: index,
-    0x89: match,
-    0x9E: mid,
-    0xA0: if_op,
-    0xA2: while_op,
-    0x5B31: debug,
+    0x06: alias, 0x08: name_op, 0x0D: string, 0x10: scope_op, 0x11: buffer, 0x12: package, 0x13: package, 0x14: method,
+    0x15: external, 0x83: dereference, 0x88: index, 0x89: match, 0x9E: mid, 0xA0: if_op, 0xA2: while_op, 0x5B31: debug,
 })
