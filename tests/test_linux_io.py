@@ -22,7 +22,7 @@ from hidma.linux.ioport import (
     request_mem_region,
     resource_size,
 )
-from hidma.linux.mm import PAGE_OFFSET, load_u32, memset, phys_to_virt, virt_to_phys
+from hidma.linux.mm import PAGE_OFFSET, load_u32, memset
 from hidma.linux.sched import KernelOops
 
 # --- windows --------------------------------------------------------------------------------------------------------
@@ -176,8 +176,6 @@ def test_a_mapping_can_be_made_to_fail(rig: Rig) -> None:
 
 
 def test_ram_is_mapped_linearly(rig: Rig) -> None:
-    assert phys_to_virt(RAM) == PAGE_OFFSET
-    assert virt_to_phys(PAGE_OFFSET + 0x1234) == RAM + 0x1234
     rig.memory.write32(RAM + 0x100, 0xCAFE)
     rig.memory.write32(RAM + RAM_SIZE - 4, 0xBEEF)
     assert load_u32(PAGE_OFFSET + 0xF8, 2) == 0xCAFE
@@ -214,7 +212,6 @@ def test_a_guest_has_ram_of_its_own(rig: Rig) -> None:
     guest_bus.memory.write32(0x4000_0000, 2)
     guest.enter()
     assert load_u32(PAGE_OFFSET, 0) == 2
-    assert phys_to_virt(0x4000_0010) == PAGE_OFFSET + 0x10
     rig.kernel.enter()
     assert load_u32(PAGE_OFFSET, 0) == 1
     assert sched.running_cpu().kernel is rig.kernel

@@ -23,9 +23,7 @@ from hidma.linux.iommu import (
     iommu_domain_free,
     iommu_group_for_each_dev,
     iommu_group_get,
-    iommu_group_id,
     iommu_group_put,
-    iommu_iova_to_phys,
     iommu_map,
     iommu_present,
     iommu_unmap,
@@ -82,7 +80,7 @@ def test_holding_and_letting_go_of_a_group_is_traced(rig: Rig, smmu: Smmu) -> No
 def test_group_is_held(rig: Rig, smmu: Smmu) -> None:
     dev = device("a", 0x1000)
     group = iommu_group_get(dev)
-    assert group is not None and group.kref == 2 and iommu_group_id(group) == 0
+    assert group is not None and group.kref == 2 and group.id == 0
     iommu_group_put(group)
     assert group.kref == 1
     iommu_group_put(None)
@@ -98,7 +96,7 @@ def test_domain_says_what_the_stream_reaches(rig: Rig, smmu: Smmu) -> None:
     assert iommu_map(domain, 0x10000, RAM, PAGE, 3) == 0
     assert iommu_map(domain, 0x10000, RAM, PAGE, 3) == -EEXIST
     assert iommu_map(domain, 0x10001, RAM, PAGE, 3) == -EINVAL
-    assert iommu_iova_to_phys(domain, 0x10010) == RAM + 0x10
+    assert domain.table.iova_to_phys(0x10010) == RAM + 0x10
     assert group.stream.reach(0x10000, 16, 1) == 0
     assert iommu_unmap(domain, 0x10000, PAGE) == PAGE
     assert group.stream.reach(0x10000, 16, 1) < 0

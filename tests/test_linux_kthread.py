@@ -12,15 +12,12 @@ from hidma.linux import sched
 from hidma.linux.delay import msleep, udelay, usleep_range
 from hidma.linux.errno import EINTR
 from hidma.linux.kthread import (
-    Completion,
     WaitQueueHead,
-    complete,
     kthread_create,
     kthread_run,
     kthread_should_stop,
     kthread_stop,
     wait_event_timeout,
-    wait_for_completion_timeout,
     wake_up,
 )
 
@@ -177,31 +174,6 @@ def test_a_wake_up_wakes_everybody(linux_rig: Make) -> None:
     wake_up(queue)
     msleep(1)
     assert sorted(woken) == list(range(8))
-
-
-def test_a_completion_lets_one_waiter_go_for_each_call(linux_rig: Make) -> None:
-    linux_rig(cpus=2)
-    done = Completion()
-    gone: list[int] = []
-
-    def thread(i: int) -> int:
-        if wait_for_completion_timeout(done, None) > 0:
-            gone.append(i)
-        return 0
-
-    for i in range(3):
-        kthread_run(thread, i, "t")
-    udelay(10)
-    complete(done)
-    msleep(1)
-    assert len(gone) == 1
-    complete(done)
-    complete(done)
-    complete(done)
-    msleep(1)
-    assert len(gone) == 3
-    assert wait_for_completion_timeout(done, 10) == 10
-    assert wait_for_completion_timeout(done, 10) == 0
 
 
 def test_time_outs_that_never_happen_do_not_fill_the_clock(rig: Rig) -> None:

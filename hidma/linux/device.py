@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hidma.linux import pm_runtime, sched
+from hidma.linux import pm_runtime
 from hidma.linux.errno import EBUSY, EEXIST, ENODEV, ENXIO, EPROBE_DEFER
 from hidma.linux.kobject import Kobject
 from hidma.linux.pm_runtime import DevPmInfo
@@ -254,9 +254,3 @@ def driver_unregister(driver: DeviceDriver) -> None:
     bus.drivers.remove(driver)
     bus.notify("del_driver", driver)
     driver.bus = None
-
-
-def this_kernel() -> Any:
-    """The running kernel."""
-    kernel: Any = sched.running_cpu().kernel
-    return kernel

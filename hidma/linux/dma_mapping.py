@@ -15,7 +15,6 @@ from hidma.linux.errno import EIO
 from hidma.linux.mm import PAGE_OFFSET, PAGE_SIZE
 
 DMA_TO_DEVICE = 1
-DMA_FROM_DEVICE = 2
 DMA_BIDIRECTIONAL = 0
 DMA_ERROR_CODE = 0xFFFFFFFFFFFFFFFF
 

@@ -24,9 +24,7 @@ IOMMU_CACHE = 4
 # enum iommu_cap
 IOMMU_CAP_CACHE_COHERENCY = 0
 IOMMU_CAP_INTR_REMAP = 1
-IOMMU_CAP_NOEXEC = 2
 
-PGSIZE_BITMAP = 0x1000
 
 
 class IommuGroup:
@@ -44,7 +42,6 @@ class IommuDomain:
 
     def __init__(self, table: Domain) -> None:
         self.table = table
-        self.pgsize_bitmap = PGSIZE_BITMAP
         self.groups: list[IommuGroup] = []
 
 
@@ -96,11 +93,6 @@ def group_of(dev: Any) -> IommuGroup | None:
     if stream is not None:
         dev.iommu_group = statics.groups[stream.number]
     return dev.iommu_group
-
-
-def iommu_group_id(group: IommuGroup) -> int:
-    """Number of ``group``."""
-    return group.id
 
 
 def iommu_group_get(dev: Any) -> IommuGroup | None:
@@ -205,8 +197,3 @@ def iommu_map(domain: IommuDomain, iova: int, paddr: int, size: int, prot: int) 
 def iommu_unmap(domain: IommuDomain, iova: int, size: int) -> int:
     """Unmap up to ``size`` bytes; how many."""
     return domain.table.unmap(iova, size)
-
-
-def iommu_iova_to_phys(domain: IommuDomain, iova: int) -> int:
-    """The physical address behind ``iova``, 0 when there is none."""
-    return domain.table.iova_to_phys(iova)

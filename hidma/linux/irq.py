@@ -38,11 +38,6 @@ def irq_set_status_flags(irq: int, set: int) -> None:
     status_flags()[irq] = status_flags().get(irq, 0) | set
 
 
-def irq_clear_status_flags(irq: int, clr: int) -> None:
-    """Clear flags of ``irq``."""
-    status_flags()[irq] = status_flags().get(irq, 0) & ~clr
-
-
 def request_irq(irq: int, handler: Callable[[int, Any], int], flags: int, name: str, dev_id: Any) -> int:
     """:func:`hidma.linux.interrupt.request_irq`, which goes by the flags that were set."""
     if not status_flags().get(irq, 0) & IRQ_NOAUTOEN:

@@ -85,25 +85,3 @@ def wait_event_timeout(queue: WaitQueueHead, condition: Callable[[], bool], ns: 
         if stalled and not condition():
             return -1
     return 1 if until is None else max(1, until - clock.now)
-
-
-class Completion:
-    """``struct completion``."""
-
-    def __init__(self) -> None:
-        self.done = 0
-        self.wait = WaitQueueHead()
-
-
-def complete(x: Completion) -> None:
-    """Let one waiter go."""
-    x.done += 1
-    wake_up(x.wait)
-
-
-def wait_for_completion_timeout(x: Completion, ns: int | None) -> int:
-    """Wait for :func:`complete`; as :func:`wait_event_timeout`."""
-    rc = wait_event_timeout(x.wait, lambda: x.done > 0, ns)
-    if rc > 0:
-        x.done -= 1
-    return rc

@@ -28,16 +28,6 @@ def bad_address(address: int) -> int:
     raise KernelOops(f"Unable to handle kernel paging request at virtual address {address:016x}")
 
 
-def phys_to_virt(phys: int) -> int:
-    """Kernel virtual address of the RAM at physical ``phys``."""
-    return PAGE_OFFSET + (phys - sched.running_cpu().memory.base)
-
-
-def virt_to_phys(address: int) -> int:
-    """Physical address of the RAM at kernel virtual ``address``."""
-    return int(address - PAGE_OFFSET + sched.running_cpu().memory.base)
-
-
 def load_u32(ptr: int, index: int) -> int:
     """``ptr[index]`` for a ``u32 *ptr`` into RAM."""
     if cython.compiled:

@@ -50,7 +50,6 @@ class PlatformDeviceInfo:
     res: list[Resource] = field(default_factory=list)
     num_res: int = 0
     data: Any = None
-    size_data: int = 0
     dma_mask: int = 0
 
 

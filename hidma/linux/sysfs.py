@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from hidma.linux.device import Device
 
 S_IRUGO = 0o444
-S_IWUSR = 0o200
 S_IWUGO = 0o222
 PAGE_SIZE = 4096
 
@@ -142,8 +141,3 @@ def device_create_file(dev: Device, attr: DeviceAttribute) -> int:
     kernel = sched.running_cpu().kernel
     rc: int = kernel.fault_inject.value("device_create_file")
     return rc or _create(dev.kobj, attr, dev)
-
-
-def device_remove_file(dev: Device, attr: DeviceAttribute) -> None:
-    """Take ``attr`` out of the directory of ``dev``."""
-    dev.kobj.attributes.pop(attr.attr.name, None)
