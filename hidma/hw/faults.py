@@ -153,9 +153,7 @@ class FaultPlan:
         for rule in self.rules:
             if rule.channel >= 0 and rule.channel not in known:
                 there = ", ".join(str(index) for index in known) or "none"
-                raise ValueError(
-                    f"fault '{rule.text}': there is no channel {rule.channel}; the channels here are {there}"
-                )
+                raise ValueError(f"fault '{rule.text}': there is no channel {rule.channel}; the channels here are {there}")
         for rule in self.rules:
             for channel in targets:
                 if rule.channel in (-1, channel.index):
