@@ -426,7 +426,8 @@ class _Describer(Describer):
 
     def cpus(self, default: int) -> int:
         node = self.tree.node("/cpus")
-        count = sum(_is_cpu(child) and child.available for child in node.children) if node is not None else 0
+        count = sum(child.available and (child.basename == "cpu" or _device_type(child) == b"cpu")
+                    for child in node.children) if node is not None else 0
         return min(count, MAX_CPUS) or default
 
     # Devices
@@ -697,10 +698,6 @@ def _irq_property(node: Node) -> str:
 
 def _device_type(node: Node) -> bytes:
     return node.properties.get("device_type", b"").split(b"\0")[0]
-
-
-def _is_cpu(node: Node) -> bool:
-    return node.basename == "cpu" or _device_type(node) == b"cpu"
 
 
 def _pages(region: Region) -> Region:

@@ -72,11 +72,6 @@ def acpi_init_coherency(adev: AcpiDevice) -> None:
         adev.coherent_dma = bool(adev.cca)
 
 
-def acpi_dma_supported(adev: AcpiDevice) -> bool:
-    """Whether the device can do DMA: on ARM (CONFIG_ACPI_CCA_REQUIRED) only what has _CCA."""
-    return adev.cca_seen
-
-
 def acpi_device_add(adev: AcpiDevice) -> int:
     """Name the device by its first ID and register it on the bus: 0 or -EEXIST."""
     kernel = sched.running_cpu().kernel
@@ -137,7 +132,7 @@ def acpi_create_platform_device(adev: AcpiDevice) -> PlatformDevice | None:
     info.res = adev.resources
     info.num_res = len(adev.resources)
     info.fwnode = adev
-    info.dma_mask = DMA_BIT_MASK(32) if acpi_dma_supported(adev) else 0
+    info.dma_mask = DMA_BIT_MASK(32) if adev.cca_seen else 0  # acpi_dma_supported() with CONFIG_ACPI_CCA_REQUIRED, as on ARM
     pdev = platform_device_register_full(info)
     if not isinstance(pdev, PlatformDevice):
         dev_err(adev.dev, f"platform device creation failed: {pdev}\n")

@@ -113,11 +113,6 @@ def control_store(dev: Device, data: bytes) -> int:
     return len(data)
 
 
-def delay_show(dev: Device) -> str | int:
-    """The autosuspend delay."""
-    return f"{dev.power.autosuspend_delay}\n" if dev.power.use_autosuspend else -EIO
-
-
 def delay_store(dev: Device, data: bytes) -> int:
     """Set the autosuspend delay."""
     if not dev.power.use_autosuspend:
@@ -181,8 +176,9 @@ def power_dir(dev: Device) -> Dir:
         return {
             "async": attribute(kobj, "async", 0o644, lambda: "enabled\n" if dev.async_suspend else "disabled\n",
                                lambda d: async_store(dev, d)),
-            "autosuspend_delay_ms": attribute(kobj, "autosuspend_delay_ms", 0o644, lambda: delay_show(dev),
-                                              lambda d: delay_store(dev, d)),
+            "autosuspend_delay_ms": attribute(
+                kobj, "autosuspend_delay_ms", 0o644,
+                lambda: f"{dev.power.autosuspend_delay}\n" if dev.power.use_autosuspend else -EIO, lambda d: delay_store(dev, d)),
             "control": attribute(kobj, "control", 0o644, lambda: "auto\n" if dev.power.runtime_auto else "on\n",
                                  lambda d: control_store(dev, d)),
             "runtime_active_kids": attribute(kobj, "runtime_active_kids", 0o444, lambda: f"{active_kids()}\n"),
@@ -582,11 +578,6 @@ def proc_dir(kernel: Any) -> Dir:
     return Dir(entries, 0o555)
 
 
-def dev_dir() -> Dir:
-    """``/dev``: of the devices there is only the log."""
-    return Dir(lambda: {"kmsg": KmsgFile(0o644, OpenKmsg, devkmsg_write)})
-
-
 # --- the whole ----------------------------------------------------------------------------------------------------
 
 
@@ -619,5 +610,6 @@ def mount_root(kernel: Any) -> Vfs:
             "module": Dir(lambda: {m.name: module_dir(kernel, m) for m in sorted(modules(kernel), key=lambda m: m.name)}),
         }
 
-    proc, dev = proc_dir(kernel), dev_dir()
+    proc = proc_dir(kernel)
+    dev = Dir(lambda: {"kmsg": KmsgFile(0o644, OpenKmsg, devkmsg_write)})  # of the devices there is only the log
     return Vfs(Dir(lambda: {"dev": dev, "proc": proc, "sys": Dir(sys_entries)}))

@@ -31,12 +31,6 @@ PORT_MODULES = ("channel", "dbg", "ll", "mgmt", "mgmt_sys")
 PORT_PACKAGES = (["hidma", "linux"], ["hidma", "vfio_platform"])
 
 
-def function_of(frame: str) -> str:
-    """The function of the port that a frame of a traceback belongs to; "" for a lambda, which is no function of C."""
-    name = frame.rpartition(".")[2]
-    return "" if name.startswith("<") else name
-
-
 class Kernel:
     """One kernel: CPUs, log, interrupts, buses, modules, and the bus of the hardware that it is bound to.
 
@@ -172,11 +166,10 @@ class Kernel:
         if self.dead is not None or self.cpus[0].dead == CLOSED:
             return
         frames = traceback.extract_tb(oops.__traceback__)
-        names = [function_of(f.name) for f in frames
-                 if any(p in f.filename for p in PORT) and not any(
-                     name in f.filename for name in BENEATH)]
-        # what a function was compiled to may be several on top of each other
-        names = [name for name, _ in itertools.groupby(filter(None, names))]
+        names = [f.name.rpartition(".")[2] for f in frames
+                 if any(p in f.filename for p in PORT) and not any(name in f.filename for name in BENEATH)]
+        # what a function was compiled to may be several on top of each other; a lambda is no function of C
+        names = [name for name, _ in itertools.groupby(name for name in names if not name.startswith("<"))]
         oops.backtrace = list(reversed(names))
         oops.kernel = self.name
         if oops.row is None:

@@ -417,7 +417,7 @@ class Channel:
             # while V14 recovers from an error nothing is taken; afterwards the rest is
             if not self._until(self._takes, None) and not self._machine.interrupted():
                 self._refuse(batch, ENODEV, f"{self.name} takes no transfer: {self._why_not()}")
-        elif not self._until(self._has_descriptor, None) and not self._machine.interrupted():
+        elif not self._until(lambda: bool(has_descriptor(self._chan.container)), None) and not self._machine.interrupted():
             self._refuse(batch, ENOMEM, f"{self.name} has no descriptor free: {self._where_descriptors()}")
 
     def _refuse(self, batch: Batch, error: int, why: str) -> None:
@@ -509,7 +509,8 @@ class Channel:
         with self._machine.calling():
             self._may_wait("release()")
             self._machine.settle()
-            if terminate and (self._busy() or not self._at_rest()) and self._terminate() and self._hw.waiting:
+            busy = any(True for _ in self._lists()) or not self._at_rest()
+            if terminate and busy and self._terminate() and self._hw.waiting:
                 self._terminate()  # the hardware would go on with what V14 has forgotten
             items = list(self.open)
             called = [item.counter.called for item in items if isinstance(item, Batch)]
@@ -588,10 +589,6 @@ class Channel:
         for head in (mchan.active, mchan.prepared, mchan.completed):
             yield from list_for_each_entry(head)
 
-    def _busy(self) -> bool:
-        """Whether V14 has anything to do on the channel."""
-        return any(True for _ in self._lists())
-
     def _descriptors(self) -> int:
         """How many descriptors V14 still knows of."""
         return sum(1 for _ in self._lists()) + sum(1 for _ in list_for_each_entry(self._chan.container.free))
@@ -599,9 +596,6 @@ class Channel:
     def _holds_any(self, low: int, high: int) -> bool:
         """Whether V14 has a descriptor whose cookie is from ``low`` to below ``high``."""
         return any(low <= mdesc.desc.cookie < high for mdesc in self._lists())
-
-    def _has_descriptor(self) -> bool:
-        return bool(has_descriptor(self._chan.container))
 
     # --- the ledger -------------------------------------------------------------------------------------------
 
@@ -750,23 +744,8 @@ class Channel:
             return f"{text}; there is no room in the event ring"
         return f"{text}; {self._states()}" if outcome.end != "failed" else text
 
-    def _kernel_died(self) -> None:
-        """The kernel has stopped: what became of everything open?"""
-        dead = self._machine.kernel.dead
-        assert dead is not None
-        row = dead.row
-
-        def verdict(cookie: int, outcome: Outcome) -> tuple[str, int | None, str]:
-            return FAILED if row is None else LOST, row, f"{text_of(outcome)}; the kernel stopped"
-
-        self._close_books(verdict, oops=True)
-
-    def _powered_off(self) -> None:
-        """The machine is closed."""
-        self._close_books(lambda cookie, outcome: (TERMINATED, None, f"{text_of(outcome)}; the machine was closed"),
-                          oops=False)
-
     def _close_books(self, verdict: Verdict, oops: bool) -> None:
+        """The machine is off, or its kernel has stopped: what became of everything open?"""
         chan = self._chan
         for item in list(self.open):
             if isinstance(item, Transfer):
@@ -925,7 +904,8 @@ class Dma:
             if not there:
                 raise OSError(ENODEV, f"there is no DMA channel: {self._machine.why_no_channel()}")
             if name is not None and name not in there:
-                raise OSError(ENODEV, f"there is no channel {name!r}; there {_are(there)}")
+                are = "is" if len(there) == 1 else "are"
+                raise OSError(ENODEV, f"there is no channel {name!r}; there {are} {', '.join(there)}")
             free = [n for n, users in there.items() if not users and name in (None, n)]
             if free:
                 raise OSError(ENOMEM, f"V14 has no descriptors for {free[0]}: those of its last user were lost (row "
@@ -945,13 +925,16 @@ class Dma:
 
     def kernel_died(self) -> None:
         """The kernel has stopped."""
+        dead = self._machine.kernel.dead
+        assert dead is not None
+        end, row = LOST if dead.row is not None else FAILED, dead.row
         for channel in self.requested:
-            channel._kernel_died()
+            channel._close_books(lambda _, outcome: (end, row, f"{text_of(outcome)}; the kernel stopped"), oops=True)
 
     def powered_off(self) -> None:
         """The machine is closed."""
         for channel in self.requested:
-            channel._powered_off()
+            channel._close_books(lambda _, outcome: (TERMINATED, None, f"{text_of(outcome)}; the machine was closed"), oops=False)
 
     def user_of(self, address: int, size: int) -> str | None:
         """The open transfer that uses the ``size`` bytes of RAM at ``address``, in words; None when none does."""
@@ -966,8 +949,3 @@ class Dma:
                 elif item._uses(address, end):
                     return f"a batch on {channel.name}"
         return None
-
-
-def _are(names: Any) -> str:
-    listed = list(names)
-    return ("is " if len(listed) == 1 else "are ") + ", ".join(listed)

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from hidma.commands.abi import tree
-from hidma.commands.abi.entries import entry_files, facts, render, validate, whats
+from hidma.commands.abi.entries import entry_files, facts, read_file, render, validate, whats
 from hidma.commands.abi.texts import AbiDoc
 from hidma.commands.output import Scratch, output_directory
 
@@ -131,7 +131,7 @@ def validate_(directory: Path | None, files: tuple[Path, ...], strict: bool) -> 
         given = files or ((directory,) if directory else ())
         chosen = [path for file in given for path in entry_files(file)] if given else tree.generate(Path(out))
         problems = validate(chosen, strict)
-        count = tree.entries_in([path for path in chosen if path.is_file()])
+        count = sum(len(read_file(path)[0]) for path in chosen if path.is_file())
     click.echo(f"{entries(count)}, {len(problems)} problem{'' if len(problems) == 1 else 's'}", err=True)
     report([str(problem) for problem in problems])
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import hidma
 from hidma import firmware
-from hidma.commands.abi.entries import matches, read_file, render, whats
+from hidma.commands.abi.entries import matches, render, whats
 from hidma.commands.abi.texts import AbiDoc, from_directory, load
 from hidma.commands.output import Scratch
 from hidma.linux import dmatest, vfio
@@ -281,8 +281,3 @@ def find(path_or_word: str, docs: tuple[AbiDoc, ...] | None = None) -> list[AbiD
         path_or_word = resolve(path_or_word)
     exact = [d for d in every if path_or_word in whats(d) or any(matches(w, path_or_word) for w in whats(d))]
     return exact or [d for d in every if any(path_or_word in w for w in whats(d))]
-
-
-def entries_in(paths: list[Path]) -> int:
-    """How many entries some files hold."""
-    return sum(len(read_file(p)[0]) for p in paths)

@@ -90,11 +90,6 @@ class Driver:
         return self.lldevs, self.devices
 
 
-def _peek(block: Any, offset: int) -> int:
-    regs = getattr(block, "regs", None)
-    return int(regs.get(offset, 0)) if regs is not None else int(block.peek(offset))
-
-
 def snapshot(driver: Driver) -> State:
     """The state now. To be called in the machine's thread."""
     cpu: Any = sched.running_cpu()
@@ -111,8 +106,10 @@ def snapshot(driver: Driver) -> State:
         name = above or "channel"
         channel = state.channels.setdefault(name, ChannelState(name))
         blocks[id(block)] = name
+        scripted = getattr(block, "regs", None)
         for row in rows:
-            channel.registers[f"{prefix}_{row.name}"] = _peek(block, row.offset)
+            value = block.peek(row.offset) if scripted is None else scripted.get(row.offset, 0)
+            channel.registers[f"{prefix}_{row.name}"] = int(value)
     lldevs, devices = driver.found()
     for lldev in lldevs:
         window = io.window_of(cpu, lldev.trca) if lldev.trca else None

@@ -37,10 +37,6 @@ class TooMany(Exception):
     """More events than a picture can hold; the message is one sentence."""
 
 
-def _width(texts: Sequence[str], least: float) -> float:
-    return max([least, *(len(t) * LETTER + 26 for t in texts)])
-
-
 class _Diagram:
     def __init__(self, events: Sequence[Event]) -> None:
         self.events = events
@@ -61,7 +57,7 @@ class _Diagram:
                 self.heads[lane] = (str(lane) or "bus", "hardware")
                 at += 14
             self.x[lane] = at
-            at += _width([self.label(e) for e in mine], 130)
+            at += max([130, *(len(self.label(e)) * LETTER + 26 for e in mine)])
         self.width = at + 6
 
     @classmethod
