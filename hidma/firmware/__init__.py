@@ -13,28 +13,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from hidma.firmware.board import (
-    Board,
-    Channel,
-    Core,
-    Device,
-    Management,
-    RamRequest,
-    explain_unbound,
-    ram_request,
-)
-from hidma.firmware.fdt import (
-    FirmwareError,
-    Interrupt,
-    Node,
-    Reference,
-    Region,
-    Tree,
-    dump,
-    text,
-    u32,
-    u64,
-)
+from hidma.firmware.board import Board, Channel, Core, Device, Management, RamRequest, explain_unbound, ram_request
+from hidma.firmware.fdt import FirmwareError, Interrupt, Node, Reference, Region, Tree, dump, text, u32, u64
 from hidma.firmware.guest import GuestDevice, PlatformBus, guest_blob, guest_tree
 from hidma.firmware.source import BOARDS, bundled, check, describe, load, model, parse
 

@@ -33,15 +33,7 @@ from hidma.linux.mutex import Mutex, mutex_unlock
 from hidma.linux.sched import KernelOops
 from hidma.plugin import hookspecs
 from hidma.plugin.hookspecs import ENTRY_POINT_GROUP, HOOKSPEC_VERSION, PROJECT
-from hidma.plugin.sources import (
-    PluginError,
-    Source,
-    find,
-    import_plugin,
-    in_one_line,
-    models,
-    quiet,
-)
+from hidma.plugin.sources import PluginError, Source, find, import_plugin, in_one_line, models, quiet
 from hidma.plugin.watchdog import NeverEnds, in_time, limited
 from hidma.vfio_platform import (
     ResetModule,

@@ -32,6 +32,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hidma.hw import registers as hw
 from hidma.hw.bus import Block, Bus
 from hidma.hw.channel import Channel
 from hidma.hw.clock import Clock
@@ -40,19 +41,6 @@ from hidma.hw.device import DeviceModel, Region, Row
 from hidma.hw.faults import parse
 from hidma.hw.line import Line
 from hidma.hw.memory import Memory
-from hidma.hw.registers import (
-    CTRLSTS,
-    DELIVER_LINE,
-    DOORBELL,
-    ENABLE,
-    INTCTRL,
-    IRQ_EN,
-    RING_HIGH,
-    RING_LEN,
-    RING_LOW,
-    TRE_IEOB,
-    TRE_MEMCPY,
-)
 from hidma.hw.smmu import Smmu, Stream
 from hidma.hw.trace import Trace
 from hidma.hw.xgbe import Xgbe
@@ -117,18 +105,18 @@ class HidmaChannelModel(DeviceModel):
         view = self.bus.memory.slice(address, 0x2000)
         entries = 64
         for number in range(entries):
-            words = (TRE_MEMCPY | TRE_IEOB, 0x10000, address + 0x10000, 0, address + 0x20000, 0, 0, 0)
+            words = (hw.TRE_MEMCPY | hw.TRE_IEOB, 0x10000, address + 0x10000, 0, address + 0x20000, 0, 0, 0)
             view[32 * number : 32 * number + 32] = b"".join(word.to_bytes(4, "little") for word in words)
         trca, evca = self.regions
         for block, ring, length in ((trca, address, 32 * entries), (evca, address + 0x1000, 16 * entries)):
-            block.write32(RING_LOW, ring & 0xFFFFFFFF)
-            block.write32(RING_HIGH, ring >> 32)
-            block.write32(RING_LEN, length)
-        evca.write32(INTCTRL, DELIVER_LINE)
-        evca.write32(IRQ_EN, 0x4E03)
-        evca.write32(CTRLSTS, ENABLE << 16)
-        trca.write32(CTRLSTS, ENABLE << 16)
-        trca.write32(DOORBELL, 32 * (entries - 1))
+            block.write32(hw.RING_LOW, ring & 0xFFFFFFFF)
+            block.write32(hw.RING_HIGH, ring >> 32)
+            block.write32(hw.RING_LEN, length)
+        evca.write32(hw.INTCTRL, hw.DELIVER_LINE)
+        evca.write32(hw.IRQ_EN, 0x4E03)
+        evca.write32(hw.CTRLSTS, hw.ENABLE << 16)
+        trca.write32(hw.CTRLSTS, hw.ENABLE << 16)
+        trca.write32(hw.DOORBELL, 32 * (entries - 1))
 
 
 class Bench:

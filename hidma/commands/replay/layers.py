@@ -12,7 +12,7 @@ from hidma import channel, ll, mgmt
 from hidma.commands.replay.device import ScenarioError, number, rows, s32, shown, table, u8, u32, u64
 from hidma.commands.replay.runner import MGMT_RESOURCES, Player, Scenario
 from hidma.hidma_h import HidmaChan, HidmaDev, HidmaLldev, HidmaTre
-from hidma.linux import dmaengine, io
+from hidma.linux import dmaengine, io, vfio
 from hidma.linux.acpi import AcpiDevice
 from hidma.linux.device import BusType, Device, Devres
 from hidma.linux.dmaengine import DMA_STATUS_NAMES, DmaTxState
@@ -32,18 +32,6 @@ from hidma.linux.platform_device import PlatformDevice, platform_get_drvdata
 from hidma.linux.sched import KernelOops
 from hidma.linux.seq_file import seq_read
 from hidma.linux.slab import Array
-from hidma.linux.vfio import (
-    VFIO_DEVICE_FLAGS_PLATFORM,
-    VFIO_DEVICE_GET_INFO,
-    VFIO_DEVICE_GET_IRQ_INFO,
-    VFIO_DEVICE_GET_REGION_INFO,
-    VFIO_DEVICE_RESET,
-    VFIO_DEVICE_SET_IRQS,
-    Vfio,
-    VfioDeviceInfo,
-    VfioIrqInfo,
-    VfioRegionInfo,
-)
 from hidma.vfio_platform import common, irq
 from hidma.vfio_platform.private import VfioPlatformDevice, VfioPlatformRegion, VfioPlatformResetNode
 from reset_plugins import qcomhidma
@@ -76,7 +64,7 @@ def dump_ll(lldev: HidmaLldev, pool: list[HidmaTre], full: bool) -> dict[str, An
     return out
 
 
-Options = dict[str, Any] | None
+Options = dict[str, Any]
 
 
 class LowLevel(Player):
@@ -108,8 +96,8 @@ class LowLevel(Player):
         except ScenarioError:
             raise ScenarioError(f"{shown(name)} is neither the name of a TRE that was requested nor a number") from None
 
-    def do_init(self, nr_tres: Any, chidx: Any, *, options: Options = None) -> None:
-        null = rows((options or {}).get("null") or [], "null")
+    def do_init(self, nr_tres: Any, chidx: Any, *, options: Options) -> None:
+        null = rows(options.get("null") or [], "null")
         trca = 0 if "trca" in null else self.windows[0]
         evca = 0 if "evca" in null else self.windows[1]
         self.object = ll.hidma_ll_init(None if "dev" in null else self.dev, u32(nr_tres), trca, evca, u8(chidx))
@@ -117,8 +105,7 @@ class LowLevel(Player):
             self.pool = list(self.object.trepool)
         self.event(["ret", "init", self.object is not None])
 
-    def do_request(self, name: Any, *, options: Options = None) -> None:
-        options = options or {}
+    def do_request(self, name: Any, *, options: Options) -> None:
         name = self.name(name)
         null = rows(options.get("null") or [], "null")
         stored: list[int] = []
@@ -165,8 +152,8 @@ class LowLevel(Player):
     def do_setup(self) -> None:
         self.event(["ret", "setup", ll.hidma_ll_setup(self.lldev)])
 
-    def do_uninit(self, *, options: Options = None) -> None:
-        null = (options or {}).get("null")
+    def do_uninit(self, *, options: Options) -> None:
+        null = options.get("null")
         self.event(["ret", "uninit", ll.hidma_ll_uninit(None if null else self.object)])
 
     def do_set_pending(self, n: Any) -> None:
@@ -235,14 +222,14 @@ class Channel(Player):
     def do_free_chan(self) -> None:
         dmaengine.free_chan_resources(self.mchan.chan)
 
-    def do_prep(self, name: Any, dest: Any, src: Any, len: Any, flags: Any, *, options: Options = None) -> None:
+    def do_prep(self, name: Any, dest: Any, src: Any, len: Any, flags: Any, *, options: Options) -> None:
         name = self.name(name)
         tx = dmaengine.dmaengine_prep_dma_memcpy(self.mchan.chan, u64(dest), u64(src), u64(len), u64(flags))
         if tx is None:
             self.descs.pop(name, None)
             self.event(["ret", "prep", None])
             return
-        callback = (options or {}).get("cb", name)
+        callback = options.get("cb", name)
         if callback is None or callback is False:
             tx.callback = None
         elif callback != "keep":
@@ -274,12 +261,12 @@ class Channel(Player):
         except ScenarioError:
             return None
 
-    def do_tx_status(self, cookie: Any, *, options: Options = None) -> None:
+    def do_tx_status(self, cookie: Any, *, options: Options) -> None:
         number = self.cookie(cookie)
         if number is None:
             self.event(["ret", "tx_status", None])
             return
-        state = None if (options or {}).get("null_state") else DmaTxState()
+        state = None if options.get("null_state") else DmaTxState()
         status = dmaengine.dmaengine_tx_status(self.mchan.chan, number, state)
         self.event(["ret", "tx_status", DMA_STATUS_NAMES[status],
                     None if state is None else [state.last, state.used, state.residue]])
@@ -306,7 +293,7 @@ class Channel(Player):
     def do_pm_get_rc(self, n: Any) -> None:
         self.pdev.dev.power.get_rc = s32(n)
 
-    def do_show(self, attr: Any, *, options: Options = None) -> None:
+    def do_show(self, attr: Any, *, options: Options) -> None:
         show(self, self.pdev, self.name(attr), options)
 
     def do_ll_request(self, name: Any) -> None:
@@ -390,7 +377,7 @@ def show(player: Player, pdev: PlatformDevice, path: str, options: Options) -> N
         player.event(["ret", "show", -ENOENT])
         return
     name = bound.attr.attr.name
-    bound.attr.attr.name = (options or {}).get("as", name)
+    bound.attr.attr.name = options.get("as", name)
     text = bound.show()
     bound.attr.attr.name = name
     player.event(["ret", "show", text if isinstance(text, int) else text.decode()])
@@ -478,7 +465,7 @@ class Management(Player):
         else:
             setattr(self.mgmtdev, field, value)
 
-    def do_show(self, path: Any, *, options: Options = None) -> None:
+    def do_show(self, path: Any, *, options: Options) -> None:
         show(self, self.pdev, self.name(path), options)
 
     def store(self, op: str, path: Any, text: Any, options: Options) -> None:
@@ -492,15 +479,15 @@ class Management(Player):
             rc = -EACCES
         else:
             name = bound.attr.attr.name
-            bound.attr.attr.name = (options or {}).get("as", name)
+            bound.attr.attr.name = options.get("as", name)
             rc = bound.store(text.encode("utf-8", "surrogatepass"))
             bound.attr.attr.name = name
         self.event(["ret", op, rc])
 
-    def do_store(self, path: Any, text: Any, *, options: Options = None) -> None:
+    def do_store(self, path: Any, text: Any, *, options: Options) -> None:
         self.store("store", path, text, options)
 
-    def do_store_raw(self, path: Any, text: Any, *, options: Options = None) -> None:
+    def do_store_raw(self, path: Any, text: Any, *, options: Options) -> None:
         self.store("store_raw", path, text, options)
 
     def do_dump(self, full: Any = None) -> None:
@@ -559,7 +546,7 @@ class Reset(Player):
         self.event(["ret", "reset", vfio_platform_qcomhidma_reset(self.vdev)])
 
 
-class NoCore(Vfio):
+class NoCore(vfio.Vfio):
     """The recorder's stub of the VFIO core: it takes every device, and removing one waits for nothing."""
 
     def add_group_dev(self, dev: Device, ops: Any, device_data: Any) -> int:
@@ -646,8 +633,7 @@ class VfioPlatform(Player):
             raise ScenarioError("there is no device before a probe")
         return self.vdev
 
-    def do_register_reset(self, key: Any, *, options: Options = None) -> None:
-        options = options or {}
+    def do_register_reset(self, key: Any, *, options: Options) -> None:
         key = self.name(key)
         rc = s32(options.get("rc", 0))
 
@@ -665,8 +651,7 @@ class VfioPlatform(Player):
         register = getattr(common, "__vfio_platform_register_reset")
         register(VfioPlatformResetNode(options.get("compat"), options.get("acpihid"), owner, reset))
 
-    def do_unregister_reset(self, key: Any, *, options: Options = None) -> None:
-        options = options or {}
+    def do_unregister_reset(self, key: Any, *, options: Options) -> None:
         if self.name(key) not in self.functions:
             raise ScenarioError(f"{shown(key)} is no reset function that was registered")
         common.vfio_platform_unregister_reset(options.get("compat"), options.get("acpihid"), self.functions[key])
@@ -696,8 +681,7 @@ class VfioPlatform(Player):
     def do_irq_init_rc(self, n: Any) -> None:
         self.irq_init_rc = s32(n)
 
-    def do_probe(self, *, options: Options = None) -> None:
-        options = options or {}
+    def do_probe(self, *, options: Options) -> None:
         self.dev = Device("dev0")
         self.dev.acpi_companion = AcpiDevice("", options["hid"]) if "hid" in options else None
         self.dev.fwnode = AcpiDevice("", None, properties=table(self.scenario.get("properties"), "properties"))
@@ -705,13 +689,12 @@ class VfioPlatform(Player):
         given = self.resources_given
         vdev = VfioPlatformDevice()
         vdev.name = options.get("name", "dev0")
-        vdev.flags = VFIO_DEVICE_FLAGS_PLATFORM
+        vdev.flags = vfio.VFIO_DEVICE_FLAGS_PLATFORM
         vdev.parent_module = self.parent
         vdev.get_resource = lambda vdev, i: given[i] if i < len(given) else None
         vdev.get_irq = lambda vdev, i: self.irq if not i else -ENXIO
         self.vdev = vdev
-        rc = common.vfio_platform_probe_common(None if options.get("null") else vdev,  # type: ignore[arg-type]
-                                                      self.dev)
+        rc = common.vfio_platform_probe_common(None if options.get("null") else vdev, self.dev)  # type: ignore[arg-type]
         self.event(["ret", "probe", rc])
 
     def do_remove(self) -> None:
@@ -728,10 +711,11 @@ class VfioPlatform(Player):
     def do_release(self) -> None:
         common.vfio_platform_release(self.device_data)
 
-    def do_ioctl(self, request: Any, words: Any = None, data: Any = "", *, options: Options = None) -> None:
-        commands = {"INFO": (VFIO_DEVICE_GET_INFO, VfioDeviceInfo), "REGION": (VFIO_DEVICE_GET_REGION_INFO, VfioRegionInfo),
-                    "IRQ": (VFIO_DEVICE_GET_IRQ_INFO, VfioIrqInfo), "SET_IRQS": (VFIO_DEVICE_SET_IRQS, None),
-                    "RESET": (VFIO_DEVICE_RESET, None), "BOGUS": (0, None)}
+    def do_ioctl(self, request: Any, words: Any = None, data: Any = "", *, options: Options) -> None:
+        commands = {"INFO": (vfio.VFIO_DEVICE_GET_INFO, vfio.VfioDeviceInfo),
+                    "REGION": (vfio.VFIO_DEVICE_GET_REGION_INFO, vfio.VfioRegionInfo),
+                    "IRQ": (vfio.VFIO_DEVICE_GET_IRQ_INFO, vfio.VfioIrqInfo), "SET_IRQS": (vfio.VFIO_DEVICE_SET_IRQS, None),
+                    "RESET": (vfio.VFIO_DEVICE_RESET, None), "BOGUS": (0, None)}
         if not isinstance(request, str) or request not in commands:
             raise ScenarioError(f"{shown(request)} is not one of {', '.join(commands)}")
         cmd, layout = commands[request]
@@ -739,8 +723,7 @@ class VfioPlatform(Player):
         raw = b"".join(u32(word).to_bytes(4, "little") for word in rows(words or [], "words")) + self.raw(data)
         self.memory[: len(raw)] = raw
         with calling_as(self.process):
-            rc = common.vfio_platform_ioctl(self.device_data, cmd,
-                                                   0 if (options or {}).get("null") else self.address)
+            rc = common.vfio_platform_ioctl(self.device_data, cmd, 0 if options.get("null") else self.address)
         out = None
         if layout is not None and not rc:
             answer = layout.unpack(bytes(self.memory[: layout.sizeof()]))
@@ -754,23 +737,21 @@ class VfioPlatform(Player):
         except (TypeError, ValueError):
             raise ScenarioError(f"{shown(text)} is not hexadecimal") from None
 
-    def do_read(self, pos: Any, n: Any, *, options: Options = None) -> None:
+    def do_read(self, pos: Any, n: Any, *, options: Options) -> None:
         count = number(n)
         if not 0 <= count <= ARGUMENT:
             raise ScenarioError(f"{shown(n)} bytes are too many")
         with calling_as(self.process):
-            rc = common.vfio_platform_read(self.device_data, 0 if (options or {}).get("null") else self.address,
-                                                  count, u64(pos))
+            rc = common.vfio_platform_read(self.device_data, 0 if options.get("null") else self.address, count, u64(pos))
         self.event(["ret", "read", rc, self.memory[: max(rc, 0)].hex()])
 
-    def do_write(self, pos: Any, data: Any, *, options: Options = None) -> None:
+    def do_write(self, pos: Any, data: Any, *, options: Options) -> None:
         raw = self.raw(data)
         if len(raw) > ARGUMENT:
             raise ScenarioError(f"{len(raw)} bytes are too many")
         self.memory[: len(raw)] = raw
         with calling_as(self.process):
-            rc = common.vfio_platform_write(self.device_data, 0 if (options or {}).get("null") else self.address,
-                                                   len(raw), u64(pos))
+            rc = common.vfio_platform_write(self.device_data, 0 if options.get("null") else self.address, len(raw), u64(pos))
         self.event(["ret", "write", rc])
 
     def do_mmap(self, start: Any, end: Any, pgoff: Any, flags: Any) -> None:
