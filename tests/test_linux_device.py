@@ -225,7 +225,7 @@ def test_a_device_that_goes_is_unbound_and_leaves_the_tree(world: TestBus) -> No
     device_del(dev)
     assert world.log[-2:] == ["remove a0 (data data)", "undo a0"]
     assert parent.children == [] and parent.kobj.children == {}
-    assert not dev.kobj.alive and not dev.registered
+    assert not dev.kobj.alive and dev not in world.bus.devices
     assert device_add(world.device("a0", parent)) == 0
 
 

@@ -15,16 +15,13 @@ cdef api class Device [object device_t, type device_type]:
     cdef public object of_node
     cdef public object fwnode
     cdef public object acpi_companion
-    cdef public object platform_data
     cdef public object dma_mask
     cdef public object coherent_dma_mask
-    cdef public object iommu_domain
     cdef public object iommu_group
     cdef public object devres
     cdef public DevPmInfo power
     cdef public object kobj
     cdef public object container
-    cdef public bint registered
     cdef public list children
     cdef public object release
     cdef dict __dict__

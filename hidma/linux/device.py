@@ -54,17 +54,14 @@ class Device:
         self.of_node: Any = None
         self.fwnode: Any = None
         self.acpi_companion: Any = None
-        self.platform_data: Any = None
         self.dma_mask: int | None = None
         self.coherent_dma_mask = 0
-        self.iommu_domain: Any = None
         self.iommu_group: Any = None
         self.devres = Devres()
         self.power = DevPmInfo(self)
         self.kobj: Kobject = Kobject(name, parent.kobj if parent is not None else None)
         self.kobj.owner = self
         self.container: Any = None
-        self.registered = False
         self.async_suspend = False
         self.children: list[Device] = []
         self.release: Callable[[], None] | None = None
@@ -89,12 +86,11 @@ class DeviceDriver:
     """``struct device_driver``."""
 
     def __init__(self, name: str, of_match_table: list[Any] | None = None, acpi_match_table: list[Any] | None = None,
-                 owner: str | None = None, suppress_bind_attrs: bool = False) -> None:
+                 owner: str | None = None) -> None:
         self.name = name
         self.of_match_table = of_match_table or []
         self.acpi_match_table = acpi_match_table or []
         self.owner = owner
-        self.suppress_bind_attrs = suppress_bind_attrs
         self.bus: BusType | None = None
         self.devices: list[Device] = []
         self.container: Any = None
@@ -115,12 +111,6 @@ class BusType:
         self.deferred: list[Device] = []
         self.bound = 0
         self.autoprobe = True
-        self.changed: Callable[[str, Any], None] | None = None
-
-    def notify(self, what: str, thing: Any) -> None:
-        """Tell sysfs: ``add``/``del`` a device, ``add_driver``/``del_driver``, ``bind``/``unbind``."""
-        if self.changed is not None:
-            self.changed(what, thing)
 
 
 def device_add(dev: Device) -> int:
@@ -134,11 +124,9 @@ def device_add(dev: Device) -> int:
         bus.kernel.warn(f"sysfs: cannot create duplicate filename '/bus/{bus.name}/devices/{dev.name}'")
         dev.kobj.remove()
         return -EEXIST
-    dev.registered = True
     if dev.parent is not None:
         dev.parent.children.append(dev)
     bus.devices.append(dev)
-    bus.notify("add", dev)
     if bus.autoprobe:
         device_attach(dev)
     return 0
@@ -149,14 +137,12 @@ def device_del(dev: Device) -> None:
     device_release_driver(dev)
     bus = dev.bus
     if bus is not None and dev in bus.devices:
-        bus.notify("del", dev)
         bus.devices.remove(dev)
         if dev in bus.deferred:
             bus.deferred.remove(dev)
     if dev.parent is not None and dev in dev.parent.children:
         dev.parent.children.remove(dev)
     dev.kobj.remove()
-    dev.registered = False
 
 
 def driver_probe_device(driver: DeviceDriver, dev: Device) -> int:
@@ -174,7 +160,6 @@ def driver_probe_device(driver: DeviceDriver, dev: Device) -> int:
         bus.bound += 1
         if dev in bus.deferred:
             bus.deferred.remove(dev)
-        bus.notify("bind", dev)
         driver_deferred_probe_trigger(bus)
         return 0
     dev.devres.release_all()
@@ -220,7 +205,6 @@ def device_release_driver(dev: Device) -> None:
     bus = dev.bus
     if driver is None or bus is None:
         return
-    bus.notify("unbind", dev)
     bus.remove(dev)
     dev.devres.release_all()
     dev.driver = None
@@ -237,7 +221,6 @@ def driver_register(driver: DeviceDriver, bus: BusType) -> int:
         return -EBUSY
     driver.bus = bus
     bus.drivers.append(driver)
-    bus.notify("add_driver", driver)
     for dev in list(bus.devices) if bus.autoprobe else ():
         if dev.driver is None and bus.match(dev, driver):
             driver_probe_device(driver, dev)
@@ -252,5 +235,4 @@ def driver_unregister(driver: DeviceDriver) -> None:
     for dev in reversed(list(driver.devices)):
         device_release_driver(dev)
     bus.drivers.remove(driver)
-    bus.notify("del_driver", driver)
     driver.bus = None

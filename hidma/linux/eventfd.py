@@ -21,7 +21,6 @@ class EventfdCtx:
     def __init__(self, count: int = 0) -> None:
         self.count = count
         self.kref = 1
-        self.signals = 0
         self.waiters: list[Callable[[], None]] = []
         self.hangups: list[Callable[[], None]] = []
 
@@ -83,7 +82,6 @@ def eventfd_signal(ctx: EventfdCtx | None, n: int) -> int:
         raise KernelOops("Unable to handle kernel NULL pointer dereference at virtual address 00000000: eventfd_signal()")
     n = min(n, ULLONG_MAX - ctx.count)
     ctx.count += n
-    ctx.signals += 1
     for waiter in list(ctx.waiters):
         waiter()
     return n

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from hidma.linux.errno import EACCES, EAGAIN, EBADF, EINVAL, EIO, EISDIR, ENODEV, ENOENT, ENOTDIR, EPERM
+from hidma.linux.errno import EACCES, EAGAIN, EBADF, EINVAL, EIO, EISDIR, ENODEV, ENOENT, ENOTDIR
 from hidma.linux.sysfs import PAGE_SIZE
 
 ELOOP = 40
@@ -240,11 +240,6 @@ class Vfs:
         if rc:
             return rc
         return node.target if isinstance(node, Link) else -EINVAL
-
-    def remove(self, path: str) -> int:
-        """Nothing in this tree can be removed by hand."""
-        rc = self.lookup(path, follow=False)[0]
-        return rc or -EPERM
 
 
 def text_file(text: Callable[[], str], mode: int = 0o444, size: int = 0) -> File:

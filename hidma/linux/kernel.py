@@ -69,7 +69,6 @@ class Kernel:
         self.threads: list[Task] = []
         self.next_thread_cpu = 0
         self.buses: dict[str, Any] = {}
-        self.classes: dict[str, Any] = {}
         self.cpus: list[Cpu] = []
         for number in range(cpus):
             cpu = Cpu(self.clock, number if ranks is None else ranks[number], self, number, self.windows, bus.memory)

@@ -440,8 +440,3 @@ def power_times(dev: Any) -> tuple[int, int]:
     power = dev.power
     update_accounting(power, sched.this_cpu.clock.now)
     return power.active_time // NSEC_PER_MSEC, power.suspended_time // NSEC_PER_MSEC
-
-
-def pm_busy(dev: Any) -> int:
-    """-EBUSY while the device is in use, 0 otherwise."""
-    return -EBUSY if dev.power.usage_count > 0 else 0

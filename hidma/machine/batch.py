@@ -229,8 +229,6 @@ class Batch:
         """As many copies as there are descriptors for, and a doorbell."""
         before = len(self._hw.epochs)
         taken = queue_batch(self)
-        if self._error:
-            self.channel._refused += 1
         if taken:
             if not self._goes_on(taken, before):
                 self._begin(taken, before)

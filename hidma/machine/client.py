@@ -261,7 +261,6 @@ class Channel:
         self._lldev = lldev_of(chan)
         self._irq = machine.kernel.gic.descs.get(chan.container.dmadev.irq)
         self._ledger: Counter[str] = Counter({PENDING: 0, COMPLETED: 0, FAILED: 0, TERMINATED: 0})
-        self._refused = 0
         self._retired: list[Transfer] = []
         self.name = chan.name
         self.waiters = WaitQueueHead()
@@ -375,7 +374,6 @@ class Channel:
         before = len(self._hw.epochs)
         cookie = dmaengine_submit(tx)
         if cookie < 0:
-            self._refused += 1
             tx.callback = None
             raise OSError(-cookie, f"{self.name} takes no transfer: {self._why_not()}")
         transfer.cookie = cookie
@@ -466,7 +464,6 @@ class Channel:
         items = list(self.open)
         there = self._descriptors()
         rc = dmaengine_terminate_all(self._chan)
-        self._refused = 0
         self._sweep(items, self._descriptors() < there)
         return rc
 

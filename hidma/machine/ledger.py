@@ -37,7 +37,6 @@ class Client(Protocol):
     _hw: Any
     _ledger: Counter[str]
     _machine: Any
-    _refused: int
     open: dict[Any, None]
 
     def _at_rest(self) -> bool: ...
