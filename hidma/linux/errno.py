@@ -5,51 +5,12 @@ from __future__ import annotations
 
 import errno as _errno
 import os
-from errno import (
-    EACCES,
-    EAGAIN,
-    EBADF,
-    EBUSY,
-    EDEADLK,
-    EEXIST,
-    EFAULT,
-    EFBIG,
-    EINTR,
-    EINVAL,
-    EIO,
-    EISDIR,
-    EMFILE,
-    ENODEV,
-    ENOENT,
-    ENOMEM,
-    ENOSPC,
-    ENOSYS,
-    ENOTDIR,
-    ENOTTY,
-    ENXIO,
-    EOPNOTSUPP,
-    EOVERFLOW,
-    EPERM,
-    EPIPE,
-    EPROTO,
-    ERANGE,
-    EREMOTEIO,
-    EROFS,
-    ETIMEDOUT,
-)
-
-__all__ = [
-    "EACCES", "EAGAIN", "EBADF", "EBUSY", "EDEADLK", "EEXIST", "EFAULT", "EFBIG", "EINPROGRESS", "EINTR", "EINVAL",
-    "EIO", "EISDIR", "EMFILE", "ENODEV", "ENOENT", "ENOIOCTLCMD", "ENOMEM", "ENOSPC", "ENOSYS", "ENOTDIR", "ENOTSUPP",
-    "ENOTTY", "ENXIO", "EOPNOTSUPP", "EOVERFLOW", "EPERM", "EPIPE", "EPROBE_DEFER", "EPROTO", "ERANGE", "EREMOTEIO",
-    "ERESTARTSYS", "EROFS", "ETIMEDOUT", "MAX_ERRNO", "errname", "strerror",
-]
+from errno import *  # noqa: F403
 
 ERESTARTSYS = 512
 ENOIOCTLCMD = 515
 EPROBE_DEFER = 517
 ENOTSUPP = 524
-EINPROGRESS = _errno.EINPROGRESS
 
 MAX_ERRNO = 4095
 

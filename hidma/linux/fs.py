@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from hidma.linux.errno import EACCES, EAGAIN, EBADF, EINVAL, EIO, EISDIR, ENODEV, ENOENT, ENOTDIR
+from hidma.linux.errno import EACCES, EAGAIN, EBADF, EINVAL, EIO, EISDIR, ELOOP, ENAMETOOLONG, ENODEV, ENOENT, ENOTDIR
 from hidma.linux.sysfs import PAGE_SIZE
 
-ELOOP = 40
-ENAMETOOLONG = 36
 O_RDONLY = 0
 O_WRONLY = 1
 O_RDWR = 2

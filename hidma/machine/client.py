@@ -42,7 +42,7 @@ from hidma.linux.dmaengine import (
     dmaengine_submit,
     dmaengine_terminate_all,
 )
-from hidma.linux.errno import EBUSY, EDEADLK, EINVAL, EIO, ENODEV, ENOMEM, ETIMEDOUT
+from hidma.linux.errno import EBUSY, ECANCELED, EDEADLK, EINVAL, EIO, ENODEV, ENOMEM, ETIMEDOUT
 from hidma.linux.kthread import WaitQueueHead, wait_event_timeout, wake_up
 from hidma.linux.list import list_for_each_entry
 from hidma.machine.batch import Batch, has_descriptor, takes
@@ -66,7 +66,6 @@ if TYPE_CHECKING:
     from hidma.machine.ledger import Verdict
 
 MAX_SECONDS = 1e9
-ECANCELED = 125
 
 # How long the caller sleeps before it looks again: a transfer that fails wakes nobody (row 17).
 NAP_NS = 1000
