@@ -28,16 +28,12 @@ def boards(board: tuple[str, ...], as_json: bool) -> int:
     for name in board or firmware.BOARDS:
         tree = firmware.load(name)
         described = firmware.describe(tree)
-        rows.append({
-            "name": name,
-            "model": firmware.model(tree),
-            "cpus": described.cpus,
-            "memory": [{"base": region.base, "size": region.size} for region in described.memory],
-            "management": [management.path for management in described.managements],
-            "channels": [channel.path for channel in described.channels],
-            "iommus": [iommu.path for iommu in described.iommus],
-            "notes": [*firmware.check(tree), *firmware.explain_unbound(described)],
-        })
+        rows.append({"name": name, "model": firmware.model(tree), "cpus": described.cpus,
+                     "memory": [{"base": region.base, "size": region.size} for region in described.memory],
+                     "management": [management.path for management in described.managements],
+                     "channels": [channel.path for channel in described.channels],
+                     "iommus": [iommu.path for iommu in described.iommus],
+                     "notes": [*firmware.check(tree), *firmware.explain_unbound(described)]})
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return 0

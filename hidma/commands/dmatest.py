@@ -272,19 +272,11 @@ class Tests:
         for thread in self.threads:
             usecs = thread.runtime // 1000
             iops = dmatest_persec(usecs, thread.total_tests)
-            rows.append({
-                "name": thread.task.name,
-                "channel": thread.chan.name,
-                "device": thread.chan.device.dev.name,
-                "tests": thread.total_tests,
-                "failures": thread.failed_tests,
-                "iops": FIXPT_TO_INT(iops * 100) / 100,
-                "KBs": dmatest_KBs(usecs, thread.total_len),
-                "rc": thread.ret,
-                "done": thread.done,
-                "bytes": thread.total_len,
-                "virtual_ns": thread.runtime,
-            })
+            rows.append({"name": thread.task.name, "channel": thread.chan.name, "device": thread.chan.device.dev.name,
+                         "tests": thread.total_tests, "failures": thread.failed_tests,
+                         "iops": FIXPT_TO_INT(iops * 100) / 100, "KBs": dmatest_KBs(usecs, thread.total_len),
+                         "rc": thread.ret, "done": thread.done, "bytes": thread.total_len,
+                         "virtual_ns": thread.runtime})
         return rows
 
 

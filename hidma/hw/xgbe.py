@@ -48,17 +48,10 @@ class Xgbe(DeviceModel):
     name = "xgbe"
     sizes = (0x10000, 0x1000)
     registers = (
-        (
-            Row(MAC_ISR, "MAC_ISR"),
-            Row(MAC_VR, "MAC_VR", reset=0x1042, read_only=ALL_ONES),
-            Row(DMA_MR, "DMA_MR"),
-            Row(DMA_ISR, "DMA_ISR", read_only=ALL_ONES),
-            Row(DMA_CH_RCR, "DMA_CH_RCR"),
-            Row(DMA_CH_RDLR_HI, "DMA_CH_RDLR_HI"),
-            Row(DMA_CH_RDLR_LO, "DMA_CH_RDLR_LO"),
-            Row(DMA_CH_IER, "DMA_CH_IER"),
-            Row(DMA_CH_SR, "DMA_CH_SR", clear=ALL_ONES),
-        ),
+        (Row(MAC_ISR, "MAC_ISR"), Row(MAC_VR, "MAC_VR", reset=0x1042, read_only=ALL_ONES), Row(DMA_MR, "DMA_MR"),
+         Row(DMA_ISR, "DMA_ISR", read_only=ALL_ONES), Row(DMA_CH_RCR, "DMA_CH_RCR"),
+         Row(DMA_CH_RDLR_HI, "DMA_CH_RDLR_HI"), Row(DMA_CH_RDLR_LO, "DMA_CH_RDLR_LO"), Row(DMA_CH_IER, "DMA_CH_IER"),
+         Row(DMA_CH_SR, "DMA_CH_SR", clear=ALL_ONES)),
         (Row(PCS_MMD_SELECT, "PCS_MMD_SELECT"),),
     )
 

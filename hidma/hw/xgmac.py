@@ -32,14 +32,9 @@ class Xgmac(DeviceModel):
     name = "xgmac"
     sizes = (0x1000,)
     registers = (
-        (
-            Row(XGMAC_CONTROL, "CONTROL"),
-            Row(XGMAC_DMA_RX_BASE_ADDR, "DMA_RX_BASE_ADDR"),
-            Row(XGMAC_DMA_TX_BASE_ADDR, "DMA_TX_BASE_ADDR"),
-            Row(XGMAC_DMA_STATUS, "DMA_STATUS", clear=0x1FFFF),
-            Row(XGMAC_DMA_CONTROL, "DMA_CONTROL"),
-            Row(XGMAC_DMA_INTR_ENA, "DMA_INTR_ENA"),
-        ),
+        (Row(XGMAC_CONTROL, "CONTROL"), Row(XGMAC_DMA_RX_BASE_ADDR, "DMA_RX_BASE_ADDR"),
+         Row(XGMAC_DMA_TX_BASE_ADDR, "DMA_TX_BASE_ADDR"), Row(XGMAC_DMA_STATUS, "DMA_STATUS", clear=0x1FFFF),
+         Row(XGMAC_DMA_CONTROL, "DMA_CONTROL"), Row(XGMAC_DMA_INTR_ENA, "DMA_INTR_ENA")),
     )
 
     def __init__(self, stuck: bool = False) -> None:

@@ -21,19 +21,10 @@ as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 def as_dict(doc: AbiDoc) -> dict[str, Any]:
     """An entry for programs."""
-    return {
-        "what": whats(doc),
-        "mode": f"0{doc.mode:o}" if doc.mode >= 0 else "",
-        "date": doc.date,
-        "kernel_version": doc.kernel_version,
-        "contact": doc.contact,
-        "description": doc.description,
-        "users": doc.users,
-        "facts": dict(facts(doc)),
-        "values": doc.values(),
-        "errors": [list(error) for error in doc.errors()],
-        "driver": doc.driver,
-    }
+    return {"what": whats(doc), "mode": f"0{doc.mode:o}" if doc.mode >= 0 else "", "date": doc.date,
+            "kernel_version": doc.kernel_version, "contact": doc.contact, "description": doc.description,
+            "users": doc.users, "facts": dict(facts(doc)), "values": doc.values(),
+            "errors": [list(error) for error in doc.errors()], "driver": doc.driver}
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})

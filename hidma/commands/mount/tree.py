@@ -94,17 +94,9 @@ class Tree:
         links = 1
         if isinstance(node, Dir):
             links = 2 + sum(isinstance(entry, Dir) for entry in self.server.call(node.entries).values())
-        return {
-            "st_mode": node.mode,
-            "st_nlink": links,
-            "st_size": node.size,
-            "st_uid": self.owner[0],
-            "st_gid": self.owner[1],
-            "st_atime": self.mounted_at,
-            "st_mtime": self.mounted_at,
-            "st_ctime": self.mounted_at,
-            "st_blksize": 4096,
-        }
+        return {"st_mode": node.mode, "st_nlink": links, "st_size": node.size, "st_uid": self.owner[0],
+                "st_gid": self.owner[1], "st_atime": self.mounted_at, "st_mtime": self.mounted_at,
+                "st_ctime": self.mounted_at, "st_blksize": 4096}
 
     def readdir(self, path: str, fh: Any) -> list[Any]:
         """``getdents()``."""

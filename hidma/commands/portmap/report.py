@@ -86,18 +86,13 @@ def runs_of(source: Source, name: str, maker: str = "") -> list[str]:
 
 
 def _function(source: Source, function: Function, comparison: Comparison | None) -> dict[str, Any]:
-    out: dict[str, Any] = {
-        "name": function.name,
-        "signature": function.signature,
-        "first": function.first or None,
-        "last": function.last or None,
-        "macro": function.macro or None,
-        "here": _place(place_of(source, function.name)),
-        "without": port.NO_FUNCTION.get(function.name),
-        "v14": [row(number) for number in function_rows(source, function)],
-        "runs": runs_of(source, function.name, function.macro),
-        "lines": _lines(source, function.name, function.macro),
-    }
+    out: dict[str, Any] = {"name": function.name, "signature": function.signature, "first": function.first or None,
+                           "last": function.last or None, "macro": function.macro or None,
+                           "here": _place(place_of(source, function.name)),
+                           "without": port.NO_FUNCTION.get(function.name),
+                           "v14": [row(number) for number in function_rows(source, function)],
+                           "runs": runs_of(source, function.name, function.macro),
+                           "lines": _lines(source, function.name, function.macro)}
     if comparison is not None:
         there = comparison.pairs.get((source.path, function.name))
         out["there"] = None if there is None else {

@@ -118,19 +118,9 @@ class Model:
             commands: dict[str, dict[str, int]] = {"trca": {}, "evca": {}}
             for (block, number), count in sorted(watched.commands.items()):
                 commands[block][COMMAND_NAMES.get(number, str(number))] = count
-            rows.append({
-                "channel": channel.index,
-                "descriptors": channel.tre_done,
-                "bytes": channel.bytes_moved,
-                "interrupts": channel.line.raised,
-                "doorbells": watched.doorbells,
-                "event_doorbells": watched.event_doorbells,
-                "clears": watched.clears,
-                "reminders": watched.reminders,
-                "repaired": watched.repaired,
-                "errors": channel.errors,
-                "commands": commands,
-                "weight": channel.weight,
-                "priority": channel.priority,
-            })
+            rows.append({"channel": channel.index, "descriptors": channel.tre_done, "bytes": channel.bytes_moved,
+                         "interrupts": channel.line.raised, "doorbells": watched.doorbells,
+                         "event_doorbells": watched.event_doorbells, "clears": watched.clears,
+                         "reminders": watched.reminders, "repaired": watched.repaired, "errors": channel.errors,
+                         "commands": commands, "weight": channel.weight, "priority": channel.priority})
         return rows

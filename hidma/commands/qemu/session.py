@@ -333,15 +333,11 @@ class Session:
         """Everything that is known of the run, for people and programs."""
         reports = self.reports
         bound = reports.last("bound").split()
-        result: dict[str, Any] = {
-            "mode": self.plan.mode,
-            "kernel": reports.last("release") or self.kernel,
-            "boot_s": round(reports.at["bound"], 2) if "bound" in reports.at else None,
-            "run_s": round(time.monotonic() - self.began, 2),
-            "devices": bound,
-            "channels": self.model.report(),
-            "management_writes": self.model.watcher.management.writes,
-        }
+        result: dict[str, Any] = {"mode": self.plan.mode, "kernel": reports.last("release") or self.kernel,
+                                  "boot_s": round(reports.at["bound"], 2) if "bound" in reports.at else None,
+                                  "run_s": round(time.monotonic() - self.began, 2), "devices": bound,
+                                  "channels": self.model.report(),
+                                  "management_writes": self.model.watcher.management.writes}
         if self.plan.copies:
             span = reports.at.get("copyend", 0.0) - reports.at.get("copybegin", 0.0)
             result["copy"] = {
