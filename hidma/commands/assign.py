@@ -49,7 +49,6 @@ class Story:
         self.facts: list[str] = []
 
     def fact(self, text: str) -> None:
-        """Something to know about this step."""
         self.facts.append(text)
 
     @contextmanager
@@ -296,7 +295,6 @@ def tell_channel(story: Story, chid: str) -> None:
 
 
 def in_tree(guest: Guest) -> str:
-    """Path of the guest's device in its device tree."""
     return next(node.path for node in guest.fdt.walk() if node.parent is not None and "qemu,platform" in node.parent.compatible)
 
 

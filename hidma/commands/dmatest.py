@@ -265,7 +265,6 @@ class Tests:
         return said
 
     def as_json(self) -> list[dict[str, Any]]:
-        """The counters of each thread."""
         from hidma.linux.dmatest import FIXPT_TO_INT, dmatest_KBs, dmatest_persec
 
         rows = []

@@ -140,7 +140,6 @@ class Saturator:
         self.stopped = False
 
     def submit(self) -> bool:
-        """One more copy into the ring."""
         tx = dmaengine_prep_dma_memcpy(self.chan, self.dest, self.src, self.length, 3)
         if tx is None:
             return False
@@ -149,7 +148,6 @@ class Saturator:
         return dmaengine_submit(tx) > 0
 
     def again(self, _: Any) -> None:
-        """A copy is done: the next one."""
         if not self.stopped and self.submit():
             dma_async_issue_pending(self.chan)
 

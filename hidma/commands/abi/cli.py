@@ -20,7 +20,6 @@ as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 
 def as_dict(doc: AbiDoc) -> dict[str, Any]:
-    """An entry for programs."""
     return {"what": whats(doc), "mode": f"0{doc.mode:o}" if doc.mode >= 0 else "", "date": doc.date,
             "kernel_version": doc.kernel_version, "contact": doc.contact, "description": doc.description,
             "users": doc.users, "facts": dict(facts(doc)), "values": doc.values(),

@@ -176,7 +176,6 @@ class AbiDoc:
         return "everybody" if self.mode & 0o004 and not mine else "root" if self.mode & 0o444 else "nobody"
 
     def writers(self) -> str:
-        """Who may write."""
         return "everybody" if self.mode & 0o002 else "root" if self.mode & 0o222 else "nobody"
 
     def values(self) -> str:
@@ -219,7 +218,6 @@ def described(text: str) -> str:
 
 
 def request(row: dict[str, Any]) -> AbiDoc:
-    """The entry of an ioctl."""
     row = dict(row)
     description, errors = described(row.pop("description")), tuple(map(tuple, row.pop("errors", ())))
     ioctl = Ioctl(**row | {"wrong": tuple(map(tuple, row.pop("wrong", ())))})

@@ -106,7 +106,6 @@ def board(channels: int, desc_count: int) -> bytes:
 
 
 def timed(work: Callable[[], Any]) -> float:
-    """Nanoseconds that ``work`` takes."""
     start = time.perf_counter_ns()
     work()
     return float(time.perf_counter_ns() - start)

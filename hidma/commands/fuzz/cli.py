@@ -51,7 +51,6 @@ class Result:
 
 
 def again(name: str, path: Path) -> str:
-    """How an input is run once more."""
     return f"tools/fuzz {name} {path} runs it again"
 
 

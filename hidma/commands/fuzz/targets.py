@@ -35,7 +35,6 @@ def directory() -> Scratch:
 
 
 def file(name: str, data: bytes) -> Path:
-    """A file of that name and content."""
     path = Path(directory().name, name)
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)

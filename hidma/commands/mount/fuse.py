@@ -145,7 +145,6 @@ class Fuse:
             self.thread.join(seconds)
 
     def thread_alive(self) -> bool:
-        """Whether libfuse still runs."""
         return self.thread is not None and self.thread.is_alive()
 
     def context(self) -> tuple[int, int, int]:

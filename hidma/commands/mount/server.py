@@ -232,7 +232,6 @@ class Server:
         threading.Thread(target=self.accept, args=(self.listening, program), daemon=True).start()
 
     def accept(self, listening: socket.socket, program: Callable[[list[str]], Program]) -> None:
-        """A thread for each client."""
         with suppress(OSError):
             while True:
                 client, _ = listening.accept()

@@ -99,7 +99,6 @@ class Tree:
                 "st_ctime": self.mounted_at, "st_blksize": 4096}
 
     def readdir(self, path: str, fh: Any) -> list[Any]:
-        """``getdents()``."""
         node = self.node(path)
         if not isinstance(node, Dir):
             raise fail(errno.ENOTDIR)
@@ -153,11 +152,9 @@ class Tree:
         return 0
 
     def utimens(self, path: str, times: Any = None) -> int:
-        """``touch``."""
         return 0
 
     def create(self, path: str, mode: int, info: Any = None) -> int:
-        """``open()`` of a file that is not there."""
         raise fail(errno.EACCES)
 
     def refuse(self, *_: Any) -> int:

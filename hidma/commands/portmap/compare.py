@@ -107,7 +107,6 @@ def bare(name: str) -> str:
 
 
 def show(value: Any) -> str:
-    """A value as C would have it."""
     if isinstance(value, int):
         return f"{value:#x}" if value > 9 else str(value)
     return repr(value) if value is None else f'"{value}"' if value else "nothing"

@@ -94,7 +94,6 @@ def _of_other(source: Source) -> Iterator[Name]:
 
 @functools.cache
 def names() -> dict[str, list[Name]]:
-    """Every name, in the order of the files."""
     found: dict[str, list[Name]] = {}
     by_file = {source.name: source for source in SOURCES}
     attributes = [(path.rpartition("/")[2], by_file["hidma_mgmt_sys.c"]) for path, _ in inventory()["sysfs"]["mgmt"]]

@@ -19,7 +19,6 @@ from hidma.quirks import BY_NUMBER
 
 @functools.cache
 def measured() -> dict[str, Any]:
-    """What ``hidma.commands.portmap.measure`` wrote."""
     text = files("hidma.commands.portmap").joinpath("runs.json").read_text(encoding="utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded
@@ -79,7 +78,6 @@ def _lines(source: Source, name: str, maker: str) -> dict[str, Any] | None:
 
 
 def runs_of(source: Source, name: str, maker: str = "") -> list[str]:
-    """The recorded runs that pass through a function."""
     facts = measured()["functions"].get(source.path, {})
     found = facts.get(name) or facts.get(maker) or {"runs": []}
     return [measured()["runs"][number] for number in found["runs"]]

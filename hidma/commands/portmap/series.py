@@ -226,7 +226,6 @@ def _file(path: str, facts: dict[str, Any]) -> CFile:
 
 @functools.cache
 def inventory() -> dict[str, Any]:
-    """The facts as they are kept."""
     text = files("hidma.commands.portmap").joinpath("inventory.json").read_text(encoding="utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded

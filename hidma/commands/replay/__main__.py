@@ -88,7 +88,6 @@ def step_of(events: list[Any], index: int) -> str:
 
 
 def run(paths: Iterable[str], check: bool) -> int:
-    """Do it; returns the exit status."""
     files = list(paths)
     differ = broken = 0
     with progress(len(files), check) as done:

@@ -384,7 +384,6 @@ def show(player: Player, pdev: PlatformDevice, path: str, options: Options) -> N
 
 
 def find_attribute(pdev: PlatformDevice, path: str) -> Any:
-    """The attribute at ``path`` below the device."""
     node = pdev.dev.kobj
     *dirs, name = path.split("/")
     for part in dirs:

@@ -84,7 +84,6 @@ def load(path: str | Path) -> Scenario:
 
 @functools.cache
 def usage(method: Callable[..., Any]) -> inspect.Signature:
-    """What a step takes."""
     return inspect.signature(method)
 
 
@@ -199,7 +198,6 @@ class Player:
         return self.events
 
     def run_steps(self, steps: list[Any]) -> None:
-        """Nested steps, of a hook or a callback."""
         for step in steps:
             self.run_step(step)
 

@@ -118,7 +118,6 @@ class Dmesg:
             self.facilities -= {0}
 
     def has(self, *options: str) -> bool:
-        """Whether one of the options was given."""
         return any(option in self.given for option in options)
 
     def value(self, *options: str) -> str | None:

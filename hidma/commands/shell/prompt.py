@@ -113,7 +113,6 @@ class Prompt(cmd.Cmd):
         sys.stdout.flush()
 
     def program(self, words: list[str]) -> None:
-        """A program of the machine."""
         output = Print()
         status = find_program(words)(self.server, words, output)
         self.status = status if isinstance(status, int) else status(lambda: False)
@@ -123,7 +122,6 @@ class Prompt(cmd.Cmd):
     # --- files ----------------------------------------------------------------------------------------------------
 
     def path(self, word: str) -> str:
-        """A word as an absolute path."""
         return posixpath.join(self.cwd, word)
 
     def names(self, path: str) -> list[str]:
@@ -143,7 +141,6 @@ class Prompt(cmd.Cmd):
         return [path.rstrip("/") for path in found] or [word]
 
     def look_up(self, word: str, follow: bool = True) -> Dir | File | Link:
-        """What is at a path."""
         with self.machine.calling():
             rc, _, node = self.vfs.lookup(self.path(word), follow)
         if rc or not isinstance(node, Dir | File | Link):

@@ -31,7 +31,6 @@ ASSETS = ("style.css", "script.js")
 
 
 def asset(name: str) -> str:
-    """A file that comes with this package."""
     return files("hidma.commands.sidebyside").joinpath(name).read_text(encoding="utf-8")
 
 
@@ -229,7 +228,6 @@ class Side:
         return f'<div class="side {css}">{rows}</div>'
 
     def index(self, number: int) -> int:
-        """The index of line ``number``."""
         low, high = 0, len(self.numbers)
         while low < high:
             middle = (low + high) // 2
@@ -419,12 +417,10 @@ class Page:
 
     @staticmethod
     def _commentary(name: str) -> str:
-        """What the blocks of a function do, and why."""
         paragraphs = "".join(f"<p>{_rows_linked(esc(text))}</p>" for text in COMMENTARY.get(name, ()))
         return f'<div class="note why">{paragraphs}</div>' if paragraphs else ""
 
     def _users(self, name: str) -> str:
-        """The functions of the port that use a function."""
         users = [user for user in self.users.get(name, ()) if user[0] != name]
         if not users:
             return ""
@@ -522,7 +518,6 @@ def file_page(page: Page) -> str:
 
 
 def index_page(pages: Sequence[Page], tree: Tree | None) -> str:
-    """The index by patch of the series."""
     by_path = {page.source.path: page for page in pages}
     out = ['<div class="text">']
     if tree is not None:

@@ -111,7 +111,6 @@ class Screen(App[int]):
         return self.run_worker(work, thread=True, exclusive=True)
 
     def stopped(self) -> None:
-        """It stands somewhere else now."""
         self.busy = False
         answers, self.answers[:] = list(self.answers), []
         self.draw()
@@ -123,11 +122,9 @@ class Screen(App[int]):
             self.say(said or show.event(self.session.at.number, self.session.at.event))
 
     def say(self, text: str) -> None:
-        """One line below the panes."""
         self.query_one("#said", Static).update(Text(text))
 
     def draw(self) -> None:
-        """Everything anew."""
         session, stop = self.session, self.session.at
         lines: list[Text | str] = []
         for text in show.source(stop, max(1, (self.pane("source").size.height - 3) // 2)):

@@ -88,7 +88,6 @@ def ring(slots: list[Slot], most: int = RING_SLOTS) -> list[str]:
 
 
 def driver(channel: ChannelState) -> list[str]:
-    """What the driver keeps."""
     return [f"{name}: {text}" for name, text in channel.driver.items()] or ["the driver has nothing of this channel yet"]
 
 
@@ -97,7 +96,6 @@ def event(number: int, what: Event | None) -> str:
 
 
 def brief(session: Session) -> list[str]:
-    """A stop in a few lines."""
     stop = session.at
     out = [event(stop.number, stop.event)]
     out += source(stop, 1)
@@ -108,7 +106,6 @@ def brief(session: Session) -> list[str]:
 
 
 def whole(session: Session, pinned: str = "") -> list[str]:
-    """A stop with everything."""
     stop = session.at
     out = [event(stop.number, stop.event), *source(stop)]
     name = channel_of(session, pinned)

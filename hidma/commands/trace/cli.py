@@ -97,7 +97,6 @@ def check_writable(path: Path) -> None:
 
 
 def show_kinds() -> None:
-    """The vocabulary."""
     for name, kind in KINDS.items():
         click.echo(f"{name:<10} {kind.about}")
         click.echo(f"{'':<10} {', '.join(kind.fields)}")

@@ -23,7 +23,6 @@ def seconds(time: int) -> str:
 
 
 def line(event: Event, channel_width: int = 0) -> str:
-    """One event in one line."""
     text = f"{seconds(event.time):>13} {place(event):<12} {event.channel:<{channel_width}} {event.kind:<9} {event.text}"
     return text.rstrip()
 

@@ -40,7 +40,6 @@ def _report(call: str, argument: ast.expr, at: ast.stmt) -> ast.stmt:
 
 
 def instrument(node: ast.FunctionDef, name: str) -> None:
-    """Put the reports into a function."""
     inner = name.startswith("hidma_ll_")
     for above in ast.walk(node):
         for attribute in ("body", "orelse", "finalbody"):

@@ -54,7 +54,6 @@ class Source:
             self.records.append(record)
 
     def _name(self, cpu: Any, irq: int) -> None:
-        """The line behind an interrupt."""
         desc = cpu.kernel.gic.descs.get(irq)
         line = None if desc is None else desc.line
         self.irqs[irq] = "" if line is None else line.name
