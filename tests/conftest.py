@@ -28,14 +28,26 @@ if sys.dont_write_bytecode:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
+#: Whether slow tests are run too: HIDMA_SLOW=1, as .ci/run has it.
+SLOW = os.environ.get("HIDMA_SLOW", "0") not in ("", "0")
+
+
+def files_named(config: pytest.Config) -> bool:
+    """Whether each argument is a file or a test."""
+    return not any(Path(name).is_dir() for name in config.args)
+
+
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """``-n auto``: one worker per CPU for the whole suite; a named file or test runs in this process."""
-    files = [name for name in config.args if not Path(name).is_dir()]
-    return 0 if len(files) == len(config.args) <= 2 else None
+    return 0 if files_named(config) and len(config.args) <= 2 else None
 
 
 #: Files whose tests take long and share nothing: each test of them goes to the next worker that is free.
 SPREAD = {"test_modes.py", "test_orders.py", "test_soak.py", "test_tour.py"}
+
+
+#: Others that take long.
+LONG = {"test_docs.py", "test_shell.py"}
 
 
 class Scheduling(LoadScopeScheduling):
@@ -50,10 +62,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
     return Scheduling(config, log)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first, so that all workers are done at about the same time."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (item.path.name not in SPREAD, item.path not in slow))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that all workers are done at about the same time. Slow tests are run where their file or
+    their mark is named, or HIDMA_SLOW=1 asks for them."""
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    long = LONG | {item.path.name for item in slow}
+    items.sort(key=lambda item: (item.path.name not in SPREAD, item.path.name not in long))
+    if not (SLOW or files_named(config) or "slow" in config.option.markexpr):
+        for item in slow:
+            item.add_marker(pytest.mark.skip("slow: HIDMA_SLOW=1 tools/test runs it, and so does the name of its file"))
 
 
 @pytest.fixture

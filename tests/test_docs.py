@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from html.parser import HTMLParser
@@ -35,7 +35,6 @@ DOCS = ROOT / "docs"
 
 WITHOUT = [name for name in ("sphinx", "furo") if importlib.util.find_spec(name) is None]
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.skipif(bool(WITHOUT), reason=f"not installed: {', '.join(WITHOUT)} (pip install hidma[docs])"),
     pytest.mark.skipif(not (DOCS / "conf.py").is_file(), reason="the tests run outside of a checkout"),
 ]
@@ -420,7 +419,8 @@ WRONG = [
     (".. abi:: nobody", "no driver and no file of the tree is called 'nobody'"),
     (".. abi-index:: colour", "an index is by path or by driver, not by 'colour'"),
     (":py:func:`hidma.boof`", "py:func reference target not found: hidma.boof"),
-    (".. dependencies:: numpy\n\n   numpy: arrays\n   leftpad: strings\n   rightpad: none", "pyproject.toml does not ask for rightpad in 'numpy'"),
+    (".. dependencies:: numpy\n\n   numpy: arrays\n   leftpad: strings\n   rightpad: none",
+     "pyproject.toml does not ask for rightpad in 'numpy'"),
     (".. dependencies:: numpy\n\n   numpy: arrays", "leftpad>=1 of 'numpy' in pyproject.toml has no reason on this page"),
 ]
 ENTRY = "/sys/devices/platform/*.hidma-mgmt/chanops/chan*/weight"
@@ -482,24 +482,32 @@ def test_what_is_right_builds(tmp_path: Path) -> None:
 # --- in a browser -----------------------------------------------------------------------------------------------------
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-Opener = Callable[[str], str]
+InFrames = Callable[..., dict[str, list[str]]]
 browser = pytest.mark.browser
 with_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (apt-get install chromium)")
 
-#: Loads every page in a frame, one after the other, and notes what is wider than its column: the page itself, a table, a figure
-#: that has to fit (the diagram of a trace may scroll where there is no room for it). The result is the text of an element.
-MEASURE = """<!doctype html><title>measuring</title><body style="margin:0">
+#: Loads pages in a frame, one after the other, and notes what a look at each of them gives. The result is the text of an element.
+FRAMES = """<!doctype html><title>frames</title><body style="margin:0">
 <iframe style="border:0;width:WIDTHpx;height:900px"></iframe><script>
-const pages = PAGES, found = {}, frame = document.querySelector("iframe");
-let at = -1;
-function following() {
-    if (++at < pages.length) { frame.src = "/" + pages[at]; return; }
+const found = {}, frame = document.querySelector("iframe");
+const look = async (page) => { LOOK };
+(async () => {
+    for (const path of PATHS) {
+        const loaded = new Promise((done) => { frame.onload = done; });
+        frame.src = "/" + path;
+        await loaded;
+        found[path] = await look(frame.contentDocument);
+    }
     document.body.append(Object.assign(document.createElement("pre"), {id: "result", textContent: JSON.stringify(found)}));
-}
-frame.onload = () => {
-    const page = frame.contentDocument, wide = [];
-    const figures = "div.drawing, div.plot, article img" + (WIDTH > 600 ? ", .trace-diagram" : "");
-    if (page.documentElement.scrollWidth > WIDTH) wide.push("the page, " + page.documentElement.scrollWidth);
+})();
+</script>"""
+#: What of a page is wider than its column: the page itself, a table, a figure that has to fit (the diagram of a trace may scroll
+#: where there is no room for it).
+WIDE = """
+    const wide = [], width = frame.clientWidth;
+    const figures = "div.drawing, div.plot, article img" + (width > 600 ? ", .trace-diagram" : "");
+    if (!page.querySelector("main, article")) wide.push("nothing to read");
+    if (page.documentElement.scrollWidth > width) wide.push("the page, " + page.documentElement.scrollWidth);
     for (const table of page.querySelectorAll("table")) {
         const column = table.parentElement.getBoundingClientRect();
         if (table.getBoundingClientRect().right > column.right + 1)
@@ -509,11 +517,12 @@ frame.onload = () => {
         if (figure.scrollWidth > figure.clientWidth + 1) wide.push("a figure, " + figure.className);
     for (const text of page.querySelectorAll("div.drawing text"))
         if (text.getBoundingClientRect().height < 8) wide.push("letters of " + text.textContent);
-    found[pages[at]] = wide;
-    following();
-};
-following();
-</script>"""
+    return wide;"""
+#: Where the results of a search lead to.
+RESULTS = """
+    while (!page.querySelector("p.search-summary")?.textContent.includes("finished"))
+        await new Promise((done) => setTimeout(done, 100));
+    return Array.from(page.querySelectorAll("ul.search li a"), (link) => new URL(link.href).pathname.slice(1));"""
 
 
 class Server(ThreadingHTTPServer):
@@ -523,6 +532,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, html: Path) -> None:
         self.html = html
+        self.frames = b""
         self.refused: list[str] = []
         super().__init__(("127.0.0.1", 0), Handler)
 
@@ -538,15 +548,12 @@ class Handler(SimpleHTTPRequestHandler):
         super().__init__(request, client, server, directory=str(server.html))  # type: ignore[arg-type]
 
     def do_GET(self) -> None:
-        if self.path.startswith("/measure?"):
-            pages = sorted(str(path.relative_to(self.server.html)) for path in self.server.html.rglob("*.html"))
-            width = self.path.partition("?")[2]
-            body = MEASURE.replace("WIDTH", width).replace("PAGES", json.dumps(pages)).encode()
+        if self.path == "/frames":
             self.send_response(200)
             self.send_header("Content-Type", "text/html")
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(self.server.frames)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(self.server.frames)
         else:
             super().do_GET()
 
@@ -571,60 +578,53 @@ def serving(html: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def open_page(site: Site, tmp_path: Path) -> Iterator[Opener]:
-    """open_page(path) -> the document after its scripts have run; a message on the console or a missing file fails."""
+def in_frames(site: Site, tmp_path: Path) -> Iterator[InFrames]:
+    """in_frames(paths, look, width) -> what the look gave at each page; a message on the console or a missing file fails."""
     with serving(site.html) as server:
 
-        def run(path: str) -> str:
+        def run(paths: Sequence[str], look: str, width: int = 1280) -> dict[str, list[str]]:
+            text = FRAMES.replace("WIDTH", str(width)).replace("LOOK", look).replace("PATHS", json.dumps(paths))
+            server.frames = text.encode()
             done = subprocess.run(
                 [
                     str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
                     f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1280,900", "--enable-logging=stderr",
                     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", "--virtual-time-budget=60000",
-                    "--dump-dom", f"{server.address}/{path}",
+                    "--dump-dom", f"{server.address}/frames",
                 ],
                 stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
             )
             assert done.returncode == 0, done.stderr
             said = [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
-            assert not said, f"{path} writes to the console: {said}"
-            assert not server.refused, f"{path} asks for what is not there"
-            return done.stdout
+            assert not said, f"a page writes to the console: {said}"
+            assert not server.refused, "a page asks for what is not there"
+            result = re.search(r'<pre id="result">(.*?)</pre>', done.stdout, re.DOTALL)
+            assert result is not None, "the pages did not load"
+            found: dict[str, list[str]] = json.loads(html.unescape(result[1]))
+            return found
 
         yield run
 
 
 @browser
 @with_chromium
-@pytest.mark.parametrize("name", NEEDED)
-def test_a_page_opens_in_a_browser_without_a_message(open_page: Opener, name: str) -> None:
-    document = open_page(f"{name}.html")
-    assert re.search(r"<article[^>]*role=\"main\"", document)
+def test_search_finds_a_word_on_its_page(in_frames: InFrames) -> None:
+    pages = {
+        "doorbell": "registers.html", "hidma_ll_queue_request": "reference/ll.html", "irq-late": "faults.html",
+        "greenlet": "dependencies.html", "binding-example": "firmware.html", "autosuspend_delay_ms": "abi.html",
+        "fusermount3": "mount.html", "bandwidth arbiter": "qos.html",
+    }
+    addresses = {f"search.html?q={quote(words)}": page for words, page in pages.items()}
+    found = in_frames(list(addresses), RESULTS)
+    assert {address: page for address, page in addresses.items() if page not in found[address]} == {}
 
 
-@browser
-@with_chromium
-@pytest.mark.parametrize(
-    ("words", "page"),
-    [("doorbell", "registers.html"), ("hidma_ll_queue_request", "reference/ll.html"), ("irq-late", "faults.html"),
-     ("greenlet", "dependencies.html"), ("binding-example", "firmware.html"), ("autosuspend_delay_ms", "abi.html"),
-     ("fusermount3", "mount.html"), ("bandwidth arbiter", "qos.html")],
-)
-def test_search_finds_a_word_on_its_page(open_page: Opener, words: str, page: str) -> None:
-    document = open_page(f"search.html?q={quote(words)}")
-    results = document.partition('<ul role="list" class="search"')[2].partition("</ul>")[0]
-    found = [urlsplit(address).path for address in re.findall(r'<a href="([^"]+)"', results)]
-    assert page in found
-
-
+@pytest.mark.slow
 @browser
 @with_chromium
 @pytest.mark.parametrize("width", [1280, 390])
-def test_no_page_table_or_figure_is_wider_than_the_screen(site: Site, open_page: Opener, width: int) -> None:
-    document = open_page(f"measure?{width}")
-    result = re.search(r'<pre id="result">(.*?)</pre>', document, re.DOTALL)
-    assert result is not None, "the pages did not load"
-    found = json.loads(html.unescape(result[1]))
+def test_every_page_opens_and_nothing_is_wider_than_the_screen(site: Site, in_frames: InFrames, width: int) -> None:
+    found = in_frames(sorted(str(path.relative_to(site.html)) for path in site.html.rglob("*.html")), WIDE, width)
     assert set(found) == set(site.pages) and len(found) > 60
     assert {page: wide for page, wide in found.items() if wide} == {}
 

@@ -902,6 +902,7 @@ def test_the_smallest_blob_is_read() -> None:
     assert firmware.parse(blob(ROOT + u32(4) + CLOSE + DONE)).root.path == "/"
 
 
+@pytest.mark.slow
 def test_a_blob_of_the_largest_size_is_read() -> None:
     count = (2 << 20) // 16 - 10
     children = b"".join(u32(1) + f"{i:07x}".encode() + b"\0" + CLOSE for i in range(count))

@@ -20,6 +20,7 @@ FOUND = sorted((Path(__file__).parent / "data" / "fuzz").glob("*/*"))
 SOURCE = {"patch"}  # needs the extra `source`
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FOUND, ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_input_that_was_found_is_no_fault(path: Path) -> None:
     TARGETS[path.parent.name].run(path.read_bytes())

@@ -415,6 +415,7 @@ def test_whatever_is_done_to_lists_is_the_same_in_both_modes(seed: int, wanted: 
     assert abuse(seed, 2000, free=False) == wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_is_done_to_lists_and_their_memory_is_survived(seed: int) -> None:
     abuse(seed, 3000 if _mode.compiled() else 500, free=True)

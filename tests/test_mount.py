@@ -240,6 +240,7 @@ class TestFiles:
             path.write_text("2")
         assert error.value.errno == errno.EINVAL
 
+    @pytest.mark.slow
     def test_documentation_is_complete_for_a_mounted_tree(self, shared: Mounted) -> None:
         for where in (shared.where, shared / "sys"):
             done = subprocess.run(

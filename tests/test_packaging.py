@@ -147,6 +147,7 @@ SAY = ("from hidma import two; from hidma.machine import _mode\n"
        "print(two.__file__, _mode.compiled(), _mode.why(), two.run(2**32 - 1), sep='\\n')")
 
 
+@pytest.mark.slow
 def test_a_built_module_runs_compiled_and_says_by_what(built: Sample) -> None:
     for interpreted in ("", "0"):
         file, compiled, why, result = built.python(SAY, HIDMA_INTERPRETED=interpreted).splitlines()
@@ -155,12 +156,14 @@ def test_a_built_module_runs_compiled_and_says_by_what(built: Sample) -> None:
         assert result == "32", "32 + 0xFFFFFFFF wraps, and half(2) is 1"
 
 
+@pytest.mark.slow
 def test_hidma_interpreted_passes_the_extension_modules_over(built: Sample) -> None:
     file, *said = built.python(SAY, HIDMA_INTERPRETED="1").splitlines()
     assert file.endswith("two.py")
     assert said == ["False", "interpreted, because HIDMA_INTERPRETED asks for it", "32"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interpreted", ["0", "1"])
 def test_a_traceback_shows_the_lines_of_the_source(built: Sample, interpreted: str) -> None:
     said = built.python("from hidma import two\ntwo.fail(99)", check=False, HIDMA_INTERPRETED=interpreted)
@@ -169,6 +172,7 @@ def test_a_traceback_shows_the_lines_of_the_source(built: Sample, interpreted: s
     assert said.endswith("ValueError: -22\n")
 
 
+@pytest.mark.slow
 def test_nothing_is_compiled_again_when_no_content_has_changed(built: Sample) -> None:
     before = built.extensions()
     for path in built.package.glob("*.p*"):
@@ -177,6 +181,7 @@ def test_nothing_is_compiled_again_when_no_content_has_changed(built: Sample) ->
     assert built.extensions() == before
 
 
+@pytest.mark.slow
 def test_what_depends_on_a_change_is_compiled_again(copy: Sample) -> None:
     copy.change("three.py", "return 3", "return 4")
     assert copy.build() == "hidma: compiling 1 modules\n"
@@ -185,6 +190,7 @@ def test_what_depends_on_a_change_is_compiled_again(copy: Sample) -> None:
     assert copy.python("from hidma import three, two; print(three.f(), two.run(1))") == "4 35\n"
 
 
+@pytest.mark.slow
 def test_other_flags_compile_all_again_and_a_failed_build_goes_on(copy: Sample) -> None:
     three = (copy.package / "three.py").read_text()
     copy.change("three.py", "return 3", "return undefined_name")
@@ -197,6 +203,7 @@ def test_other_flags_compile_all_again_and_a_failed_build_goes_on(copy: Sample) 
     assert copy.build() == "hidma: compiling 4 modules\n"
 
 
+@pytest.mark.slow
 def test_a_module_that_is_no_longer_compiled_loses_its_extension_module(copy: Sample) -> None:
     (copy.package / "three.pxd").unlink()
     assert copy.build() == ""
@@ -204,6 +211,7 @@ def test_a_module_that_is_no_longer_compiled_loses_its_extension_module(copy: Sa
     assert copy.python(SAY).splitlines()[1] == "True"
 
 
+@pytest.mark.slow
 def test_a_lost_extension_module_comes_back(copy: Sample) -> None:
     (copy.package / f"three{SUFFIX}").unlink()
     assert copy.python("from hidma.machine import _mode; print(_mode.compiled()); print(_mode.why())") == (

@@ -391,6 +391,7 @@ def test_reset_that_does_not_return_leaves_no_lock_held(install: Install, body: 
         assert machine.kernel.dead is None and dict(machine.devices())[DEVICE] == "hidma"
 
 
+@pytest.mark.slow
 def test_an_import_or_a_hook_that_does_not_end_is_ended(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     """By processor time: no other test depends on it."""
     monkeypatch.setattr(watchdog, "LONGEST_CPU_S", 0.2)

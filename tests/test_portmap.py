@@ -99,6 +99,7 @@ def test_constants_structs_parameters_and_ids_are_there(capsys: pytest.CaptureFi
         assert file["ids"]["device_tree"] == inventory.get("dt_ids", [])
 
 
+@pytest.mark.slow
 def test_runs_and_lines_are_what_is_measured() -> None:
     """Replays every recording once more. `python -m hidma.commands.portmap.measure tests/data/golden tests/data/quirks` renews."""
     code = ("import sys, hidma.commands.portmap.measure as m; "

@@ -147,6 +147,7 @@ def other_suites() -> list[Any]:
         for suite, firmware_kind in (("bullseye", "a device tree"), ("trixie", "ACPI tables"), ("sid", "ACPI tables"))]
 
 
+@pytest.mark.slow
 @needs_guest
 @pytest.mark.parametrize(("suite", "kind"), other_suites())
 def test_the_array_is_copied_by_the_kernels_of_other_suites(suite: str, kind: str) -> None:
@@ -161,6 +162,7 @@ def test_the_array_is_copied_by_the_kernels_of_other_suites(suite: str, kind: st
     assert ("QCOM8061:00" in run["devices"]) == (kind == "ACPI tables")
 
 
+@pytest.mark.slow
 @needs_guest
 def test_a_kernel_that_takes_no_table_from_its_initrd_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     """What CONFIG_ACPI_TABLE_UPGRADE looks for lies elsewhere."""
@@ -190,6 +192,7 @@ def test_a_machine_that_is_too_busy_for_the_driver_is_told_as_such() -> None:
         assert (busy in said) == expected
 
 
+@pytest.mark.slow
 @needs_guest
 def test_a_driver_that_is_not_bound_is_told_with_the_kernels_own_words() -> None:
     done = hidma("probe", "--quiet", "--fault", "enable-stuck:evca")
@@ -198,6 +201,7 @@ def test_a_driver_that_is_not_bound_is_told_with_the_kernels_own_words() -> None
     assert "too busy" not in done.stderr  # what was asked for is no accident
 
 
+@pytest.mark.slow
 @needs_guest
 def test_two_channels_have_an_array_each() -> None:
     run = raid("--mib", "2", "--channels", "2", "--cpus", "2")
@@ -206,6 +210,7 @@ def test_two_channels_have_an_array_each() -> None:
     assert len(run["devices"]) == 2
 
 
+@pytest.mark.slow
 @needs_guest
 def test_the_sources_run_a_guest_as_well() -> None:
     done = hidma("raid", "--mib", "1", "--quiet", env={**os.environ, "HIDMA_INTERPRETED": "1"})
@@ -213,6 +218,7 @@ def test_the_sources_run_a_guest_as_well() -> None:
     assert "chan0: 256 descriptors, 1048576 bytes" in done.stdout
 
 
+@pytest.mark.slow
 @needs_guest
 def test_a_driver_of_ones_own_is_probed_and_removed_and_a_stuck_reset_is_survived(tmp_path: Path) -> None:
     """A copy of the stock module stands for a build of the user's."""
@@ -234,6 +240,7 @@ def test_a_driver_of_ones_own_is_probed_and_removed_and_a_stuck_reset_is_survive
     assert any(e["event"] == "inject" for e in events)
 
 
+@pytest.mark.slow
 @needs_guest
 def test_an_error_that_the_guest_does_not_survive_is_told_and_everything_ends() -> None:
     done = hidma("raid", "--fault", "read-burst:200", "--quiet")
@@ -243,12 +250,14 @@ def test_an_error_that_the_guest_does_not_survive_is_told_and_everything_ends() 
     assert "1 errors" in done.stdout
 
 
+@pytest.mark.slow
 @needs_guest
 def test_a_lost_interrupt_costs_the_array_nothing() -> None:
     run = raid("--fault", "irq-lost:3")
     assert (run["status"], run["problems"]) == (0, []), run
 
 
+@pytest.mark.slow
 @needs_guest
 def test_a_script_on_stdin_is_run_by_the_shell_and_a_weight_reaches_the_hardware() -> None:
     typed = ("cd /sys/devices/platform/*.hidma-mgmt/chanops/chan1\necho 9 > weight; cat weight\n"
@@ -258,6 +267,7 @@ def test_a_script_on_stdin_is_run_by_the_shell_and_a_weight_reaches_the_hardware
     assert "weight 9, priority 0" in done.stderr
 
 
+@pytest.mark.slow
 @needs_guest
 def test_a_command_runs_with_a_share_a_debugger_and_a_monitor(tmp_path: Path) -> None:
     share = tmp_path / "sha,re"
@@ -311,6 +321,7 @@ def test_a_run_that_is_asked_for_wrong(arguments: list[str], status: int, said: 
     assert (done.returncode, done.stderr.splitlines()[-1]) == (status, said)
 
 
+@pytest.mark.slow
 @needs_guest
 def test_a_terminal_is_the_guests_console_until_the_key_that_ends_it() -> None:
     pid, terminal = pty.fork()
@@ -351,6 +362,7 @@ def test_a_terminal_is_the_guests_console_until_the_key_that_ends_it() -> None:
         os.close(terminal)
 
 
+@pytest.mark.slow
 @needs_guest
 def test_both_drivers_side_by_side_are_as_the_page_shows_them() -> None:
     done = hidma("compare", "--json")
@@ -371,6 +383,7 @@ def test_both_drivers_side_by_side_are_as_the_page_shows_them() -> None:
         assert linux[key] in recorded
 
 
+@pytest.mark.slow
 @needs_guest
 def test_nodes_below_the_management_node_get_no_device_in_this_kernel() -> None:
     done = hidma("probe", "--nested", "--quiet")
@@ -420,6 +433,7 @@ def kernel_that_says(text: str) -> bytes:
     return head + struct.pack(f"<{len(code)}I", *code)
 
 
+@pytest.mark.slow
 @needs_guest
 @pytest.mark.parametrize(
     ("says", "options", "said"),
@@ -861,6 +875,7 @@ def test_a_table_says_what_is_the_same() -> None:
 # --- one script in two shells -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @with_fuse
 @needs_guest
 def test_one_script_in_both_kernels(tmp_path: Path) -> None:
@@ -874,6 +889,7 @@ def test_one_script_in_both_kernels(tmp_path: Path) -> None:
     assert [(each["real"], each["ours"]) for each in found["differences"]] == [(found["kernel"], None), (None, "4.5.0-rc1")]
 
 
+@pytest.mark.slow
 @with_fuse
 def test_our_side_of_the_page_is_what_our_kernel_does() -> None:
     layout = board.Layout(512 << 20, 1, 64, acpi=True)

@@ -315,6 +315,7 @@ def called_by(names: tuple[str, ...]) -> set[str]:
             for node in ast.walk(definition) if isinstance(node, ast.Name)}
 
 
+@pytest.mark.slow
 @pytest.mark.both_modes
 def test_where_names_every_function_that_the_text_is_about() -> None:
     """A function that V14's column names as ``f()`` is in ``where``, or is called by one that is."""

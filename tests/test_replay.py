@@ -762,6 +762,7 @@ def any_scenario(seed: int) -> dict[str, Any]:
             "tasklet": r.choice([None, "after_irq"]), "steps": steps}
 
 
+@pytest.mark.slow
 @pytest.mark.both_modes
 def test_both_modes_do_the_same_whatever_the_scenario(tmp_path: Path) -> None:
     count = int(os.environ.get("HIDMA_SCENARIOS", "300"))

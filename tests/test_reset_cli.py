@@ -137,6 +137,7 @@ def test_check_of_a_file_that_cannot_be_imported(capsys: Capture, tmp_path: Path
 FLEXRM = ROOT / "docs" / "examples" / "flexrm-reset"
 
 
+@pytest.mark.slow
 def test_a_driver_of_the_kernel_that_is_ported_line_by_line_passes(capsys: Capture) -> None:
     rows = json.loads(run(capsys, "check", "--json", str(FLEXRM))[0])
     # it takes regions[0] without a look at num_regions, as the C does

@@ -49,6 +49,7 @@ class TestScripts:
 
     pytestmark = needs_fuse
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("words", "status", "out"), [
         ("guide-loop.sh", 0, "channels: 6, summaries: 6, failures: 0\n"),
         ("guide-modprobe.sh", 0, "Y\ndmatest: Added 1 threads using dma0chan0\ndmatest: Started 1 threads using dma0chan0\n"
@@ -86,6 +87,7 @@ class TestScripts:
         assert "Internal error: Oops: kernel BUG: tx->cookie < DMA_MIN_COOKIE\n" in done.stderr
         assert "V14: this is row 60 of docs/quirks\n" in done.stderr
 
+    @pytest.mark.slow
     def test_same_script_gives_the_same_log_twice(self) -> None:
         logs = [hidma_shell("-c", f"{SCRIPTS}/rounds.sh 3 > /dev/null; {SCRIPTS}/override.sh >/dev/null 2>&1; dmesg").stdout
                 for _ in range(2)]
@@ -159,6 +161,7 @@ class TestPrograms:
         assert done.stdout == "1\ndmatest: `many' invalid for parameter `iterations'\n"
         assert done.stderr.splitlines()[0] == "modprobe: ERROR: could not insert 'dmatest': Invalid argument"
 
+    @pytest.mark.slow
     def test_dmesg_clears_filters_and_follows(self) -> None:
         done = hidma_shell("-c", "dmesg -C; dmesg; echo '<3>bad' > /dev/kmsg; echo good > /dev/kmsg; dmesg -l err -t; dmesg -r; "
                            "dmesg -l loud; (dmesg -w -t & p=$!; until dmesg -t | grep -q more; do echo more > /dev/kmsg; done; "

@@ -165,6 +165,7 @@ def test_reset_that_expects_a_mapping() -> None:
     assert "stops the kernel" in failures(reset)["regions are mapped when they are not"]
 
 
+@pytest.mark.slow
 def test_reset_that_waits_for_ever() -> None:
     def reset(vdev: VfioPlatformDevice) -> int:
         rc = good(vdev)

@@ -232,6 +232,7 @@ def others_go_on(seed: int, writes: int) -> Attack:
         return attack
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_hostile_guest_reaches_nothing_beyond_its_memory(seed: int) -> None:
     attack = reaches_nothing(seed, NORMAL)

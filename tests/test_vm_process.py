@@ -213,6 +213,7 @@ def gone(pid: int) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["clean", "killed", "killed in the middle of a job", "dies in the middle of a job"])
 def test_next_guest_finds_nothing_of_the_first(host: hidma.Machine, how: str) -> None:
     hardware = host.registers[TRCA]
@@ -365,6 +366,7 @@ class Doomed(vm.GuestProcess):
 FATAL = (signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM, signal.SIGABRT, signal.SIGRTMIN + 5)
 
 
+@pytest.mark.slow
 def test_guests_killed_at_random_moments_leave_nothing(host: hidma.Machine) -> None:
     """While they start, boot, compute or copy: HIDMA_KILLS of them, 10 by default."""
     rng = random.Random(1)
@@ -538,6 +540,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_host_killed_at_random_moments_leaves_nothing() -> None:
     """While its guests start, boot or copy: HIDMA_KILLS / 5 hosts, 2 by default."""
     rng = random.Random(2)
