@@ -73,6 +73,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip("slow: HIDMA_SLOW=1 tools/test runs it, and so does the name of its file"))
 
 
+def shared_files() -> set[str]:
+    """Names in /dev/shm, but for those that browsers and semaphores of other tests have for a moment."""
+    return {name for name in os.listdir("/dev/shm") if not name.startswith((".", "sem."))}
+
+
 @pytest.fixture
 def linux_rig() -> Iterator[Callable[..., Rig]]:
     """``linux_rig(cpus=2)``: a :class:`linux_rig.Rig`; all of them are closed at the end."""

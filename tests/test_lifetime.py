@@ -187,6 +187,7 @@ CYCLE = """if True:
     sys.path[:0] = [sys.argv[1] + "/tests"]
     import hidma
     import test_lifetime as lifetime
+    from conftest import shared_files
 
     def resident():
         return int(open("/proc/self/statm").read().split()[1]) * 4096
@@ -194,7 +195,7 @@ CYCLE = """if True:
     def state():
         lifetime.collect()
         return {"rss": resident(), "fds": len(os.listdir("/proc/self/fd")), "children": len(lifetime.children()),
-                "shm": sorted(os.listdir("/dev/shm")), "objects": len(gc.get_objects())}
+                "shm": sorted(shared_files()), "objects": len(gc.get_objects())}
 
     uses = [getattr(lifetime, name) for name in sys.argv[3].split(",")]
     cycles = int(sys.argv[2])

@@ -20,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from conftest import shared_files
 
 import hidma
 from hidma import vm
@@ -373,7 +374,7 @@ def test_guests_killed_at_random_moments_leave_nothing(host: hidma.Machine) -> N
     with vm.GuestProcess(host, memory=MEMORY, channels=["hidma.1"], name="good") as good:
         copy(good, b"warm")
         free = sum(room for _, room in host.kernel.dma_ops.pages.free)
-        files, names = len(os.listdir("/proc/self/fd")), set(os.listdir("/dev/shm"))
+        files, names = len(os.listdir("/proc/self/fd")), shared_files()
         died = 0
         for number in range(int(os.environ.get("HIDMA_KILLS", 10))):
             # half of them while they boot
@@ -399,7 +400,7 @@ def test_guests_killed_at_random_moments_leave_nothing(host: hidma.Machine) -> N
             assert pid is None or gone(pid)
             assert host.guests == [good] and dict(host.devices())["hidma.0"] == "vfio-platform"
             assert sum(room for _, room in host.kernel.dma_ops.pages.free) == free
-            assert len(os.listdir("/proc/self/fd")) == files and set(os.listdir("/dev/shm")) == names
+            assert len(os.listdir("/proc/self/fd")) == files and shared_files() == names
         assert died == number + 1
         copy(good, b"good", 20)
     with vm.GuestProcess(host, memory=MEMORY, channels=["hidma.0"]) as last:
@@ -452,7 +453,7 @@ def test_words_that_change_while_the_host_reads_them_reach_nothing(host: hidma.M
     mine = [host.alloc(len(pattern)) for _ in range(16)]
     for buffer in mine:
         buffer[:] = pattern
-    names = set(os.listdir("/dev/shm"))
+    names = shared_files()
     channels = [host.registers[TRCA], host.registers[TRCA + 0x10000]]
     with vm.GuestProcess(host, memory=MEMORY, channels=["hidma.0"], modules=False, name="one") as one, \
             vm.GuestProcess(host, memory=MEMORY, channels=["hidma.1"], modules=False, name="two") as two, \
@@ -473,7 +474,7 @@ def test_words_that_change_while_the_host_reads_them_reach_nothing(host: hidma.M
         assert one.alive and two.alive
         assert bytes(secret) == pattern[:ROOM]
     assert all(bytes(buffer) == pattern for buffer in mine)
-    assert host.kernel.dead is None and set(os.listdir("/dev/shm")) == names
+    assert host.kernel.dead is None and shared_files() == names
     for number in range(2):
         with vm.GuestProcess(host, memory=MEMORY, channels=[f"hidma.{number}"]) as second:
             copy(second, b"next")
@@ -545,7 +546,7 @@ def test_host_killed_at_random_moments_leaves_nothing() -> None:
     """While its guests start, boot or copy: HIDMA_KILLS / 5 hosts, 2 by default."""
     rng = random.Random(2)
     place = os.pathsep.join([str(Path(hidma.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
-    names = set(os.listdir("/dev/shm"))
+    names = shared_files()
     for _ in range(int(os.environ.get("HIDMA_KILLS", 10)) // 5):
         mark = f"HIDMA_MARK={rng.getrandbits(64)}-{os.getpid()}"
         with subprocess.Popen([sys.executable, "-c", HOST], stdout=subprocess.PIPE,
@@ -559,7 +560,7 @@ def test_host_killed_at_random_moments_leaves_nothing() -> None:
             with suppress(OSError):
                 if mark.encode() in (path / "environ").read_bytes() and not gone(int(path.name)):
                     left.append(path.name)
-        assert not left and set(os.listdir("/dev/shm")) == names
+        assert not left and shared_files() == names
 
 
 def test_host_that_closes_closes_its_guests() -> None:
