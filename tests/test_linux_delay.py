@@ -10,7 +10,7 @@ import pytest
 from linux_rig import Rig, now
 
 from hidma.linux.delay import msleep, udelay, usleep_range
-from hidma.linux.jiffies import HZ, jiffies, msecs_to_jiffies, round_jiffies, time_is_before_jiffies
+from hidma.linux.jiffies import HZ, jiffies, msecs_to_jiffies, round_jiffies, time_after, time_is_before_jiffies
 from hidma.linux.kthread import kthread_run
 
 
@@ -30,6 +30,7 @@ def test_before_and_after_are_strict(rig: Rig) -> None:
     msleep(5)
     assert time_is_before_jiffies(4)
     assert not time_is_before_jiffies(5)
+    assert time_after(2, 1) and not time_after(1, 1)
 
 
 def test_spinning_keeps_the_cpu_and_sleeping_gives_it_up(rig: Rig) -> None:

@@ -7,7 +7,7 @@ import pytest
 from linux_rig import Rig, now
 
 from hidma.linux.errno import ETIMEDOUT
-from hidma.linux.iopoll import readl_poll_timeout
+from hidma.linux.iopoll import readl_poll_timeout, readl_poll_timeout_atomic
 
 
 def counted(rig: Rig, value_at: int = 1 << 30) -> list[int]:
@@ -57,3 +57,13 @@ def test_no_sleep_reads_again_at_once(rig: Rig) -> None:
     reads = counted(rig, 5)
     assert readl_poll_timeout(rig.base + 0x20, lambda v: v == 1, 0, 1000)[0] == 0
     assert reads == [0, 100, 200, 300, 400]
+
+
+def test_atomic_context_spins_between_the_reads(rig: Rig) -> None:
+    reads = counted(rig, 3)
+    assert readl_poll_timeout_atomic(rig.base + 0x20, lambda v: v == 1, 10, 1000) == (0, 1)
+    assert reads == [0, 10_100, 20_200]
+    reads = counted(rig)
+    begin = now()
+    assert readl_poll_timeout_atomic(rig.base + 0x20, lambda v: v == 1, 10, 1000) == (-ETIMEDOUT, 0)
+    assert len(reads) > 90 and 1_000_000 < now() - begin < 1_030_000

@@ -24,6 +24,11 @@ def time_is_before_jiffies(a: int) -> int:
     return sched.running_cpu().clock.now // NSEC_PER_JIFFY > a
 
 
+def time_after(a: int, b: int) -> int:
+    """Whether ``a`` is later than ``b``."""
+    return a > b
+
+
 def round_jiffies(j: int, now: int) -> int:
     """``j`` rounded to a whole second, down from less than a quarter; unless that would be at or before ``now``.
 
