@@ -331,7 +331,7 @@ def shipped() -> set[str]:
 @pytest.mark.network
 def test_sdist_and_pure_wheel_hold_every_file_of_the_package(tmp_path: Path) -> None:
     wanted = shipped()
-    wheel = distribute(ROOT, tmp_path / "dist", HIDMA_PURE="1")
+    wheel = distribute(ROOT, tmp_path / "dist", "--no-isolation", HIDMA_PURE="1")
     assert wheel.name == f"hidma-{hidma.__version__}-py3-none-any.whl"
     names = set(zipfile.ZipFile(wheel).namelist())
     assert wanted <= names
