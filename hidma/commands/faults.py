@@ -21,9 +21,8 @@ def faults(as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps([asdict(kind) for kind in KINDS], indent=2))
         return 0
-    rows = [("KIND", "EXAMPLE", "WHEN COUNTS", "WHAT HAPPENS")]
-    for kind in KINDS:
-        rows.append((kind.name, kind.example, kind.counts, kind.description))
+    rows = [("KIND", "EXAMPLE", "WHEN COUNTS", "WHAT HAPPENS"),
+            *((kind.name, kind.example, kind.counts, kind.description) for kind in KINDS)]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         click.echo("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]))

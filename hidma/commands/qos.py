@@ -245,9 +245,8 @@ def svg(result: Result, width: int = 900, height: int = 420) -> str:
     for rate in rounded(peak):
         out.append(f'<line x1="{left}" x2="{width - right}" y1="{y(rate):.1f}" y2="{y(rate):.1f}" stroke="#dddddd"/>')
         out.append(f'<text x="{left - 8}" y="{y(rate) + 4:.1f}" text-anchor="end" fill="#333333">{rate:g} GB/s</text>')
-    for moment in rounded(end / 1e6):
-        out.append(f'<text x="{x(moment * 1e6):.1f}" y="{height - bottom + 18}" text-anchor="middle" fill="#333333">'
-                   f"{moment:g} ms</text>")
+    out += [f'<text x="{x(moment * 1e6):.1f}" y="{height - bottom + 18}" text-anchor="middle" fill="#333333">{moment:g} ms</text>'
+            for moment in rounded(end / 1e6)]
     lines: list[float] = []
     for setting, rc in result.settings:
         at = x(setting.time)

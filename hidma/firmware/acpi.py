@@ -20,30 +20,7 @@ from typing import Any
 from hidma.firmware import board as fdt_board
 from hidma.firmware.aml import Interpreter, Namespace
 from hidma.firmware.amlobjects import Object
-from hidma.firmware.board import (
-    ADDRESS_BITS,
-    CHANNEL,
-    CHANNEL_HID,
-    GUEST_CPUS,
-    HOST_CPUS,
-    IOMMUS,
-    LATER_CHANNELS,
-    MANAGEMENT,
-    MAX_CHANNELS,
-    MAX_CPUS,
-    Board,
-    Channel,
-    Core,
-    Describer,
-    Device,
-    Management,
-    RamRequest,
-    Seat,
-    check_channel,
-    check_management,
-    free_place,
-    refuse_overlaps,
-)
+from hidma.firmware.board import Board, Channel, Core, Describer, Device, Management, RamRequest, Seat
 from hidma.firmware.fdt import FirmwareError, Region
 from hidma.firmware.resources import Descriptor, decode
 
@@ -238,7 +215,7 @@ class _Scanner:
             self.identify(device)
             self.read(device)
         except FirmwareError as error:
-            if is_management(device) or is_channel(device) or device.is_a((), IOMMUS):
+            if is_management(device) or is_channel(device) or device.is_a((), fdt_board.IOMMUS):
                 raise
             device.problem = error.sentence
             device.sta = 0
@@ -259,12 +236,12 @@ class _Scanner:
         text = eisa_id(value) if isinstance(value, int) else value
         if not isinstance(text, str) or not IDENTIFIER.fullmatch(text):
             shown = f"{value:#x}" if isinstance(value, int) else _kind(value) if not isinstance(value, str) else repr(value)
-            raise device.error(name, f"{shown} is no hardware ID; one is a string such as \"{CHANNEL_HID}\" or "
+            raise device.error(name, f"{shown} is no hardware ID; one is a string such as \"{fdt_board.CHANNEL_HID}\" or "
                                      "EisaId (\"PNP0C80\").")
         return text
 
     def identify(self, device: DeviceObject) -> None:
-        hid = self.value(device, "_HID", (int, str), f"a string such as \"{CHANNEL_HID}\", or EisaId (\"PNP0C80\")")
+        hid = self.value(device, "_HID", (int, str), f"a string such as \"{fdt_board.CHANNEL_HID}\", or EisaId (\"PNP0C80\")")
         if hid is not None:
             device.hid = self.identifier(device, "_HID", hid)
             device.platform = device.object.kind == "device"
@@ -341,12 +318,12 @@ def describe(namespace: Namespace, ram: RamRequest | None = None) -> Board:
 
 def is_channel(device: DeviceObject) -> bool:
     """Whether a device is a channel, of V14 or later."""
-    return device.is_a((CHANNEL_HID, *LATER_HIDS), (CHANNEL, *LATER_CHANNELS))
+    return device.is_a((fdt_board.CHANNEL_HID, *LATER_HIDS), (fdt_board.CHANNEL, *fdt_board.LATER_CHANNELS))
 
 
 def is_management(device: DeviceObject) -> bool:
     """Whether a device is a management device."""
-    return device.is_a((MANAGEMENT_HID,), (MANAGEMENT,))
+    return device.is_a((MANAGEMENT_HID,), (fdt_board.MANAGEMENT,))
 
 
 class _Describer(Describer):
@@ -365,17 +342,17 @@ class _Describer(Describer):
             if is_management(device):
                 managements.append(self.management(device, len(managements)))
         cores = self.cores(managements, [d for d in everything if is_channel(d)])
-        iommus = [device for device in present if device.is_a((), IOMMUS)]
+        iommus = [device for device in present if device.is_a((), fdt_board.IOMMUS)]
         named = tuple(Device(device.path, device.compatible, tuple(readable(device)), (), node=device) for device in iommus)
         named += tuple(Device(path, ("IORT",), ()) for path in sorted({path for path, _ in self.iort.values()}))
         other = self.others(present, [channel for core in cores for channel in core.channels])
         used = {channel.iommu for core in cores for channel in core.channels}
         self.taken.extend((region, device) for device in iommus if device.path in used for region in readable(device))
         memory = self.memory(present)
-        refuse_overlaps(self.taken, memory, "_CRS", "memory device",
-                        lambda device: is_management(device) or is_channel(device))
+        fdt_board.refuse_overlaps(self.taken, memory, "_CRS", "memory device",
+                                  lambda device: is_management(device) or is_channel(device))
         count = sum(device.is_a((PROCESSOR_HID, "LNXCPU")) for device in present)
-        cpus = min(count, MAX_CPUS) or (HOST_CPUS if managements else GUEST_CPUS)
+        cpus = min(count, fdt_board.MAX_CPUS) or (fdt_board.HOST_CPUS if managements else fdt_board.GUEST_CPUS)
         return Board(self.namespace.source, tuple(memory), cpus, cores, named, None, other, self.namespace,
                      tuple(self.notes))
 
@@ -384,7 +361,7 @@ class _Describer(Describer):
         return self.grouped(((device, [*device.ids, *(device.compatible if DEVICE_TREE_HID in device.ids else ())],
                               readable(device), [number for number, _ in device.interrupts if number in GIC_LINES])
                              for device in present if device.platform and not is_management(device) and not is_channel(device)
-                             and not device.is_a((PROCESSOR_HID, MEMORY_HID), IOMMUS)), channels)
+                             and not device.is_a((PROCESSOR_HID, MEMORY_HID), fdt_board.IOMMUS)), channels)
 
     def masters(self, device: DeviceObject) -> list[tuple[str, Any]]:
         """(IOMMU, stream) of a device: what its ``iommus`` names, what IORT says, or else the IOMMU that it is below.
@@ -399,7 +376,7 @@ class _Describer(Describer):
             return [self.iort[path]]
         above = device.parent
         while above is not None:
-            if above.present and above.is_a((), IOMMUS):
+            if above.present and above.is_a((), fdt_board.IOMMUS):
                 return [(above.path, device.path)]
             above = above.parent
         return []
@@ -407,18 +384,18 @@ class _Describer(Describer):
     def memory(self, present: list[DeviceObject]) -> list[Region]:
         registers = [region for device in present if not device.is_a((MEMORY_HID,)) for region in readable(device)]
         if self.ram is not None:
-            base = free_place(self.ram.size, registers) if self.ram.base is None else self.ram.base
+            base = fdt_board.free_place(self.ram.size, registers) if self.ram.base is None else self.ram.base
             return [Region(base, self.ram.size)]
         found = [(region, device) for device in present if device.is_a((MEMORY_HID,))
                  for region in self.regions(device, 1, "RAM stands")]
         if not found:
-            return [Region(free_place(fdt_board.DEFAULT_MEMORY, registers), fdt_board.DEFAULT_MEMORY)]
+            return [Region(fdt_board.free_place(fdt_board.DEFAULT_MEMORY, registers), fdt_board.DEFAULT_MEMORY)]
         found.sort(key=lambda pair: pair[0])
         for (low, first), (high, second) in pairwise(found):
             if low.overlaps(high):
                 raise second.error("_CRS", f"{high} overlaps {low} of {first.path}; RAM stands at an address once.")
         for region, device in found:
-            self.whole_pages(device, "_CRS", region, 1 << ADDRESS_BITS)
+            self.whole_pages(device, "_CRS", region, 1 << fdt_board.ADDRESS_BITS)
         return [region for region, _ in found]
 
     def regions(self, device: DeviceObject, wanted: int, what: str) -> list[Region]:
@@ -430,9 +407,9 @@ class _Describer(Describer):
             right = {1: "one region is right", 2: "a channel has two, its transfer channel and its event channel"}[wanted]
             raise device.error("_CRS", f"it gives {('no memory', 'one region of memory')[len(regions)]}; {right}.")
         for region in regions:
-            if region.end > 1 << ADDRESS_BITS:
+            if region.end > 1 << fdt_board.ADDRESS_BITS:
                 raise device.error("_CRS", f"{region.base:#x} with {region.size:#x} bytes passes the end of "
-                                           f"{ADDRESS_BITS}-bit physical addresses.")
+                                           f"{fdt_board.ADDRESS_BITS}-bit physical addresses.")
         return regions
 
     def pages(self, device: DeviceObject, wanted: int) -> list[Region]:
@@ -461,9 +438,9 @@ class _Describer(Describer):
     def management(self, device: DeviceObject, core: int) -> Management:
         reg = self.pages(device, 1)[0]
         channels = device.number("dma-channels")
-        if channels is not None and channels > MAX_CHANNELS:
+        if channels is not None and channels > fdt_board.MAX_CHANNELS:
             raise device.error("_DSD", f"dma-channels: {channels} channels are more than the hardware has; a core has 1 to "
-                                       f"{MAX_CHANNELS}.")
+                                       f"{fdt_board.MAX_CHANNELS}.")
         return Management(device.path, reg, self.line(device), channels, core, dict(device.properties), device)
 
     def cores(self, managements: list[Management], channels: list[DeviceObject]) -> tuple[Core, ...]:
@@ -498,9 +475,9 @@ class _Describer(Describer):
                 len(elements) == 2 and not isinstance(elements[1], int)):
             raise device.error("_DSD", "iommus: it names one IOMMU and one stream, such as Package () { \\_SB.SMMU, 24 }.")
         iommu = next((d for d in devices(self.namespace).walk() if d.object is elements[0]), None)
-        if iommu is None or not iommu.is_a((), IOMMUS):
+        if iommu is None or not iommu.is_a((), fdt_board.IOMMUS):
             raise device.error("_DSD", f"iommus: {elements[0].path} is no IOMMU that is known here; one has _HID "
-                                       f"{DEVICE_TREE_HID} and, in _DSD, compatible {', '.join(IOMMUS)}.")
+                                       f"{DEVICE_TREE_HID} and, in _DSD, compatible {', '.join(fdt_board.IOMMUS)}.")
         if not iommu.present:
             raise device.error("_DSD", f"iommus: {iommu.path} is not present; let its _STA say so or leave iommus out.")
         if len(elements) == 1:
@@ -570,7 +547,7 @@ def _iort(data: bytes) -> Iterator[tuple[str, tuple[str, int]]]:
 
 def readable(device: DeviceObject) -> list[Region]:
     """Memory of a device that no HIDMA block is, as far as it is physical memory."""
-    return [region for region in device.memory if region.end <= 1 << ADDRESS_BITS]
+    return [region for region in device.memory if region.end <= 1 << fdt_board.ADDRESS_BITS]
 
 
 def check(namespace: Namespace, ram: RamRequest | None = None) -> list[str]:
@@ -591,7 +568,7 @@ def check(namespace: Namespace, ram: RamRequest | None = None) -> list[str]:
         if core.management is not None:
             said.extend(_check_properties(core.management.node))
             if not core.management.node.bad_dsd:
-                said.extend(check_management(core.management, core, MALFORMED))
+                said.extend(fdt_board.check_management(core.management, core, MALFORMED))
     lines: dict[int, Channel] = {}
     for channel in board.channels:
         said.extend(_check_channel(channel, board))
@@ -601,7 +578,7 @@ def check(namespace: Namespace, ram: RamRequest | None = None) -> list[str]:
                                                  "shared, so the second probe fails with -16 (EBUSY); give it its own."))
     if not board.cores:
         said.append(namespace.say(namespace.root, None, f"no device that is present has the ID {MANAGEMENT_HID} or "
-                                                        f"{CHANNEL_HID}, so the machine has no DMA channel; add one."))
+                                                        f"{fdt_board.CHANNEL_HID}, so the machine has no DMA channel; add one."))
     return said
 
 
@@ -615,13 +592,13 @@ def _check_properties(device: DeviceObject) -> list[str]:
 def _check_channel(channel: Channel, board: Board) -> list[str]:
     device: DeviceObject = channel.node
     said = _check_properties(device)
-    if not device.is_a((CHANNEL_HID,), (CHANNEL,)):
-        said.append(device.say("_HID", f"V14 knows only {CHANNEL_HID}, so no driver binds to {device.hid}; add "
-                                       f"Name (_CID, \"{CHANNEL_HID}\") if the hardware is compatible with it."))
+    if not device.is_a((fdt_board.CHANNEL_HID,), (fdt_board.CHANNEL,)):
+        said.append(device.say("_HID", f"V14 knows only {fdt_board.CHANNEL_HID}, so no driver binds to {device.hid}; add "
+                                       f"Name (_CID, \"{fdt_board.CHANNEL_HID}\") if the hardware is compatible with it."))
     if device.coherent is None:
         said.append(device.say("_CCA", "it is missing here and above, so Linux on ARM gives the device no DMA mask, and "
                                        "V14's probe warns and fails with -6 (ENXIO); give Name (_CCA, 1)."))
-    return [*said, *check_channel(channel, board, device.interrupts[0][1], MALFORMED, ("_CRS", "write Level"))]
+    return [*said, *fdt_board.check_channel(channel, board, device.interrupts[0][1], MALFORMED, ("_CRS", "write Level"))]
 
 
 def _kind(value: Any) -> str:

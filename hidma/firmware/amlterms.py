@@ -479,11 +479,8 @@ def mid(run: Interpreter, at: int, behind: int, end: int, scope: Object, frame: 
     value, behind = run.term(behind, end, scope, frame)
     index, behind = run.integer(behind, end, scope, frame)
     length, behind = run.integer(behind, end, scope, frame)
-    made: Any
-    if isinstance(value, str):
-        made = value[index:index + length]
-    else:
-        made = Buffer(run.to_buffer(value, at).data[index:index + length])
+    part = slice(index, index + length)
+    made = value[part] if isinstance(value, str) else Buffer(run.to_buffer(value, at).data[part])
     return run.stored(made, behind, end, scope, frame)
 
 

@@ -153,20 +153,21 @@ class Node:
     @property
     def path(self) -> str:
         """Full path, ``/`` for the root."""
-        names: list[str] = []
-        node: Node | None = self
-        while node is not None and node.parent is not None:
-            names.append(node.name)
-            node = node.parent
+        names = [node.name for node in self._upwards() if node.parent is not None]
         return "/" + "/".join(reversed(names))
+
+    def _upwards(self) -> Iterator[Node]:
+        """This node, then those above it."""
+        node: Node | None = self
+        while node is not None:
+            yield node
+            node = node.parent
 
     @property
     def root(self) -> Node:
         """Topmost node."""
-        node = self
-        while node.parent is not None:
-            node = node.parent
-        return node
+        *_, top = self._upwards()
+        return top
 
     @property
     def tree(self) -> Tree:
@@ -204,12 +205,7 @@ class Node:
     @property
     def enabled(self) -> bool:
         """True if this node and every node above it is available."""
-        node: Node | None = self
-        while node is not None:
-            if not node.available:
-                return False
-            node = node.parent
-        return True
+        return all(node.available for node in self._upwards())
 
     @property
     def phandle(self) -> int | None:
@@ -296,14 +292,12 @@ class Node:
         As of_n_addr_cells() does, a node that does not say takes the value of the nearest node above; where none says,
         it is 1.
         """
-        node: Node | None = self
-        while node is not None:
+        for node in self._upwards():
             value = node.count(prop)
             if value is not None:
                 if value > MAX_CELLS:
                     raise node.error(prop, f"{value} cells are more than the {MAX_CELLS} of a 64-bit number.")
                 return value
-            node = node.parent
         return 1
 
     def raw_reg(self) -> list[Region]:

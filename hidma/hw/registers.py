@@ -386,8 +386,7 @@ def reference() -> str:
                 marks += f" Clears bits of ``{row.clears}``."
             reset = "channel index" if row.offset == CHIDX and rows is TRCA else f"``0x{row.reset:X}``"
             lines.append((where, f"``{row.name}``", row.access, reset, row.description + marks))
-            for field in row.fields:
-                lines.append(("", f"``{field.bits}``", "", "", f"``{field.name}``: {field.description}"))
+            lines += [("", f"``{field.bits}``", "", "", f"``{field.name}``: {field.description}") for field in row.fields]
         out += _table(("Offset", "Register", "Access", "Reset", "Meaning"), (18, 17, 8, 12, 45), lines)
     out += _title("Commands", "-")
     out += _table(("Value", "Command", "Effect"), (10, 20, 70), [(str(v), f"``{n}``", t) for v, n, t in COMMANDS])

@@ -63,9 +63,8 @@ def device_env(dev: Device) -> str:
         lines.append(f"DRIVER={dev.driver.name}")
     node = dev.of_node
     if isinstance(node, DeviceNode):
-        lines.append(f"OF_NAME={node.name}")
-        lines.append(f"OF_FULLNAME={node.full_name}")
         compatible = of_compatible(node)
+        lines += [f"OF_NAME={node.name}", f"OF_FULLNAME={node.full_name}"]
         lines += [f"OF_COMPATIBLE_{i}={text}" for i, text in enumerate(compatible)]
         lines.append(f"OF_COMPATIBLE_N={len(compatible)}")
     if dev.bus is not None:

@@ -646,11 +646,8 @@ class Channel:
             if low < high:
                 odd.append((low, high - low, outcome))
         begun = hw.sequence if hw.stage == 0 else hw.sequence - 1
-        for sequence in range(max(first, begun), limit):
-            odd.append((sequence, 1, hw.outcome(sequence)))
-        for sequence in range(first, min(limit, hw.forgotten)):
-            odd.append((sequence, 1, hw.outcome(sequence)))
-        return odd
+        some = (*range(max(first, begun), limit), *range(first, min(limit, hw.forgotten)))
+        return odd + [(sequence, 1, hw.outcome(sequence)) for sequence in some]
 
     def _ended(self, transfer: Transfer) -> None:
         self.open.pop(transfer, None)

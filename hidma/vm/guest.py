@@ -478,9 +478,8 @@ class Guest(GuestMachine, Owner):
 
         :raises OSError: EBUSY, a channel is in use in the guest
         """
-        if self.alive and self.kernel.dead is None:
-            if any(module.name == "hdma" for module in self.modules()):
-                self.rmmod("hdma")
+        if self.alive and self.kernel.dead is None and any(module.name == "hdma" for module in self.modules()):
+            self.rmmod("hdma")
         self.kill()
 
     def kill(self) -> None:

@@ -254,9 +254,8 @@ class Bench:
 
 def table(rows: list[Row]) -> list[str]:
     lines = ["layer   bytes  per doorbell  channels   ring  descriptors/s   ns each   ratio"]
-    for r in rows:
-        lines.append(f"{r.layer:<6} {r.bytes:>6} {r.batch:>13} {r.channels:>9} {r.ring:>6} {r.descriptors_per_s:>14,.0f} "
-                     f"{1e9 / r.descriptors_per_s:>9.1f} {r.ratio:>7.2f}")
+    lines += [f"{r.layer:<6} {r.bytes:>6} {r.batch:>13} {r.channels:>9} {r.ring:>6} {r.descriptors_per_s:>14,.0f} "
+              f"{1e9 / r.descriptors_per_s:>9.1f} {r.ratio:>7.2f}" for r in rows]
     lines.append("ratio: our time for a descriptor over the C floor's in this run; for copy our bandwidth over memcpy's")
     return lines
 

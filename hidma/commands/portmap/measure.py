@@ -98,10 +98,8 @@ def text(measured: dict[str, Any]) -> str:
     lines = ["{", f' "runs": {json.dumps(measured["runs"])},', ' "functions": {']
     files = list(measured["functions"].items())
     for number, (path, functions) in enumerate(files):
-        lines.append(f"  {json.dumps(path)}: {{")
         each = [f"   {json.dumps(name)}: {json.dumps(facts)}" for name, facts in functions.items()]
-        lines.append(",\n".join(each))
-        lines.append("  }" + ("," if number + 1 < len(files) else ""))
+        lines += [f"  {json.dumps(path)}: {{", ",\n".join(each), "  }" + ("," if number + 1 < len(files) else "")]
     return "\n".join([*lines, " }", "}"]) + "\n"
 
 

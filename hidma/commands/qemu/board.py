@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from hidma.commands.qemu.errors import QemuError
 from hidma.firmware import Tree, amlwrite, fdt, text, u32, u64
-from hidma.firmware.acpi import CHANNEL_HID, MANAGEMENT_HID, MEMORY_HID, PROCESSOR_HID
+from hidma.firmware.acpi import MANAGEMENT_HID, MEMORY_HID, PROCESSOR_HID
+from hidma.firmware.board import CHANNEL_HID
 from hidma.hw.registers import MAX_CHANNELS, PAGE
 
 RAM_BASE = 0x40000000

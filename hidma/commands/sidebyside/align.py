@@ -145,8 +145,7 @@ def chunks(left: Sequence[str], right: Sequence[str]) -> list[Chunk]:
         if (i, j) != cuts[-1]:
             cuts.append((i, j))
     cuts.append((len(left), len(right)))
-    found = [Chunk((a, c), (b, d)) for (a, b), (c, d) in zip(cuts, cuts[1:], strict=False) if (a, b) != (c, d)]
-    return found
+    return [Chunk((a, c), (b, d)) for (a, b), (c, d) in zip(cuts, cuts[1:], strict=False) if (a, b) != (c, d)]
 
 
 def _leads(line: str) -> bool:

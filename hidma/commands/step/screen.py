@@ -126,10 +126,8 @@ class Screen(App[int]):
 
     def draw(self) -> None:
         session, stop = self.session, self.session.at
-        lines: list[Text | str] = []
-        for text in show.source(stop, max(1, (self.pane("source").size.height - 3) // 2)):
-            lines.append(Text(text, style="reverse") if text.startswith(">") else text)
-        self.pane("source").put(lines)
+        source = show.source(stop, max(1, (self.pane("source").size.height - 3) // 2))
+        self.pane("source").put([Text(text, style="reverse") if text.startswith(">") else text for text in source])
         name = show.channel_of(session, self.dialogue.pinned)
         channel = stop.state.channels.get(name)
         self.pane("registers").border_title = f"registers of {name}" if name else "registers"

@@ -41,8 +41,7 @@ def as_json(machines: Machines) -> str:
     """A JSON array with one object an event, one line each."""
     rows = []
     for number, events in enumerate(machines):
-        for event in events:
-            rows.append(json.dumps({"machine": number, **asdict(event)}, separators=(",", ":")))
+        rows += [json.dumps({"machine": number, **asdict(event)}, separators=(",", ":")) for event in events]
     return "[\n" + ",\n".join(rows) + "\n]\n"
 
 

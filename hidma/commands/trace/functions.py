@@ -68,10 +68,8 @@ def reporting(module: ModuleType) -> dict[FunctionType, CodeType]:
     """The code that the functions of a module get."""
     path = str(module.__file__)
     text = Path(path).read_text(encoding="utf-8")
-    functions: dict[str, FunctionType] = {}
-    for name, value in vars(module).items():
-        if isinstance(value, FunctionType) and value.__module__ == module.__name__ and wanted(name):
-            functions[name] = value
+    functions = {name: value for name, value in vars(module).items()
+                 if isinstance(value, FunctionType) and value.__module__ == module.__name__ and wanted(name)}
 
     def compiled(tree: ast.Module) -> dict[tuple[str, int], CodeType]:
         return {(code.co_name, code.co_firstlineno): code for code in _codes(compile(tree, path, "exec", dont_inherit=True))}
