@@ -5,20 +5,11 @@ from __future__ import annotations
 
 import click
 
-from hidma.commands.options import (
-    FAILED,
-    boot,
-    boot_log,
-    interpret,
-    machine_options,
-    oops_sentence,
-    print_error,
-    printed,
-)
+from hidma.commands import options
 
 
 @click.command()
-@machine_options
+@options.machine_options
 @click.pass_context
 def dmesg(ctx: click.Context, board: str, fault: tuple[str, ...], instant: bool, seed: int, interpreted: bool) -> int:
     """Boot a board, with the drivers, and print the kernel log.
@@ -26,18 +17,18 @@ def dmesg(ctx: click.Context, board: str, fault: tuple[str, ...], instant: bool,
     Notes on the firmware follow, for instance why V14 binds no driver to a channel.
     """
     if interpreted:
-        interpret(ctx)
+        options.interpret(ctx)
 
     from hidma.machine.boot import KernelOops
 
     try:
-        machine = boot(board, fault, instant, seed)
+        machine = options.boot(board, fault, instant, seed)
     except KernelOops as oops:
-        click.echo(boot_log(oops), nl=False)
-        print_error(oops_sentence(oops))
-        return FAILED
+        click.echo(options.boot_log(oops), nl=False)
+        options.print_error(options.oops_sentence(oops))
+        return options.FAILED
     with machine:
-        click.echo("".join(f"{line}\n" for line in printed(machine.kernel.log)), nl=False)
+        click.echo("".join(f"{line}\n" for line in options.printed(machine.kernel.log)), nl=False)
         for note in machine.notes:
             click.echo(f"note: {note}")
     return 0

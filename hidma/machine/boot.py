@@ -38,24 +38,10 @@ from hidma.hw.line import Line
 from hidma.hw.memory import Memory
 from hidma.hw.smmu import Smmu, Stream
 from hidma.hw.trace import Trace
-from hidma.linux import sched, vfio, vfio_iommu_type1
+from hidma.linux import errno, sched, vfio, vfio_iommu_type1
 from hidma.linux.acpi_bus import acpi_bus_scan, acpi_load_tables
 from hidma.linux.base import mount_root
 from hidma.linux.dma_mapping import DmaOps
-from hidma.linux.errno import (
-    EACCES,
-    EAGAIN,
-    EBUSY,
-    EDEADLK,
-    EEXIST,
-    EINVAL,
-    ENODEV,
-    ENOENT,
-    ENOMEM,
-    EPERM,
-    errname,
-    strerror,
-)
 from hidma.linux.iommu import firmware_node_path, set_iommu
 from hidma.linux.kernel import Kernel
 from hidma.linux.kmod import set_modprobe
@@ -98,7 +84,7 @@ def find_module(name: str) -> Module | None:
 
 def os_error(rc: int, sentence: str) -> OSError:
     """An errno of the port as the exception of the public interface."""
-    return OSError(abs(rc), f"{sentence} ({errname(rc)}: {strerror(rc)})")
+    return OSError(abs(rc), f"{sentence} ({errno.errname(rc)}: {errno.strerror(rc)})")
 
 
 class Sysfs:
@@ -128,7 +114,7 @@ class Sysfs:
         :raises OSError: ENOENT, EISDIR, EACCES (it cannot be written), or what the driver gives: EINVAL, EIO, ...
         """
         if not isinstance(value, str):
-            raise OSError(EINVAL, f"{path} takes text such as '15', not {value!r}")
+            raise OSError(errno.EINVAL, f"{path} takes text such as '15', not {value!r}")
         kernel = self._machine.kernel
         said = len(kernel.log)
         with self._machine.calling():
@@ -136,7 +122,7 @@ class Sysfs:
         if rc < 0:
             lines = [line.text.strip() for line in kernel.log[said:]]
             why = f"; the kernel says: {lines[-1]}" if lines else ""
-            raise self._error(rc, path, f"does not take {value!r}" if rc != -EACCES else "cannot be written", why)
+            raise self._error(rc, path, f"does not take {value!r}" if rc != -errno.EACCES else "cannot be written", why)
 
     def __contains__(self, path: object) -> bool:
         if not isinstance(path, str):
@@ -156,7 +142,7 @@ class Sysfs:
         return names
 
     def _error(self, rc: int, path: str, what: str, why: str = "") -> OSError:
-        if rc == -ENOENT:
+        if rc == -errno.ENOENT:
             above = "/"
             for part in [part for part in path.split("/") if part]:
                 names = self._vfs.listdir(above)
@@ -165,7 +151,7 @@ class Sysfs:
                 if part not in names:
                     close = difflib.get_close_matches(part, names, 1)
                     hint = f", did you mean {close[0]!r}" if close else ""
-                    return FileNotFoundError(ENOENT, f"{path}: there is no {part!r} in {above}{hint}")
+                    return FileNotFoundError(errno.ENOENT, f"{path}: there is no {part!r} in {above}{hint}")
                 above = f"{above.rstrip('/')}/{part}"
         return os_error(rc, f"{path} {what}{why}")
 
@@ -201,7 +187,7 @@ def _pages(size: int) -> mmap.mmap:
 
 def _path(path: Any) -> str:
     if not isinstance(path, str) or not path.startswith("/"):
-        raise OSError(EINVAL, f"a path is text that begins with /, such as '/sys/bus/platform/devices', not {path!r}")
+        raise OSError(errno.EINVAL, f"a path is text that begins with /, such as '/sys/bus/platform/devices', not {path!r}")
     return path
 
 
@@ -240,7 +226,7 @@ def load_with_depends(kernel: Kernel, module: Module, params: Mapping[str, str |
     """Load what ``module`` needs, then itself, into the running kernel: 0, -EEXIST, or what loading gave."""
     for name in module.depends:
         rc = load_with_depends(kernel, MODULES[name])
-        if rc < 0 and rc != -EEXIST:
+        if rc < 0 and rc != -errno.EEXIST:
             return rc
     return load_module(kernel, module, dict(params or {}))
 
@@ -326,7 +312,7 @@ class Machine:
         except OSError as error:
             why = (f"{board.source}: this system cannot give {region.size:#x} bytes of RAM ({error.strerror}); --memory SIZE gives "
                    "the board less.")
-            raise firmware.FirmwareError(why, error.errno or ENOMEM) from None
+            raise firmware.FirmwareError(why, error.errno or errno.ENOMEM) from None
         bus = Bus(clock, memory, Trace(clock))
         return bus, Smmu(bus)
 
@@ -454,7 +440,7 @@ class Machine:
         dev = next((dev for dev in platform_bus(self.kernel).devices if dev.name == name), None)
         if dev is None:
             names = ", ".join(name for name, _ in self.devices())
-            raise OSError(ENODEV, f"there is no device {name!r} on this board; there are {names}")
+            raise OSError(errno.ENODEV, f"there is no device {name!r} on this board; there are {names}")
         return to_platform_device(dev)
 
     def described(self, device: str) -> firmware.Device | None:
@@ -517,7 +503,7 @@ class Machine:
     def check_open(self) -> None:
         """:raises OSError: ENODEV, the machine is closed"""
         if self.closed:
-            raise OSError(ENODEV, "this machine is closed; boot another one")
+            raise OSError(errno.ENODEV, "this machine is closed; boot another one")
 
     def running(self) -> Running:
         """``with machine.running() as kernel:`` runs the body on CPU 0 of the kernel.
@@ -563,13 +549,13 @@ class Machine:
         :raises KernelOops: when the kernel stops meanwhile
         """
         if isinstance(ns, bool) or not isinstance(ns, int):
-            raise OSError(EINVAL, f"time is a whole number of nanoseconds, not {ns!r}")
+            raise OSError(errno.EINVAL, f"time is a whole number of nanoseconds, not {ns!r}")
         if not 0 <= ns <= LONGEST_RUN_NS:
-            raise OSError(EINVAL, f"time goes forward, by {LONGEST_RUN_NS} ns at most, not by {ns}")
+            raise OSError(errno.EINVAL, f"time goes forward, by {LONGEST_RUN_NS} ns at most, not by {ns}")
         with self.calling():
             if sched.in_interrupt(sched.running_cpu()):
-                raise OSError(EDEADLK, "run() was called in a callback, which runs in the driver's tasklet and cannot "
-                                       "wait; call it outside")
+                raise OSError(errno.EDEADLK, "run() was called in a callback, which runs in the driver's tasklet and cannot "
+                                             "wait; call it outside")
             clock = self.clock
             end = clock.now + ns
             while clock.now < end and not self.interrupted():
@@ -603,11 +589,11 @@ class Machine:
         """
         self.check_open()
         if isinstance(size, bool) or not isinstance(size, int) or size <= 0:
-            raise OSError(EINVAL, f"a buffer has at least one byte and a whole number of them, not {size!r}")
+            raise OSError(errno.EINVAL, f"a buffer has at least one byte and a whole number of them, not {size!r}")
         address = self.kernel.dma_ops.pages.alloc(size)
         if address is None:
-            raise OSError(ENOMEM, f"no {size} bytes in one piece are free in the {self.memory.size >> 20} MiB of RAM; "
-                                  "free a buffer first")
+            raise OSError(errno.ENOMEM, f"no {size} bytes in one piece are free in the {self.memory.size >> 20} MiB of RAM; "
+                                        "free a buffer first")
         return Buffer(self, address, size)
 
     def dmesg(self) -> str:
@@ -622,12 +608,12 @@ class Machine:
         """
         self.check_open()
         if not isinstance(faults, str):
-            raise OSError(EINVAL, f"faults are text such as 'read-burst:3@chan0', not {faults!r}")
+            raise OSError(errno.EINVAL, f"faults are text such as 'read-burst:3@chan0', not {faults!r}")
         try:
             plan = parse(faults)
             plan.attach(self.hw_channels.values())
         except ValueError as error:
-            raise OSError(EINVAL, str(error)) from None
+            raise OSError(errno.EINVAL, str(error)) from None
         return plan
 
     def heal(self, plan: FaultPlan) -> None:
@@ -645,7 +631,7 @@ class Machine:
             self.trace.close()
             return
         if not callable(sink):
-            raise OSError(EINVAL, f"a trace is called with every event, and {sink!r} cannot be called")
+            raise OSError(errno.EINVAL, f"a trace is called with every event, and {sink!r} cannot be called")
 
         self._sink = sink
         machine = ref(self)
@@ -684,7 +670,7 @@ class Machine:
 
         plugin = isinstance(name, str) and find_module(name) is None and bool(find(name))
         if plugin and params:
-            raise OSError(EINVAL, f"a reset plugin such as {name!r} has no parameters")
+            raise OSError(errno.EINVAL, f"a reset plugin such as {name!r} has no parameters")
         if not plugin:
             _check_params({name: params or {}})
         with self.calling() as kernel:
@@ -704,16 +690,16 @@ class Machine:
         """
         if channel_module.module.is_named(name) and self.dma.requested:
             held = ", ".join(channel.name for channel in self.dma.requested)
-            raise OSError(EBUSY, f"module {name} is in use: release {held} first")
+            raise OSError(errno.EBUSY, f"module {name} is in use: release {held} first")
         with self.calling() as kernel:
             rc = unload_module(kernel, name)
             needed = users(kernel, name)
             self.settle()
-        if rc == -ENOENT:
-            raise OSError(ENOENT, f"module {name!r} is not loaded")
-        if rc == -EAGAIN:
+        if rc == -errno.ENOENT:
+            raise OSError(errno.ENOENT, f"module {name!r} is not loaded")
+        if rc == -errno.EAGAIN:
             why = f"{', '.join(needed)} needs it" if needed else "it is held"
-            raise OSError(EBUSY, f"module {name} is in use: {why}")
+            raise OSError(errno.EBUSY, f"module {name} is in use: {why}")
         if rc < 0:
             raise os_error(rc, f"module {name} could not be unloaded")
 
@@ -745,9 +731,9 @@ class Machine:
         if self.closed:
             return
         if threading.get_ident() != self.thread:
-            raise OSError(EPERM, f"this machine was booted in thread {self.thread_name!r} and is closed only there")
+            raise OSError(errno.EPERM, f"this machine was booted in thread {self.thread_name!r} and is closed only there")
         if self.depth or turn.inside is not None and turn.inside.thread == self.thread:
-            raise OSError(EDEADLK, "close() was called while the machine runs, in a callback; call it outside")
+            raise OSError(errno.EDEADLK, "close() was called while the machine runs, in a callback; call it outside")
         for guest in list(self.guests):
             guest.close()
         self.closed = True
@@ -771,28 +757,28 @@ class Machine:
 def _check_params(params: Any) -> None:
     """:raises OSError: EINVAL or ENOENT with a sentence, unless ``params`` are parameters of modules"""
     if not isinstance(params, Mapping):
-        raise OSError(EINVAL, f"params are a mapping such as {{'hidma': {{'nr_desc_prm': '32'}}}}, not {params!r}")
+        raise OSError(errno.EINVAL, f"params are a mapping such as {{'hidma': {{'nr_desc_prm': '32'}}}}, not {params!r}")
     for name, values in params.items():
         module = find_module(name) if isinstance(name, str) else None
         if module is None:
             from hidma.plugin.sources import installed
 
             resets = ", ".join(sorted({found.name for found in installed()})) or "none"
-            raise OSError(ENOENT, f"there is no module {name!r}; there are {', '.join(sorted(MODULES))}, and reset plugins for "
-                                  f"{resets}")
+            raise OSError(errno.ENOENT, f"there is no module {name!r}; there are {', '.join(sorted(MODULES))}, and reset plugins "
+                                        f"for {resets}")
         if not isinstance(values, Mapping):
-            raise OSError(EINVAL, f"the parameters of {name} are a mapping of names and text, not {values!r}")
+            raise OSError(errno.EINVAL, f"the parameters of {name} are a mapping of names and text, not {values!r}")
         known = {param.name: param for param in module.params}
         for key, text in values.items():
             if key not in known:
                 there = f"it has {', '.join(known)}" if known else "it has none"
-                raise OSError(EINVAL, f"module {name} has no parameter {key!r}; {there}")
+                raise OSError(errno.EINVAL, f"module {name} has no parameter {key!r}; {there}")
             if not isinstance(text, str):
-                raise OSError(EINVAL, f"{name}.{key} is given as text such as '32', not {text!r}")
+                raise OSError(errno.EINVAL, f"{name}.{key} is given as text such as '32', not {text!r}")
             try:
                 known[key].parse(text)
             except ValueError:
-                raise OSError(EINVAL, f"{name}.{key} is of type {known[key].type}, and {text!r} is none") from None
+                raise OSError(errno.EINVAL, f"{name}.{key} is of type {known[key].type}, and {text!r} is none") from None
 
 
 def boot(board: str | PathLike[str] | bytes = "host", *, instant: bool = False, seed: int = 0,
@@ -821,18 +807,18 @@ def boot(board: str | PathLike[str] | bytes = "host", *, instant: bool = False, 
     :raises OSError: EINVAL (an argument that is none), ENOENT (parameters of a module that is not there)
     """
     if not isinstance(board, (str, bytes, bytearray, PathLike)):
-        raise OSError(EINVAL, f"a board is a name, a path, a device tree blob or ACPI tables, not {board!r}")
+        raise OSError(errno.EINVAL, f"a board is a name, a path, a device tree blob or ACPI tables, not {board!r}")
     if isinstance(seed, bool) or not isinstance(seed, int):
-        raise OSError(EINVAL, f"a seed is a whole number, not {seed!r}")
+        raise OSError(errno.EINVAL, f"a seed is a whole number, not {seed!r}")
     if timing is not None and not isinstance(timing, Timing):
-        raise OSError(EINVAL, f"timing is a hidma.Timing, not {timing!r}")
+        raise OSError(errno.EINVAL, f"timing is a hidma.Timing, not {timing!r}")
     if cpus is not None and (isinstance(cpus, bool) or not isinstance(cpus, int) or not 1 <= cpus <= MAX_CPUS):
-        raise OSError(EINVAL, f"a machine has 1 to {MAX_CPUS} CPUs, not {cpus!r}")
+        raise OSError(errno.EINVAL, f"a machine has 1 to {MAX_CPUS} CPUs, not {cpus!r}")
     if isinstance(log_buf_len, bool) or not isinstance(log_buf_len, int) or not MIN_LOG <= log_buf_len <= MAX_LOG:
-        raise OSError(EINVAL, f"log_buf_len is a number of bytes from {MIN_LOG} to {MAX_LOG}, not {log_buf_len!r}")
+        raise OSError(errno.EINVAL, f"log_buf_len is a number of bytes from {MIN_LOG} to {MAX_LOG}, not {log_buf_len!r}")
     _check_params({} if params is None else params)
     if params and not modules:
-        raise OSError(EINVAL, "params are for modules, and modules=False loads none; give them to modprobe()")
+        raise OSError(errno.EINVAL, "params are for modules, and modules=False loads none; give them to modprobe()")
     tree = firmware.parse(bytes(board)) if isinstance(board, (bytes, bytearray)) else firmware.load(os.fspath(board))
     memory = os.environ.get("HIDMA_MEMORY") or None if memory is None else memory
     ram = None if memory is None else firmware.ram_request(memory)

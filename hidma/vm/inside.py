@@ -29,18 +29,7 @@ from hidma.hw.memory import Memory
 from hidma.hw.registers import ALL_ONES
 from hidma.hw.smmu import Smmu
 from hidma.hw.trace import Trace
-from hidma.linux.dmaengine import (
-    DMA_IN_PROGRESS,
-    DMA_MEMCPY,
-    DMA_STATUS_NAMES,
-    DmaChan,
-    dma_async_is_tx_complete,
-    dma_async_issue_pending,
-    dma_release_channel,
-    dma_request_channel,
-    dmaengine_prep_dma_memcpy,
-    dmaengine_submit,
-)
+from hidma.linux import dmaengine
 from hidma.linux.errno import EINVAL, ENODEV, ENOMEM
 from hidma.linux.eventfd import EventfdCtx, eventfd_signal
 from hidma.linux.kthread import WaitQueueHead, wait_event_timeout, wake_up
@@ -207,7 +196,7 @@ class Inside(GuestMachine):
         :raises OSError: ENODEV (no channel is free), ENOMEM (the driver takes none)
         """
         with self.calling():
-            chan = dma_request_channel(1 << DMA_MEMCPY, lambda *_: True)
+            chan = dmaengine.dma_request_channel(1 << dmaengine.DMA_MEMCPY, lambda *_: True)
             if chan is None:
                 raise OSError(ENODEV, f"the guest has no free DMA channel: {self.why_no_channel()}")
             try:
@@ -216,9 +205,9 @@ class Inside(GuestMachine):
                     ends += self._round(chan, transfers[len(ends) :])
                 return ends
             finally:
-                dma_release_channel(chan)
+                dmaengine.dma_release_channel(chan)
 
-    def _round(self, chan: DmaChan, transfers: list[list[int]]) -> list[list[Any]]:
+    def _round(self, chan: dmaengine.DmaChan, transfers: list[list[int]]) -> list[list[Any]]:
         """As many of the first of ``transfers`` as there are descriptors."""
         queue = WaitQueueHead()
         called: list[int] = []
@@ -229,29 +218,29 @@ class Inside(GuestMachine):
             wake_up(queue)
 
         for dest, src, length in transfers:
-            tx = dmaengine_prep_dma_memcpy(chan, dest, src, length, FLAGS)
+            tx = dmaengine.dmaengine_prep_dma_memcpy(chan, dest, src, length, FLAGS)
             if tx is None:
                 break
             tx.callback = done
             tx.callback_param = len(cookies)
             called.append(0)
-            cookie = dmaengine_submit(tx)
+            cookie = dmaengine.dmaengine_submit(tx)
             if cookie < 0:
                 raise os_error(cookie, "the guest's driver does not take a copy")
             cookies.append(cookie)
         if not cookies:
             raise OSError(ENOMEM, "the guest's driver has no descriptor for a copy")
-        dma_async_issue_pending(chan)
+        dmaengine.dma_async_issue_pending(chan)
 
         def status(cookie: int) -> int:
-            return dma_async_is_tx_complete(chan, cookie)
+            return dmaengine.dma_async_is_tx_complete(chan, cookie)
 
         deadline = self.clock.now + LONGEST_WAIT_NS
         while self.clock.now < deadline:
-            ended = not any(status(cookie) == DMA_IN_PROGRESS for cookie in cookies)
+            ended = not any(status(cookie) == dmaengine.DMA_IN_PROGRESS for cookie in cookies)
             if wait_event_timeout(queue, lambda: all(called), CALLBACK_NS) > 0 or ended:
                 break  # V14 does not call back for all that it completes (row 17)
-        return [[DMA_STATUS_NAMES[status(cookie)], count] for cookie, count in zip(cookies, called, strict=True)]
+        return [[dmaengine.DMA_STATUS_NAMES[status(cookie)], count] for cookie, count in zip(cookies, called, strict=True)]
 
     def allocate(self, size: int) -> int:
         """RAM of the guest: its address."""
