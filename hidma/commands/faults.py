@@ -8,6 +8,8 @@ from dataclasses import asdict
 
 import click
 
+from hidma.commands.options import table
+
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
@@ -21,11 +23,8 @@ def faults(as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps([asdict(kind) for kind in KINDS], indent=2))
         return 0
-    rows = [("KIND", "EXAMPLE", "WHEN COUNTS", "WHAT HAPPENS"),
-            *((kind.name, kind.example, kind.counts, kind.description) for kind in KINDS)]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    for row in rows:
-        click.echo("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]))
+    click.echo(table([("KIND", "EXAMPLE", "WHEN COUNTS", "WHAT HAPPENS"),
+                      *((kind.name, kind.example, kind.counts, kind.description) for kind in KINDS)]))
     stuck = ", ".join(kind.name for kind in KINDS if kind.every)
     click.echo(f"\nA fault is written {SHAPE}, several of them are separated by semicolons.\n"
                f"WHEN: {WHEN_HELP}.\n"

@@ -127,3 +127,9 @@ def printed(log: LogBuf, since: int = 0) -> list[str]:
 def plural(count: int, noun: str) -> str:
     """``1 CPU``, ``8 CPUs``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def table(rows: Sequence[tuple[str, ...]], indent: str = "") -> str:
+    """Rows as lines, the first one the head, in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join((indent + "  ".join(map(str.ljust, row, widths))).rstrip() for row in rows)

@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from hidma.commands.options import table
 from hidma.commands.output import output_directory
 from hidma.plugin import sources
 from hidma.plugin.hookspecs import ENTRY_POINT_GROUP, HOOKSPEC_VERSION
@@ -31,10 +32,6 @@ def reset_plugins() -> None:
     its ACPI hardware ID. Only the one that is asked for is imported. hidma --plugin FILE|DIR takes one that is not installed,
     hidma --no-plugin NAME leaves one alone.
     """
-
-
-def refuse(sentence: str) -> click.ClickException:
-    return click.ClickException(sentence)
 
 
 # --- list -----------------------------------------------------------------------------------------------------------------
@@ -59,13 +56,10 @@ def list_command(as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:
-        table = [("MATCH", "MODULE", "DISTRIBUTION", "ORIGIN", "STATE", "HOOKS"), *((
+        click.echo(table([("MATCH", "MODULE", "DISTRIBUTION", "ORIGIN", "STATE", "HOOKS"), *((
             row["match"], row["module"], row["distribution"], row["origin"],
             row["state"] if row["group"] == ENTRY_POINT_GROUP or row["state"] == "disabled" else "model only",
-            ", ".join(name.removeprefix("hidma_") for name in row["hooks"])) for row in rows)]
-        widths = [max(len(line[column]) for line in table) for column in range(5)]
-        for line in table:
-            click.echo("  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[5]]).rstrip())
+            ", ".join(name.removeprefix("hidma_") for name in row["hooks"])) for row in rows)]))
         for name in sorted({row["match"] for row in rows if row["state"] == "loaded before"}):
             several = [str(row["distribution"]) for row in rows if row["match"] == name and row["state"] != "disabled"]
             click.echo(f"note: {name!r} is in {' and '.join(several)}: all are loaded, that of {several[0]} last, and of "
@@ -248,7 +242,7 @@ def check(plugin: str, as_json: bool, strict: bool, timeout: float) -> int:
                 click.echo(textwrap.fill(f"{result.name}{': ' if result.text else ''}{result.text}", 110,
                                          initial_indent=f"  {result.status:<7} ", subsequent_indent=" " * 10))
     except PluginError as error:
-        raise refuse(str(error)) from None
+        raise click.ClickException(str(error)) from None
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:
@@ -318,7 +312,7 @@ def new(name: str, compatible: str | None, hid: str | None, directory: Path | No
             raise click.UsageError(f"{option} is something like {example}, not {value!r}.")
     place = directory or Path(name)
     if place.exists() and any(place.iterdir() if place.is_dir() else [place]):
-        raise refuse(f"{place} is there already; give another name, or --directory")
+        raise click.ClickException(f"{place} is there already; give another name, or --directory")
     made = files(name, module, compatible, hid)
     with output_directory(place) as directory:
         for relative, text in made.items():

@@ -167,9 +167,8 @@ def device_model(names: Iterable[str], plugins: Iterable[Source] | None = None) 
     """
     for source in models(names, plugins):
         found = plugin(source)
-        if not found.has_model:
-            continue
-        return found.model(), str(source)
+        if found.has_model:
+            return found.model(), str(source)
     return None
 
 

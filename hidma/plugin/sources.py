@@ -10,16 +10,17 @@ matches stands in its code.
 from __future__ import annotations
 
 import ast
-import importlib
 import importlib.machinery
 import importlib.metadata
 import importlib.util
 import os
 import sys
+import traceback
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -230,9 +231,8 @@ def of_file(path: Path, name: str, group: str = ENTRY_POINT_GROUP) -> Source:
     return Source(name, value, str(path), group, NAMED, lambda: import_file(place, value))
 
 
-def import_file(path: Path, value: str) -> ModuleType:
+def import_file(place: Path, value: str) -> ModuleType:
     """The module of a file or of a package's directory, which has a name of its own among those that are imported."""
-    place = path
     target = place / "__init__.py" if place.is_dir() else place
     name = f"hidma_plugin_{zlib.crc32(str(place).encode()):08x}_{value}"
     known = sys.modules.get(name)
@@ -262,26 +262,22 @@ def of_project(path: Path) -> list[Source]:
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PluginError(f"{place} cannot be read: {in_one_line(error)}") from None
     groups = project.get("entry-points", {}) if isinstance(project, dict) else {}
-    entries = [(group, name, value) for group in (ENTRY_POINT_GROUP, MODEL_GROUP) if isinstance(groups, dict)
+    entries = [importlib.metadata.EntryPoint(name, str(value), group)
+               for group in (ENTRY_POINT_GROUP, MODEL_GROUP) if isinstance(groups, dict)
                for name, value in dict(groups.get(group) or {}).items()]
     if not entries:
         raise PluginError(f"{place} has no entry point: add a table [project.entry-points.\"{ENTRY_POINT_GROUP}\"] with what the "
                           "device is matched by = the module")
     label = f"{project.get('name', path.name)} {project.get('version', '')}".strip()
 
-    def loader(value: str) -> Callable[[], Any]:
-        def load() -> Any:
-            for below in (path, path / "src"):
-                if str(below.resolve()) not in sys.path:
-                    sys.path.insert(0, str(below.resolve()))
-            name, _, attribute = value.partition(":")
-            thing = importlib.import_module(name)
-            return getattr(thing, attribute) if attribute else thing
+    def load(entry: importlib.metadata.EntryPoint) -> Any:
+        for below in (path, path / "src"):
+            if str(below.resolve()) not in sys.path:
+                sys.path.insert(0, str(below.resolve()))
+        return entry.load()
 
-        return load
-
-    return [Source(name, str(value), label, group, NAMED, loader(str(value)), (str(path), str(path / "src")))
-            for group, name, value in entries]
+    return [Source(entry.name, entry.value, label, entry.group, NAMED, partial(load, entry), (str(path), str(path / "src")))
+            for entry in entries]
 
 
 def import_plugin(source: Source) -> Any:
@@ -315,13 +311,10 @@ def in_one_line(error: BaseException) -> str:
         text = "its text cannot be made"
     text = text if isinstance(error, NeverEnds) else f"{type(error).__name__}: {text}" if text else type(error).__name__
     place = ""
-    trace = error.__traceback__
-    while trace is not None:
-        module = str(trace.tb_frame.f_globals.get("__name__", ""))
-        if module.partition(".")[0] not in ("hidma", "importlib", "pluggy", "contextlib", "tomllib") and (
-                trace.tb_frame.f_code.co_filename[:1] == "/"):
-            place = f" ({Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno})"
-        trace = trace.tb_next
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        module, file = str(frame.f_globals.get("__name__", "")), frame.f_code.co_filename
+        if module.partition(".")[0] not in ("hidma", "importlib", "pluggy", "contextlib", "tomllib") and file[:1] == "/":
+            place = f" ({Path(file).name}, line {line})"
     return text + ("" if isinstance(error, SyntaxError) else place)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from hidma.commands.options import table
 from hidma.commands.portmap import names, port, report
 from hidma.commands.portmap.compare import Comparison, Difference, compare, rows_of, show
 from hidma.commands.portmap.names import Name
@@ -37,12 +38,6 @@ def here(place: dict[str, Any] | None) -> str:
 
 def c_lines(function: dict[str, Any]) -> str:
     return f"{function['first']}-{function['last']}" if function["first"] else "macro"
-
-
-def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], indent: str) -> list[str]:
-    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-    return [(indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))).rstrip()
-            for row in [head, *rows]]
 
 
 def covered(lines: dict[str, Any] | None) -> str:
@@ -116,11 +111,11 @@ def print_file(facts: dict[str, Any]) -> None:
             rows.append((function["name"], c_lines(function), *at, here(function["here"]),
                          str(len(function["runs"])), covered(function["lines"]),
                          " ".join(str(row["row"]) for row in function["v14"])))
-        click.echo("\n".join(table(head, rows, "    ")))
+        click.echo(table([head, *rows], "    "))
     constants = [(c["name"], show(c["value"]), c["enum"] or "", here(c["here"])) for c in facts["constants"]]
     constants += [(f"{m['name']}({', '.join(m['parameters'])})", "", "", here(m["here"])) for m in facts["macros"]]
     if constants:
-        click.echo("\n".join(table(("CONSTANT", "VALUE", "ENUM", "HERE"), constants, "    ")))
+        click.echo(table([("CONSTANT", "VALUE", "ENUM", "HERE"), *constants], "    "))
     for struct in facts["structs"]:
         click.echo(f"    struct {struct['name']}  {here(struct['here'])}")
         click.echo(wrapped("; ".join(f"{f['name']}: {f['type']}" for f in struct["fields"]), "        "))
@@ -186,7 +181,7 @@ def print_other(source: Source, only: str = "") -> None:
     click.echo(f"    the series does not change it; read it at {read_at(report.read_where(source))}")
     rows = [(name.name, str(name.place), " ".join(str(n) for n in name_rows(name)))
             for each in names.names().values() for name in each if name.source is source and only in ("", name.name)]
-    click.echo("\n".join(table(("FUNCTION", "HERE", "ROWS"), rows, "    ")))
+    click.echo(table([("FUNCTION", "HERE", "ROWS"), *rows], "    "))
     click.echo()
 
 
@@ -320,7 +315,7 @@ def portmap(name: str | None, kernel: str | None, patch: str | None, as_json: bo
     by_path = {each["path"]: each for each in facts["files"]}
     if name is not None and names.is_pattern(name):
         rows = [(each.name, each.kind, each.source.name, str(each.place or "-")) for each in found]
-        click.echo("\n".join(table(("NAME", "KIND", "C FILE", "HERE"), rows, "")))
+        click.echo(table([("NAME", "KIND", "C FILE", "HERE"), *rows]))
         return 0
     for each in found:
         if each.source.path in by_path:

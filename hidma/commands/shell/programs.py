@@ -204,7 +204,7 @@ def dmatest(server: Server, words: list[str], output: Output) -> int:
     for key in ("run", "wait"):
         parameters.pop(key, None)
     shown = len(kernel.log)
-    failed = interrupted = False
+    failed = False
 
     def show() -> None:
         nonlocal shown
@@ -213,7 +213,7 @@ def dmatest(server: Server, words: list[str], output: Output) -> int:
         shown = len(kernel.log)
 
     def test() -> int:
-        nonlocal failed, interrupted
+        nonlocal failed
         rc = load_module(kernel, dmatest_module.module, parameters)
         if rc:
             return rc
