@@ -236,7 +236,6 @@ class Seat(NamedTuple):
 class Describer:
     """What describing a device tree and describing an ACPI namespace have in common.
 
-    :param source: what to call the firmware
     :param ram: RAM in place of what the firmware names
     """
 
