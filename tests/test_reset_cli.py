@@ -120,6 +120,8 @@ def test_check_of_what_is_not_there(capsys: Capture, tmp_path: Path, name: str, 
 @pytest.mark.parametrize(("text", "sentence"), [
     ("", "has no entry point"), ("[", "cannot be read"),
     ('[project]\nname = "x"\n[project.entry-points."hidma.reset"]\n"a,b" = "no_such_module"\n', "cannot be imported"),
+    ('[project]\nname = "x"\n[project.entry-points."hidma.reset"]\n"a,b" = "no module:"\n',
+     "ValueError: an entry point names a module, or MODULE:ATTRIBUTE"),
 ])
 def test_check_of_a_project_that_is_none(capsys: Capture, tmp_path: Path, text: str, sentence: str) -> None:
     (tmp_path / "pyproject.toml").write_text(text)

@@ -165,7 +165,14 @@ def of_distribution(distribution: importlib.metadata.Distribution) -> list[Sourc
     if not name or not version:
         raise ValueError("METADATA has no Name or no Version")
     origin = BUNDLED if name == "hidma" else INSTALLED
-    return [Source(entry.name, entry.value, f"{name} {version}", entry.group, origin, entry.load) for entry in entries]
+    return [Source(entry.name, entry.value, f"{name} {version}", entry.group, origin, partial(load, entry)) for entry in entries]
+
+
+def load(entry: importlib.metadata.EntryPoint) -> Any:
+    """What an entry point names."""
+    if entry.pattern.match(entry.value) is None:
+        raise ValueError("an entry point names a module, or MODULE:ATTRIBUTE")
+    return entry.load()
 
 
 def installed(distributions: Iterable[importlib.metadata.Distribution] | None = None) -> list[Source]:
@@ -270,13 +277,13 @@ def of_project(path: Path) -> list[Source]:
                           "device is matched by = the module")
     label = f"{project.get('name', path.name)} {project.get('version', '')}".strip()
 
-    def load(entry: importlib.metadata.EntryPoint) -> Any:
+    def load_here(entry: importlib.metadata.EntryPoint) -> Any:
         for below in (path, path / "src"):
             if str(below.resolve()) not in sys.path:
                 sys.path.insert(0, str(below.resolve()))
-        return entry.load()
+        return load(entry)
 
-    return [Source(entry.name, entry.value, label, entry.group, NAMED, partial(load, entry), (str(path), str(path / "src")))
+    return [Source(entry.name, entry.value, label, entry.group, NAMED, partial(load_here, entry), (str(path), str(path / "src")))
             for entry in entries]
 
 
