@@ -14,8 +14,8 @@ cdef enum:
 cdef class Queue:
     cdef Channel first
     cdef Channel last
-    cdef int append(self, Channel channel) except -1
-    cdef int remove(self, Channel channel) except -1
+    cdef inline int append(self, Channel channel) except -1
+    cdef inline int remove(self, Channel channel) except -1
 
 @cython.final
 cdef class Arbiter(Server):
@@ -24,7 +24,7 @@ cdef class Arbiter(Server):
     cdef Queue low
     cdef Queue high
     cdef public Channel busy
-    cdef int unlink(self, Channel channel) except -1
+    cdef inline int unlink(self, Channel channel) except -1
     @cython.locals(queue=Queue)
     cpdef int set_share(self, Channel channel, int priority, int weight) except -1
     @cython.locals(clock=Clock, engine=Engine, turns=int, grants=int, channel=Channel, cost="long long", time="long long", queue=Queue)

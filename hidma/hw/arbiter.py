@@ -176,4 +176,4 @@ class Arbiter(Server):
         clock = self.clock
         if clock.current is None or time >= clock.next_event():
             return 0
-        return 1 if time <= earliest(clock._timelines, None) else 0
+        return 1 if time <= earliest(clock, None) else 0

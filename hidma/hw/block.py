@@ -122,7 +122,7 @@ class RegisterBlock(Block):
         if self.trace.on:
             self.trace_access("read", offset, value)
         # as clock.tick() does
-        self.clock.now += self.access_ns
+        self.clock.now = self.clock.now + self.access_ns
         if self.clock.now >= self.clock.horizon:
             self.clock.sync()
         return value
@@ -145,7 +145,7 @@ class RegisterBlock(Block):
                     self.wrote(code, offset, value)
             else:
                 self.w[index] = value
-        self.clock.now += self.access_ns
+        self.clock.now = self.clock.now + self.access_ns
         if self.clock.now >= self.clock.horizon:
             self.clock.sync()
         return 0

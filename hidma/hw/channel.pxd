@@ -48,10 +48,11 @@ cdef class ChannelBlock(RegisterBlock):
     cdef public long long resets
     cdef ResetDone done
     cpdef int set_state(self, int state) except -1
+    cdef inline int enter(self, int state) except -1
     cdef int trace_state(self, int state) except -1
     cdef int trace_doorbell(self, unsigned int value, int taken) except -1
     @cython.locals(word="unsigned int")
-    cpdef int publish(self) except -1
+    cdef inline int publish(self) except -1
     @cython.locals(channel=Channel, state=int, taken=int, target=int, place=int)
     cpdef int execute(self, int command) except -1
     @cython.locals(channel=Channel, limit="long long")
@@ -59,7 +60,7 @@ cdef class ChannelBlock(RegisterBlock):
     @cython.locals(channel=Channel)
     cpdef int reset_done(self) except -1
     @cython.locals(state=int)
-    cpdef int settle(self) except -1
+    cdef inline int settle(self) except -1
 
 @cython.final
 cdef class Channel:
@@ -135,7 +136,7 @@ cdef class Channel:
     cdef public long long doorbells_dropped
 
     @cython.locals(high="unsigned long long", low="unsigned long long")
-    cpdef int latch(self) except -1
+    cdef inline int latch(self) except -1
     @cython.locals(taken=int)
     cpdef int ring_doorbell(self, unsigned int value) except -1
     @cython.locals(taken=int, length="unsigned int")
@@ -150,9 +151,8 @@ cdef class Channel:
     cdef int look_for_work(self) except -1
     @cython.locals(following="unsigned int")
     cpdef int full(self) except -1
-    @cython.locals(before=int, after=int)
-    cpdef int set_running(self, int running) except -1
-    cpdef int become_idle(self) except -1
+    cdef inline int change_state(self, int before, int after) except -1
+    cdef inline int become_idle(self) except -1
     cdef int save_progress(self, int stage, unsigned int config, unsigned int length, unsigned long long source,
                   unsigned long long dest, unsigned int moved, unsigned int portion, unsigned int reads,
                   unsigned int writes) except -1

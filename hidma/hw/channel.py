@@ -192,10 +192,14 @@ class ChannelBlock(RegisterBlock):
     def set_state(self, state: int) -> None:
         """The state field becomes ``state``."""
         if state != self.state:
-            if self.trace.on:
-                self.trace_state(state)
-            self.state = state
+            self.enter(state)
         self.publish()
+
+    def enter(self, state: int) -> None:
+        """The state field becomes ``state``, which it is not."""
+        if self.trace.on:
+            self.trace_state(state)
+        self.state = state
 
     def trace_state(self, state: int) -> None:
         """Trace that the state field becomes ``state``."""
@@ -544,7 +548,7 @@ class Channel:
             wants = self.may_continue and not self.full()
         if wants:
             if not self.queued:
-                self.set_running(1)
+                self.change_state(ENABLED, RUNNING)
                 self.server.ready(self)
         else:
             if self.queued:
@@ -561,18 +565,18 @@ class Channel:
             following = 0
         return 1 if following == self.event_read else 0
 
-    def set_running(self, running: int) -> None:
-        """Set the state to RUNNING while TREs are being worked on, to ENABLED otherwise."""
-        before = ENABLED if running else RUNNING
-        after = RUNNING if running else ENABLED
+    def change_state(self, before: int, after: int) -> None:
+        """Where the state is ``before`` it becomes ``after``: RUNNING while TREs are being worked on, ENABLED otherwise."""
         if self.trca.state == before:
-            self.trca.set_state(after)
+            self.trca.enter(after)
+            self.trca.publish()
         if self.evca.state == before:
-            self.evca.set_state(after)
+            self.evca.enter(after)
+            self.evca.publish()
 
     def become_idle(self) -> None:
         """No TRE is being moved: the states settle."""
-        self.set_running(0)
+        self.change_state(RUNNING, ENABLED)
         self.trca.settle()
         self.evca.settle()
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 cimport cython
-from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+
+cdef extern from "Python.h":
+    void *PyList_GET_ITEM(void *, Py_ssize_t) noexcept
+    Py_ssize_t PyList_GET_SIZE(void *) noexcept
 
 cdef enum:
     STALE_KEPT = 256
@@ -21,19 +24,6 @@ cdef class Timeline:
     cdef public int gone
     cdef public object greenlet
     cpdef int resumed(self) except -1
-
-# The list holds timelines only: Clock.add() is the one place that puts something in. The pointer borrows the reference of
-# the list, which a typed variable would count for each timeline at each call.
-cdef inline long long earliest(list timelines, Timeline me) noexcept:
-    cdef long long time = FOREVER
-    cdef void *line
-    cdef Py_ssize_t i
-    if timelines is not None:
-        for i in range(PyList_GET_SIZE(timelines)):
-            line = <void *>PyList_GET_ITEM(timelines, i)
-            if (<Timeline>line).runnable and (<Timeline>line).time < time and line != <void *>me:
-                time = (<Timeline>line).time
-    return time
 
 @cython.final
 cdef class Clock:
@@ -61,6 +51,8 @@ cdef class Clock:
     @cython.locals(live=list, entry=tuple, event=Event)
     cpdef int compact(self) except -1
     cpdef long long next_event(self) except? 0xDEADBEEF
+    cdef inline long long upcoming(self) except? 0xDEADBEEF
+    cdef int drop_stale(self) except -1
     @cython.locals(event=Event)
     cpdef int fire_next(self) except -1
     cpdef int add(self, Timeline timeline) except -1
@@ -76,3 +68,17 @@ cdef class Clock:
     @cython.locals(me=Timeline)
     cpdef int switch(self, Timeline other) except -1
     cpdef int advance(self, long long time) except -1
+
+# The list holds timelines only: Clock.add() is the one place that puts something in. The pointers borrow the references that
+# clock and list hold, which typed variables would count at each call.
+cdef inline long long earliest(Clock clock, Timeline me) noexcept:
+    cdef long long time = FOREVER
+    cdef void *timelines = <void *>clock._timelines
+    cdef void *line
+    cdef Py_ssize_t i
+    if timelines != <void *>None:
+        for i in range(PyList_GET_SIZE(timelines)):
+            line = PyList_GET_ITEM(timelines, i)
+            if (<Timeline>line).runnable and (<Timeline>line).time < time and line != <void *>me:
+                time = (<Timeline>line).time
+    return time

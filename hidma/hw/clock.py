@@ -21,9 +21,9 @@ if not cython.compiled:
     FOREVER = 0x7FFFFFFFFFFFFFFF
     STALE_KEPT = 256
 
-    def earliest(timelines: list[Timeline], me: Timeline | None) -> int:
-        """The smallest time of a runnable timeline other than ``me``, in ns; FOREVER without one."""
-        return min((line.time for line in timelines if line.runnable and line is not me), default=FOREVER)
+    def earliest(clock: Clock, me: Timeline | None) -> int:
+        """The smallest time of a runnable timeline of ``clock`` other than ``me``, in ns; FOREVER without one."""
+        return min((line.time for line in clock._timelines if line.runnable and line is not me), default=FOREVER)
 
 
 class Event:
@@ -154,12 +154,21 @@ class Clock:
 
     def next_event(self) -> int:
         """Time of the next event in ns, FOREVER without one."""
+        return self.upcoming()
+
+    def upcoming(self) -> int:
+        """:meth:`next_event`."""
         if self.soon is not None:
             return self.soon.time
+        if self.first is not None and self.first.armed != self.first_armed:
+            self.drop_stale()
+        return self.later
+
+    def drop_stale(self) -> None:
+        """Take out of the heap what stands before the first entry whose event was neither cancelled nor moved."""
         while self.first is not None and self.first.armed != self.first_armed:
             self.pop()
             self.stale -= 1
-        return self.later
 
     def fire_next(self) -> None:
         """Fire the event whose time :meth:`next_event` has returned; ``now`` is that time while it runs."""
@@ -231,8 +240,8 @@ class Clock:
             return self.advance(self.now)
         me.time = self.now
         while True:
-            event_time = self.next_event()
-            other_time = earliest(self._timelines, me)
+            event_time = self.upcoming()
+            other_time = earliest(self, me)
             if event_time <= me.time and event_time <= other_time:
                 self.fire_next()
             elif other_time < me.time:
@@ -256,7 +265,7 @@ class Clock:
         me.time = self.now
         me.runnable = 0
         while not me.runnable:
-            event_time = self.next_event()
+            event_time = self.upcoming()
             other = self.behind(me)
             if other is not None and other.time < event_time:
                 self.switch(other)
@@ -299,8 +308,8 @@ class Clock:
 
     def advance(self, time: int) -> int:
         """Without a timeline (hardware alone): let everything up to ``time`` ns happen."""
-        while self.next_event() <= time:
+        while self.upcoming() <= time:
             self.fire_next()
         self.now = time
-        self.horizon = self.next_event()
+        self.horizon = self.upcoming()
         return 0

@@ -57,23 +57,23 @@ cdef class Engine:
     @cython.locals(ns="long long")
     cpdef long long run(self, Channel channel) except? 0xDEADBEEF
     @cython.locals(base="unsigned long long", size="unsigned long long", at="unsigned long long")
-    cdef int locate_rings(self, Channel channel) except -1
+    cdef inline int locate_rings(self, Channel channel) except -1
     @cython.locals(m=cython.p_uint, tre_next="unsigned int", at="long long", i="size_t")
-    cdef int fetch(self, Channel channel) except -1
+    cdef inline int fetch(self, Channel channel) except -1
     @cython.locals(tre_next="unsigned int")
-    cdef void advance_tre(self, Channel channel, unsigned int count) noexcept
+    cdef inline void advance_tre(self, Channel channel, unsigned int count) noexcept
     @cython.locals(event_next="unsigned int")
-    cdef void advance_event(self, Channel channel, unsigned int count) noexcept
+    cdef inline void advance_event(self, Channel channel, unsigned int count) noexcept
     @cython.locals(m=cython.p_uint, event_next="unsigned int", following="unsigned int", at="long long", i="size_t")
-    cdef int write_event(self, Channel channel) except -1
+    cdef inline int write_event(self, Channel channel) except -1
     @cython.locals(tre_next="unsigned int", event_next="unsigned int", stop="unsigned int", n="unsigned int")
-    cdef unsigned int plain_in_row(self, Channel channel) noexcept
+    cdef inline unsigned int plain_in_row(self, Channel channel) noexcept
     @cython.locals(m=cython.p_uint, b=cython.p_uchar, base="unsigned long long", single="unsigned int",
                    last_start="unsigned long long", first="size_t", mask="unsigned int", copying="unsigned int",
                    last="size_t", i="size_t", k="size_t", bytes_moved="long long", length="unsigned long long",
                    at="unsigned long long", dest="unsigned long long", to="unsigned long long", n="unsigned int")
-    cdef unsigned int copy_plain(self, Channel channel) noexcept
-    cdef int raises_eob(self, Channel channel) noexcept
+    cdef inline unsigned int copy_plain(self, Channel channel) noexcept
+    cdef inline int raises_eob(self, Channel channel) noexcept
     cdef int fail_doorbell(self, Channel channel) except -1
     @cython.locals(m=cython.p_uint, i="long long")
     cdef int check_fetch(self, Channel channel, unsigned long long address, long long at) except -1
@@ -83,13 +83,13 @@ cdef class Engine:
     cdef int after_event(self, Channel channel, unsigned int offset, long long i) except -1
     @cython.locals(left="long long", kind="unsigned int", n="long long", reads="long long", writes="long long",
                    unit="long long", most="long long")
-    cdef void plan_portion(self, Channel channel) noexcept
+    cdef inline void plan_portion(self, Channel channel) noexcept
     @cython.locals(bursts="long long")
-    cdef long long begin_portion(self, Channel channel, long long ns) except? 0xDEADBEEF
+    cdef inline long long begin_portion(self, Channel channel, long long ns) except? 0xDEADBEEF
     @cython.locals(done="long long", piece="long long")
     cdef int fill(self, unsigned long long pattern, unsigned long long moved, long long to, long long count) except -1
     @cython.locals(n="unsigned int", size="unsigned long long", to="unsigned long long", at="unsigned long long")
-    cdef int move_portion(self, Channel channel) except -1
+    cdef inline int move_portion(self, Channel channel) except -1
     @cython.locals(count="long long", filling=int, to="long long", at="long long", overlaps=int)
     cdef int move_checked(self, Channel channel) except -1
     @cython.locals(got="long long", put="long long", reads="long long", writes="long long", want="long long",

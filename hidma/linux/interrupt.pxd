@@ -60,40 +60,36 @@ cdef class IrqDesc(LineSink):
     cdef IrqDesc before
     cdef IrqDesc after
     cpdef int update(self) except -1
+    cdef inline int wanted(self) except -1
+    @cython.locals(line=Line)
+    cdef int joined_up(self) except -1
     cpdef int assign(self, Cpu cpu, Waiting waiting) except -1
 
-@cython.locals(cpu=Cpu, wanted=int)
-cdef int irq_update(IrqDesc desc) except -1
-@cython.locals(last=IrqDesc)
-cdef int irq_enqueue(Waiting waiting, IrqDesc desc) except -1
-cdef int irq_dequeue(Waiting waiting, IrqDesc desc) except -1
-cdef int irq_unlink(Waiting waiting, IrqDesc desc) except -1
 cdef int wake(Cpu cpu) except -1
 
-@cython.locals(line=Line)
-cdef int irq_wanted(IrqDesc desc) except -1
-
-@cython.final
-cdef class Waiting:
+cdef class Waiting(IrqController):
     cdef public IrqDesc first
     cdef public IrqDesc last
     cdef public TaskletStruct head
     cdef public TaskletStruct tail
+    cdef inline int add(self, IrqDesc desc) except -1
+    cdef inline int remove(self, IrqDesc desc) except -1
+    cdef int unlink(self, IrqDesc desc) except -1
+    cdef inline int add_tasklet(self, TaskletStruct t) except -1
+    @cython.locals(t=TaskletStruct)
+    cdef inline TaskletStruct next_tasklet(self)
+    @cython.locals(desc=IrqDesc, since="long long", rounds=int, served=int, run="long long")
+    cpdef int handle(self, Cpu cpu) except -1
+    @cython.locals(tasklet=TaskletStruct, last=TaskletStruct, flags=int, left=int, rounds=int, run=int)
+    cpdef int softirq(self, Cpu cpu) except -1
 
-cdef class Gic(IrqController):
+cdef class Gic:
     cdef public object kernel
     cdef public dict descs
-    cdef public list waiting
     cdef public int next_cpu
     cpdef IrqDesc wire(self, int irq, Line line)
     cpdef Cpu assign(self)
-    cpdef int handle(self, Cpu cpu) except -1
-    cpdef int softirq(self, Cpu cpu) except -1
 
-@cython.locals(desc=IrqDesc, since="long long", rounds=int, served=int, run="long long")
-cdef int take_interrupts(Waiting waiting, Cpu cpu) except -1
-@cython.locals(tasklet=TaskletStruct, last=TaskletStruct, flags=int, left=int, rounds=int, run=int)
-cdef int run_tasklets(Waiting waiting, Cpu cpu) except -1
 cdef int tasklet_event(str what, Cpu cpu) except -1
 cpdef int irq_exit(Cpu cpu) except -1
 @cython.locals(flags=int, handled=int, died=int, rc=int, action=IrqAction)
@@ -117,10 +113,6 @@ cpdef int tasklet_init(TaskletStruct t, object func, object data) except -1
 cpdef int tasklet_schedule(TaskletStruct t) except -1
 @cython.locals(cpu=Cpu)
 cdef int tasklet_queue(TaskletStruct t) except -1
-@cython.locals(gic=Gic)
 cdef int tasklet_move(TaskletStruct t, Cpu cpu) except -1
-@cython.locals(tail=TaskletStruct)
-cdef int tasklet_enqueue(Waiting waiting, TaskletStruct t) except -1
-cdef int tasklet_dequeue(Waiting waiting, TaskletStruct t) except -1
 @cython.locals(cpu=Cpu, since="long long")
 cpdef int tasklet_kill(TaskletStruct t) except -1

@@ -106,17 +106,48 @@ class IrqDesc(LineSink):
             counts[self.cpu.number] = counts.get(self.cpu.number, 0) + self.taken
         return counts
 
-    def update(self) -> int:
-        """Line, mask and pulse decide whether the interrupt is pending on its CPU."""
-        return irq_update(self)
+    def wanted(self) -> int:
+        """Whether it is unmasked, has a handler, and a pulse came or one of its lines is up."""
+        if self.depth or not self.actions:
+            return 0
+        if self.pulsed or self.line is not None and self.line.level:
+            return 1
+        return self.joined_up() if self.joined else 0
 
-    def line_changed(self, line: Line) -> int:
-        return irq_update(self)
+    def joined_up(self) -> int:
+        """Whether one of the further lines is up."""
+        for line in self.joined:
+            if line.level:
+                return 1
+        return 0
+
+    def update(self) -> int:
+        """Mask, handlers or pulse have changed."""
+        return self.line_changed(self.line)
+
+    def line_changed(self, line: Line | None) -> int:
+        """Line, mask and pulse decide whether the interrupt is pending on its CPU."""
+        if self.wanted() == self.pending or self.waiting is None:
+            return 0
+        cpu = self.cpu
+        if self.pending:
+            self.pending = 0
+            self.waiting.remove(self)
+            cpu.npending -= 1
+        else:
+            self.pending = 1
+            self.waiting.add(self)
+            cpu.npending += 1
+            if not cpu.hardirq:
+                cpu.rounds_left = 0
+            if not cpu.runnable:
+                wake(cpu)
+        return 0
 
     def line_pulsed(self, line: Line) -> int:
         if self.cpu is not None and self.depth == 0:
             self.pulsed = 1
-            irq_update(self)
+            self.update()
         return 0
 
     def assign(self, cpu: Cpu, waiting: Waiting) -> int:
@@ -126,82 +157,13 @@ class IrqDesc(LineSink):
         return 0
 
 
-def irq_update(desc: IrqDesc) -> int:
-    """:meth:`IrqDesc.update`."""
-    wanted = irq_wanted(desc)
-    if wanted == desc.pending or desc.waiting is None:
-        return 0
-    desc.pending = wanted
-    cpu = desc.cpu
-    if wanted:
-        irq_enqueue(desc.waiting, desc)
-        cpu.npending += 1
-        if not cpu.hardirq:
-            cpu.rounds_left = 0
-        if not cpu.runnable:
-            wake(cpu)
-    else:
-        irq_dequeue(desc.waiting, desc)
-        cpu.npending -= 1
-    return 0
-
-
-def irq_wanted(desc: IrqDesc) -> int:
-    """Whether ``desc`` is unmasked, has a handler, and a pulse came or one of its lines is up."""
-    if desc.depth or not desc.actions:
-        return 0
-    if desc.pulsed or desc.line is not None and desc.line.level:
-        return 1
-    for line in desc.joined:
-        if line.level:
-            return 1
-    return 0
-
-
-def irq_enqueue(waiting: Waiting, desc: IrqDesc) -> int:
-    """``desc`` is the last to be taken."""
-    if waiting.last is None:
-        waiting.first = desc
-    else:
-        desc.before = waiting.last
-        last = waiting.last
-        last.after = desc
-    waiting.last = desc
-    return 0
-
-
-def irq_dequeue(waiting: Waiting, desc: IrqDesc) -> int:
-    """``desc`` waits no more."""
-    if waiting.first is waiting.last:
-        waiting.first = None
-        waiting.last = None
-    else:
-        irq_unlink(waiting, desc)
-    return 0
-
-
-def irq_unlink(waiting: Waiting, desc: IrqDesc) -> int:
-    """``desc`` waits no more, others do."""
-    if desc.before is None:
-        waiting.first = desc.after
-    else:
-        desc.before.after = desc.after
-    if desc.after is None:
-        waiting.last = desc.before
-    else:
-        desc.after.before = desc.before
-    desc.before = None
-    desc.after = None
-    return 0
-
-
 def wake(cpu: Cpu) -> int:
     """``cpu`` has something to do."""
     cpu.clock.kick(cpu)
     return 0
 
 
-class Waiting:
+class Waiting(IrqController):
     """What waits for one CPU: interrupts in the order of their turns, and tasklets (``struct tasklet_vec``)."""
 
     def __init__(self) -> None:
@@ -209,6 +171,138 @@ class Waiting:
         self.last: Any = None
         self.head: Any = None
         self.tail: Any = None
+
+    def add(self, desc: IrqDesc) -> int:
+        """``desc`` is the last to be taken."""
+        if self.last is None:
+            self.first = desc
+        else:
+            desc.before = self.last
+            desc.before.after = desc
+        self.last = desc
+        return 0
+
+    def remove(self, desc: IrqDesc) -> int:
+        """``desc`` waits no more."""
+        if self.first is self.last:
+            self.first = None
+            self.last = None
+        else:
+            self.unlink(desc)
+        return 0
+
+    def unlink(self, desc: IrqDesc) -> int:
+        """``desc`` waits no more, others do."""
+        if desc.before is None:
+            self.first = desc.after
+        else:
+            desc.before.after = desc.after
+        if desc.after is None:
+            self.last = desc.before
+        else:
+            desc.after.before = desc.before
+        desc.before = None
+        desc.after = None
+        return 0
+
+    def add_tasklet(self, t: TaskletStruct) -> int:
+        """``t`` is the last to run."""
+        if self.tail is None:
+            self.head = t
+        else:
+            self.tail.next = t
+        self.tail = t
+        return 0
+
+    def next_tasklet(self) -> TaskletStruct:
+        """The tasklet that is the next to run waits no more."""
+        t = self.head
+        if self.tail is t:
+            self.head = None
+            self.tail = None
+        else:
+            self.head = t.next
+            t.next = None
+        return t
+
+    def handle(self, cpu: Cpu) -> int:
+        since = cpu.clock.now
+        rounds = 0
+        served = 0
+        while cpu.npending and not cpu.irqs_off and not cpu.dead:
+            desc = self.first
+            if desc.after is not None:
+                self.remove(desc)
+                self.add(desc)
+            if desc.pulsed:
+                desc.pulsed = 0
+                desc.update()
+            handle_irq(desc, cpu)
+            run = cpu.tasklets_run
+            if cpu.softirq_pending and served < MAX_SOFTIRQ_RESTART and not cpu.hold_softirq:
+                self.softirq(cpu)
+            if cpu.tasklets_run != run:
+                served += 1
+                rounds = 0
+                since = cpu.clock.now
+                continue
+            rounds += 1
+            if rounds > LOCKUP_ROUNDS and cpu.npending:
+                # nothing but this interrupt: for ever, if nobody is there who could end it
+                alone = cpu.clock.next_event() >= NEVER and cpu.clock.behind(cpu) is None
+                if alone or cpu.clock.now - since > LOCKUP_NS:
+                    raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck: irq {desc.irq} comes again and again")
+        return 0
+
+    def softirq(self, cpu: Cpu) -> int:
+        if cpu.hardirq or cpu.softirq or cpu.bh_off or cpu.dead:
+            return 0
+        flags = cpu.irqs_off
+        left = 0
+        rounds = 0
+        cpu.softirq = 1
+        cpu.irqs_off = 0
+        try:
+            while self.head is not None and (rounds < MAX_SOFTIRQ_RESTART or cpu.hold_softirq):
+                rounds += 1
+                left = 0
+                run = 0
+                # what is scheduled meanwhile, be it by itself, is for the next round
+                last = self.tail
+                tasklet = None
+                while tasklet is not last and self.head is not None:
+                    tasklet = self.next_tasklet()
+                    if tasklet.count or tasklet.running:
+                        self.add_tasklet(tasklet)
+                        left |= tasklet.running
+                        continue
+                    run = 1
+                    tasklet.state = 0
+                    tasklet.running = 1
+                    if cpu.trace.on:
+                        tasklet_event("tasklet_enter", cpu)
+                    try:
+                        call(tasklet.func, tasklet.data)
+                    finally:
+                        tasklet.running = 0
+                    if cpu.trace.on:
+                        tasklet_event("tasklet_exit", cpu)
+                    cpu.tasklets_run += 1
+                    if cpu.npending:
+                        sched.interrupts(cpu)
+                if not run:
+                    break
+            else:
+                left = 1
+        finally:
+            cpu.softirq = 0
+            cpu.irqs_off = flags
+            cpu.softirq_pending = 0 if self.head is None else 1
+        return 1 if left and self.head is not None else 0
+
+    def idle(self) -> bool:
+        """Whether there is nothing."""
+        return self.first is None and self.head is None
 
     def tasklets(self) -> list[TaskletStruct]:
         """Those that wait, the next one first."""
@@ -220,13 +314,12 @@ class Waiting:
         return found
 
 
-class Gic(IrqController):
+class Gic:
     """The interrupts of one kernel, by number."""
 
     def __init__(self, kernel: Any) -> None:
         self.kernel = kernel
         self.descs: dict[int, IrqDesc] = {}
-        self.waiting: list[Waiting] = []
         self.next_cpu = 0
 
     def wire(self, irq: int, line: Line | None) -> IrqDesc:
@@ -256,93 +349,7 @@ class Gic(IrqController):
 
     def idle(self) -> bool:
         """Whether no interrupt and no tasklet waits anywhere."""
-        return all(waiting.first is None and waiting.head is None for waiting in self.waiting)
-
-    def handle(self, cpu: Cpu) -> int:
-        return take_interrupts(self.waiting[cpu.number], cpu)
-
-    def softirq(self, cpu: Cpu) -> int:
-        if cpu.hardirq or cpu.softirq or cpu.bh_off or cpu.dead:
-            return 0
-        return run_tasklets(self.waiting[cpu.number], cpu)
-
-
-def take_interrupts(waiting: Waiting, cpu: Cpu) -> int:
-    """Take the interrupts that wait for ``cpu``, and run the tasklets that they leave."""
-    since = cpu.clock.now
-    rounds = 0
-    served = 0
-    while cpu.npending and not cpu.irqs_off and not cpu.dead:
-        desc = waiting.first
-        if desc.after is not None:
-            irq_dequeue(waiting, desc)
-            irq_enqueue(waiting, desc)
-        if desc.pulsed:
-            desc.pulsed = 0
-            desc.update()
-        handle_irq(desc, cpu)
-        run = cpu.tasklets_run
-        if cpu.softirq_pending and served < MAX_SOFTIRQ_RESTART:
-            irq_exit(cpu)
-        if cpu.tasklets_run != run:
-            served += 1
-            rounds = 0
-            since = cpu.clock.now
-            continue
-        rounds += 1
-        if rounds > LOCKUP_ROUNDS and cpu.npending:
-            # nothing but this interrupt: for ever, if nobody is there who could end it
-            alone = cpu.clock.next_event() >= NEVER and cpu.clock.behind(cpu) is None
-            if alone or cpu.clock.now - since > LOCKUP_NS:
-                raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck: irq {desc.irq} comes again and again")
-    return 0
-
-
-def run_tasklets(waiting: Waiting, cpu: Cpu) -> int:
-    """Run the tasklets that wait for ``cpu``; 1 if some were left for the next turn."""
-    flags = cpu.irqs_off
-    left = 0
-    rounds = 0
-    cpu.softirq = 1
-    cpu.irqs_off = 0
-    try:
-        while waiting.head is not None and (rounds < MAX_SOFTIRQ_RESTART or cpu.hold_softirq):
-            rounds += 1
-            left = 0
-            run = 0
-            # what is scheduled meanwhile, be it by itself, is for the next round
-            last = waiting.tail
-            tasklet = None
-            while tasklet is not last and waiting.head is not None:
-                tasklet = waiting.head
-                tasklet_dequeue(waiting, tasklet)
-                if tasklet.count or tasklet.running:
-                    tasklet_enqueue(waiting, tasklet)
-                    left |= tasklet.running
-                    continue
-                run = 1
-                tasklet.state = 0
-                tasklet.running = 1
-                if cpu.trace.on:
-                    tasklet_event("tasklet_enter", cpu)
-                try:
-                    call(tasklet.func, tasklet.data)
-                finally:
-                    tasklet.running = 0
-                if cpu.trace.on:
-                    tasklet_event("tasklet_exit", cpu)
-                cpu.tasklets_run += 1
-                if cpu.npending:
-                    sched.interrupts(cpu)
-            if not run:
-                break
-        else:
-            left = 1
-    finally:
-        cpu.softirq = 0
-        cpu.irqs_off = flags
-        cpu.softirq_pending = 0 if waiting.head is None else 1
-    return 1 if left and waiting.head is not None else 0
+        return all(cpu.controller.idle() for cpu in self.kernel.cpus)
 
 
 def tasklet_event(what: str, cpu: Cpu) -> int:
@@ -353,7 +360,7 @@ def tasklet_event(what: str, cpu: Cpu) -> int:
 
 def irq_exit(cpu: Cpu) -> int:
     """The softirqs that hard interrupts left, once the last of them has returned."""
-    if not cpu.hold_softirq and not cpu.hardirq and not cpu.softirq and not cpu.bh_off:
+    if not cpu.hold_softirq:
         cpu.controller.softirq(cpu)
     return 0
 
@@ -392,7 +399,9 @@ def handle_irq(desc: IrqDesc, cpu: Cpu) -> int:
         cpu.irqs_off = flags
     if cpu.trace.on:
         irq_event("irq_exit", desc, cpu)
-    note_interrupt(desc, cpu, handled)
+    desc.rounds += 1
+    if not handled or desc.rounds >= SPURIOUS_ROUNDS:
+        note_interrupt(desc, cpu, handled)
     return handled
 
 
@@ -421,7 +430,6 @@ def note_interrupt(desc: IrqDesc, cpu: Cpu, handled: int) -> int:
             desc.unhandled = 0
         desc.unhandled += 1
         desc.last_unhandled = cpu.clock.now
-    desc.rounds += 1
     if desc.rounds < SPURIOUS_ROUNDS:
         return 0
     desc.rounds = 0
@@ -477,7 +485,7 @@ def request_irq(irq: int, handler: Callable[[int, Any], int] | IrqHandler, flags
     desc.unhandled = 0
     if desc.cpu is None:
         cpu = kernel.gic.assign()
-        desc.assign(cpu, kernel.gic.waiting[cpu.number])
+        desc.assign(cpu, cpu.controller)
     if len(desc.actions) == 1:
         desc.depth = 0
     elif desc.spurious_disabled:
@@ -619,38 +627,15 @@ def tasklet_queue(t: TaskletStruct) -> int:
     if t.cpu is not cpu:
         tasklet_move(t, cpu)
     t.state = 1
-    tasklet_enqueue(t.waiting, t)
+    t.waiting.add_tasklet(t)
     cpu.softirq_pending = 1
     return 0
 
 
 def tasklet_move(t: TaskletStruct, cpu: Cpu) -> int:
     """``t`` was scheduled on another CPU before, or never."""
-    gic: Any = cpu.controller
-    t.waiting = gic.waiting[cpu.number]
+    t.waiting = cpu.controller
     t.cpu = cpu
-    return 0
-
-
-def tasklet_enqueue(waiting: Waiting, t: TaskletStruct) -> int:
-    """``t`` is the last to run."""
-    if waiting.tail is None:
-        waiting.head = t
-    else:
-        tail = waiting.tail
-        tail.next = t
-    waiting.tail = t
-    return 0
-
-
-def tasklet_dequeue(waiting: Waiting, t: TaskletStruct) -> int:
-    """``t``, the next to run, waits no more."""
-    if waiting.tail is t:
-        waiting.head = None
-        waiting.tail = None
-    else:
-        waiting.head = t.next
-        t.next = None
     return 0
 
 

@@ -6,7 +6,7 @@ from hidma.hw.clock cimport Clock
 from hidma.hw.cmem cimport words_from, words_of
 from hidma.hw.trace cimport Trace
 from hidma.linux cimport sched
-from hidma.linux.sched cimport Cpu, look, stuck
+from hidma.linux.sched cimport LOCKUP_NS, Cpu, look, stuck
 
 cdef extern from *:
     struct window_t:
@@ -39,8 +39,8 @@ cpdef enum:
 
 cpdef int unmapped(unsigned long long address) except -1
 @cython.locals(offset="unsigned int", value="unsigned int")
-cdef long long read_any(Window window, unsigned long long address) except -1
-cdef int write_block(Block block, unsigned int offset, unsigned int value) except -1
+cdef long long read_any(Cpu cpu, Window window, unsigned long long address) except -1
+cdef int write_any(Cpu cpu, Window window, unsigned int offset, unsigned int value) except -1
 cpdef long long readl(unsigned long long address) except -1
 cpdef int writel(unsigned int value, unsigned long long address) except -1
 cpdef long long readl_relaxed(unsigned long long address) except -1

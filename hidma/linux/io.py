@@ -22,7 +22,7 @@ if cython.compiled:
     from cython.cimports.hidma.linux import io_inline as inline
 else:
     from hidma.hw.cmem import words_from, words_of
-    from hidma.linux.sched import stuck
+    from hidma.linux.sched import LOCKUP_NS, stuck
 
     WINDOW_SHIFT = 20
     WINDOW_MASK = 0xFFFFF
@@ -100,22 +100,22 @@ def iounmap(address: int) -> None:
         windows[slot] = GONE
 
 
-def write_block(block: Block, offset: int, value: int) -> int:
-    """Any register of any block: it may take its time."""
-    block.write32(offset, value)
-    if sched.this_cpu.hardirq:
-        stuck(sched.this_cpu)
+def write_any(cpu: Cpu, window: Window, offset: int, value: int) -> int:
+    """``cpu`` writes the register at byte ``offset`` of ``window``, of whatever block: it may take its time."""
+    window.block.write32(window.start + offset, value)
+    if cpu.hardirq and cpu.clock.now - cpu.entry_time > LOCKUP_NS:
+        stuck(cpu)
     return 0
 
 
-def read_any(window: Window, address: int) -> int:
-    """Read the register at ``address``, of whatever block: it may take its time."""
+def read_any(cpu: Cpu, window: Window, address: int) -> int:
+    """``cpu`` reads the register at ``address``, of whatever block: it may take its time."""
     offset = address & WINDOW_MASK
     if offset >= window.size:
         unmapped(address)
     value = window.block.read32(window.start + offset)
-    if sched.this_cpu.hardirq:
-        stuck(sched.this_cpu)
+    if cpu.hardirq and cpu.clock.now - cpu.entry_time > LOCKUP_NS:
+        stuck(cpu)
     return value
 
 
@@ -146,7 +146,7 @@ def readl(address: int) -> int:
             if window.clock.now >= window.clock.horizon:
                 window.clock.sync()
         else:
-            value = read_any(window, address)
+            value = read_any(cpu, window, address)
         cpu.rounds_left -= 1
         if cpu.rounds_left < 0:
             look(cpu)
@@ -163,7 +163,7 @@ def writel(value: int, address: int) -> int:
         offset = address & WINDOW_MASK
         if offset >= window.size:
             unmapped(address)
-        write_block(window.block, window.start + offset, value)
+        write_any(cpu, window, offset, value)
         cpu.rounds_left -= 1
         if cpu.rounds_left < 0:
             look(cpu)

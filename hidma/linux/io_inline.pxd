@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 from hidma.hw.block cimport RegisterBlock
-from hidma.hw.bus cimport Block
 from hidma.hw.clock cimport Clock
 from hidma.hw.trace cimport Trace
 from hidma.linux cimport sched
 from hidma.linux.inline cimport PyList_GET_ITEM, PyList_GET_SIZE, never, not_null
-from hidma.linux.io cimport WINDOW_MASK, WINDOW_SHIFT, Window, read_any, unmapped, window_t, write_block
-from hidma.linux.sched cimport cpu_t, look
+from hidma.linux.io cimport WINDOW_MASK, WINDOW_SHIFT, Window, read_any, unmapped, window_t, write_any
+from hidma.linux.sched cimport Cpu, cpu_t, look
 
 # above 63 bits, where an enum of Cython is signed: io.py has the same for Python
 cdef extern from *:
@@ -38,7 +37,7 @@ cdef inline long long readl(unsigned long long address) except -1:
         if (<Clock>window.clock).now >= (<Clock>window.clock).horizon:
             (<Clock>window.clock).sync()
     else:
-        value = read_any(<Window>window, address)
+        value = read_any(<Cpu>cpu, <Window>window, address)
     cpu.rounds_left -= 1
     if cpu.rounds_left < 0:
         look(sched.this_cpu)
@@ -51,7 +50,7 @@ cdef inline int writel(unsigned int value, unsigned long long address) except -1
     if offset >= window.size:
         unmapped(address)
         never()
-    write_block(<Block>window.block, window.start + offset, value)
+    write_any(<Cpu>cpu, <Window>window, offset, value)
     cpu.rounds_left -= 1
     if cpu.rounds_left < 0:
         look(sched.this_cpu)

@@ -72,8 +72,7 @@ class Kernel:
         self.cpus: list[Cpu] = []
         for number in range(cpus):
             cpu = Cpu(self.clock, number if ranks is None else ranks[number], self, number, self.windows, bus.memory)
-            cpu.controller = self.gic
-            self.gic.waiting.append(Waiting())
+            cpu.controller = Waiting()
             idle = Task(f"swapper/{number}", cpu, cpu_idle, cpu)
             cpu.idle_task = idle
             cpu.current_task = idle

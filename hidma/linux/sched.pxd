@@ -100,8 +100,9 @@ cpdef int local_irq_save() except -1
 cpdef int local_irq_restore(int flags) except -1
 cpdef int hardirq_enter(Cpu cpu) except -1
 cpdef int hardirq_exit(Cpu cpu) except -1
-@cython.locals(now="long long")
 cpdef int look(Cpu cpu) except -1
+@cython.locals(now="long long")
+cdef int look_around(Cpu cpu) except -1
 @cython.locals(took="long long")
 cdef int stuck(Cpu cpu) except -1
 cpdef int watch_line(Cpu cpu, str text) except -1

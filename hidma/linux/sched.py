@@ -246,7 +246,7 @@ def in_interrupt(cpu: Cpu) -> int:
 
 def interrupts(cpu: Cpu) -> int:
     """Take what is pending, unless interrupts are disabled on ``cpu``."""
-    while cpu.npending and not cpu.irqs_off and not cpu.dead:
+    if cpu.npending and not cpu.irqs_off and not cpu.dead:
         cpu.controller.handle(cpu)
     return 0
 
@@ -296,19 +296,26 @@ def look(cpu: Cpu) -> int:
     set to 0 when an interrupt becomes pending on a CPU that handles none.
     """
     if cpu.hardirq:
-        cpu.kernel.handle_signals()
-        now = cpu.clock.now
-        if now == cpu.look_time:
-            raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck: {LOCKUP_ROUNDS} rounds while the clock stood")
-        cpu.look_time = now
-        cpu.rounds_left = LOCKUP_ROUNDS
-        stuck(cpu)
+        look_around(cpu)
     elif cpu.npending:
         cpu.rounds_left = 0
-        interrupts(cpu)
+        if not cpu.irqs_off and not cpu.dead:
+            cpu.controller.handle(cpu)
     else:
         cpu.kernel.handle_signals()
         cpu.rounds_left = MAX_ROUNDS
+    return 0
+
+
+def look_around(cpu: Cpu) -> int:
+    """:func:`look` in a hard interrupt."""
+    cpu.kernel.handle_signals()
+    now = cpu.clock.now
+    if now == cpu.look_time:
+        raise KernelOops(f"BUG: soft lockup - CPU#{cpu.number} stuck: {LOCKUP_ROUNDS} rounds while the clock stood")
+    cpu.look_time = now
+    cpu.rounds_left = LOCKUP_ROUNDS
+    stuck(cpu)
     return 0
 
 

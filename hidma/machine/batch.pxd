@@ -90,6 +90,7 @@ cdef class Batch:
     cdef int _count(self, str end, long long first, long long number, str text) except -1
 
 cdef int reaches(unsigned long long start, unsigned long long length, unsigned long long low, unsigned long long high) except -1
-@cython.locals(chan="dma_chan *", counter=BatchCounter, tx="dma_async_tx_descriptor *",
+@cython.locals(chan="dma_chan *", counter=BatchCounter, done=CFunction, dests="const unsigned long long[::1]",
+               srcs="const unsigned long long[::1]", lengths="const unsigned long long[::1]", tx="dma_async_tx_descriptor *",
                last="dma_async_tx_descriptor *", first="long long", end="long long", i="long long", cookie=int, before=int)
 cdef long queue_batch(Batch batch) except? -1

@@ -384,6 +384,10 @@ def queue_batch(batch: Batch) -> int:
     in between before the last one, which then ends the round and has the cookie ``_last_cookie``.
     """
     chan = data_of(batch._chan)
+    dests = batch._dests
+    srcs = batch._srcs
+    lengths = batch._lengths
+    done = on_done
     counter = batch.counter
     first = batch.accepted
     end = batch.total
@@ -393,11 +397,11 @@ def queue_batch(batch: Batch) -> int:
     last = NO_TX
     i = first
     while i < end:
-        tx = dmaengine_prep_dma_memcpy(chan, batch._dests[i], batch._srcs[i], batch._lengths[i], FLAGS)
+        tx = dmaengine_prep_dma_memcpy(chan, dests[i], srcs[i], lengths[i], FLAGS)
         if not tx:
             break
         # from the second time on a descriptor has both: V14 leaves them there (row 46)
-        set_callback(tx, on_done, counter)
+        set_callback(tx, done, counter)
         cookie = dmaengine_submit(tx)
         if cookie < 0:
             set_callback(tx, None, counter)

@@ -25,7 +25,7 @@ from hidma.hw.smmu import Smmu
 from hidma.hw.trace import Trace
 from hidma.linux.errno import EINVAL, ENODEV, EPERM
 from hidma.linux.eventfd import EventfdCtx, eventfd_signal
-from hidma.linux.interrupt import Gic, IrqDesc
+from hidma.linux.interrupt import Gic, IrqDesc, Waiting
 from hidma.linux.kernel import Kernel
 from hidma.linux.kthread import (
     WaitQueueHead,
@@ -96,16 +96,26 @@ class Trapped(Passthrough):
 
 
 class GuestGic(Gic):
-    """The interrupt controller of a guest: it tells the end of an interrupt that the host forwarded."""
+    """The interrupt controller of a guest."""
 
     def __init__(self, kernel: Kernel) -> None:
         Gic.__init__(self, kernel)
         self.forwarded: list[Irqfd] = []
+        for cpu in kernel.cpus:
+            cpu.controller = GuestWaiting(self.forwarded)
+
+
+class GuestWaiting(Waiting):
+    """What waits for one CPU of a guest: it reports the end of an interrupt that the host ``forwarded``."""
+
+    def __init__(self, forwarded: list[Irqfd]) -> None:
+        Waiting.__init__(self)
+        self.forwarded = forwarded
 
     def handle(self, cpu: Cpu) -> int:
         for irqfd in self.forwarded:
             irqfd.deliver()
-        rc = Gic.handle(self, cpu)
+        rc = Waiting.handle(self, cpu)
         for irqfd in self.forwarded:
             irqfd.ended()
         return rc
@@ -343,11 +353,7 @@ class GuestMachine(Machine):
     def _kernel(self, board: firmware.Board, debug: bool, ranks: list[int]) -> Kernel:
         first = max((timeline.rank for timeline in self.clock.timelines), default=-1) + 1
         kernel = BootedKernel(self.name, self.bus, len(ranks), debug, [first + rank for rank in ranks])
-        gic = GuestGic(kernel)
-        gic.waiting = kernel.gic.waiting
-        kernel.gic = gic
-        for cpu in kernel.cpus:
-            cpu.controller = gic
+        kernel.gic = GuestGic(kernel)
         return kernel
 
     def _iommu(self) -> None:

@@ -269,10 +269,10 @@ class Player:
         cpu = sched.running_cpu()
         context = cpu.hardirq, cpu.softirq, cpu.bh_off
         cpu.hardirq = cpu.softirq = cpu.bh_off = 0
-        for tasklet in self.kernel.gic.waiting[cpu.number].tasklets():
+        for tasklet in cpu.controller.tasklets():
             tasklet.running = 0
         try:
-            self.kernel.gic.softirq(cpu)
+            cpu.controller.softirq(cpu)
         finally:
             cpu.hardirq, cpu.softirq, cpu.bh_off = context
 
