@@ -25,9 +25,9 @@ OPTIONS["compiler_directives"] = {"cdivision": True, "wraparound": False, "annot
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 CFLAGS = ["-fno-tree-slp-vectorize", "-g0", "-w"]
 # As far as the path of a descriptor gains by it: optimising is most of the work of a first start.
-LEVELS = {"-O2": "hw.arbiter hw.channel linux.interrupt", "-O3": "commands.bench.core hw.engine", "-O3 --param=max-inline-insns-single=1000 "
-          "--param=inline-unit-growth=300": "channel ll", "-O1": "_cyshared hw.block hw.clock hw.line hw.smmu hw.watch "
-          "linux.dmaengine linux.io linux.sched linux.types machine.batch"}
+LEVELS = {"-O3 --param=max-inline-insns-single=1000 --param=inline-unit-growth=300": "channel ll",
+          "-O3": "commands.bench.core hw.engine", "-O2": "hw.arbiter hw.channel linux.interrupt", "-O1": "_cyshared hw.block "
+          "hw.clock hw.line hw.smmu hw.watch linux.dmaengine linux.io linux.sched linux.types machine.batch"}
 LEVEL = {f"hidma.{name}": level.split() for level, names in LEVELS.items() for name in names.split()}
 
 

@@ -27,7 +27,7 @@ cdef class Arbiter(Server):
     cdef inline int unlink(self, Channel channel) except -1
     @cython.locals(queue=Queue)
     cpdef int set_share(self, Channel channel, int priority, int weight) except -1
-    @cython.locals(clock=Clock, engine=Engine, turns=int, grants=int, channel=Channel, cost="long long", time="long long", queue=Queue)
+    @cython.locals(engine=Engine, turns=int, grants=int, channel=Channel, cost="long long", time="long long", queue=Queue)
     cdef int serve(self) except -1
     @cython.locals(clock=Clock)
     cdef int nothing_before(self, long long time) except -1

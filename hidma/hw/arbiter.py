@@ -125,7 +125,6 @@ class Arbiter(Server):
 
     def serve(self) -> int:
         """Grant the bus until no channel has work, or until a step has to be waited for."""
-        clock = self.clock
         engine = self.engine
         turns = 0
         while True:
@@ -138,7 +137,7 @@ class Arbiter(Server):
                 else:
                     return 0
                 if turns >= GRANTS_AT_ONCE:
-                    clock.schedule(self, clock.now + ACCESS_NS)
+                    self.clock.schedule(self, self.clock.now + ACCESS_NS)
                     return 0
                 if channel.credits <= 0:
                     channel.credits = channel.weight
@@ -149,11 +148,11 @@ class Arbiter(Server):
                 self.busy = channel
             cost = engine.run(channel)
             if cost > 0:
-                time = clock.now + cost
+                time = self.clock.now + cost
                 if not self.nothing_before(time):
-                    clock.schedule(self, time)
+                    self.clock.schedule(self, time)
                     return 0
-                clock.now = time
+                self.clock.now = time
                 turns = 0
                 continue
             self.busy = None

@@ -28,8 +28,9 @@ cdef class RegisterBlock(Block):
     cdef public long long writes_ignored
     @cython.locals(value="unsigned int")
     cpdef unsigned int read32(self, unsigned int offset) except? 0xDEADBEEF
-    @cython.locals(index="unsigned int", code="unsigned int", keep="unsigned int")
     cpdef int write32(self, unsigned int offset, unsigned int value) except -1
+    @cython.locals(index="unsigned int", code="unsigned int", keep="unsigned int")
+    cdef int write_register(self, unsigned int offset, unsigned int value) except -1
     cdef int trace_access(self, str what, unsigned int offset, unsigned int value) except -1
     cdef int wrote(self, unsigned int code, unsigned int offset, unsigned int value) except -1
     cpdef object read_odd(self, unsigned int offset, int width)

@@ -128,6 +128,10 @@ class RegisterBlock(Block):
         return value
 
     def write32(self, offset: int, value: int) -> int:
+        return self.write_register(offset, value)
+
+    def write_register(self, offset: int, value: int) -> int:
+        """:meth:`write32`, where no subclass has its own."""
         self.writes += 1
         if self.trace.on:
             self.trace_access("write", offset, value)

@@ -35,7 +35,7 @@ class Window:
 
     ``first`` is the number of the window that the mapping begins with. The first ``plain`` words of it, which are ``words``,
     are read as those of any :class:`RegisterBlock` are: ``registers`` counts it, it takes ``access_ns`` of ``clock``, and
-    nothing else happens.
+    nothing else happens. Any write to ``registers`` is a :meth:`RegisterBlock.write_register`.
     """
 
     def __init__(self, block: Block, start: int, size: int, first: int) -> None:
@@ -50,7 +50,8 @@ class Window:
         self.clock: Any = None
         self.trace: Any = None
         ordinary: Any = RegisterBlock
-        if isinstance(block, RegisterBlock) and type(block).read32 is ordinary.read32 and not start & 3:
+        own = type(block).read32 is not ordinary.read32 or type(block).write32 is not ordinary.write32
+        if isinstance(block, RegisterBlock) and not own and not start & 3:
             self.plain = min(size, block.size - start) >> 2
             self.words = words_from(words_of(block.view), start >> 2)
             self.access_ns = block.access_ns
@@ -102,7 +103,10 @@ def iounmap(address: int) -> None:
 
 def write_any(cpu: Cpu, window: Window, offset: int, value: int) -> int:
     """``cpu`` writes the register at byte ``offset`` of ``window``, of whatever block: it may take its time."""
-    window.block.write32(window.start + offset, value)
+    if window.registers is not None:
+        window.registers.write_register(window.start + offset, value)
+    else:
+        window.block.write32(window.start + offset, value)
     if cpu.hardirq and cpu.clock.now - cpu.entry_time > LOCKUP_NS:
         stuck(cpu)
     return 0

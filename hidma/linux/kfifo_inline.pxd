@@ -18,12 +18,14 @@ cdef inline int kfifo_put(fifo_arg given, void *val) except -1:
     fifo.in_ += 1
     return 1
 
-# the oldest element, borrowed: its slot holds it until it is used again; NULL when there is none
 cdef inline void *kfifo_out(fifo_arg given) except? NULL:
-    cdef kfifo *fifo = <kfifo *>given
-    cdef void *val
     if fifo_arg is Kfifo:
-        there(fifo)
+        there(<void *>given)
+    return oldest(<kfifo *>given)
+
+# the oldest element, borrowed: its slot holds it until it is used again; NULL when there is none
+cdef inline void *oldest(kfifo *fifo) noexcept:
+    cdef void *val
     if fifo.in_ == fifo.out:
         return NULL
     val = item(fifo.data, fifo.out & fifo.mask)

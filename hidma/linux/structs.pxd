@@ -67,7 +67,7 @@ cdef inline kfifo *fifo_of(HidmaLldev lldev) except NULL:
 
 # the TRE that is the oldest in the FIFO; NULL when it is empty
 cdef inline hidma_tre *next_tre(kfifo *fifo) except? NULL:
-    cdef void *tre = kfifo_inline.kfifo_out(fifo)
+    cdef void *tre = kfifo_inline.oldest(fifo)
     if tre != NULL and Py_TYPE(tre) != <void *>HidmaTre:
         no_structure()
         never()
