@@ -46,7 +46,7 @@ cdef class IrqDesc(LineSink):
     cdef public list joined
     cdef public list actions
     cdef readonly Cpu cpu
-    cdef readonly Waiting waiting
+    cdef readonly CpuQueues queues
     cdef public int depth
     cdef public int pulsed
     cdef public int pending
@@ -63,11 +63,11 @@ cdef class IrqDesc(LineSink):
     cdef inline int wanted(self) except -1
     @cython.locals(line=Line)
     cdef int joined_up(self) except -1
-    cpdef int assign(self, Cpu cpu, Waiting waiting) except -1
+    cpdef int assign(self, Cpu cpu, CpuQueues queues) except -1
 
 cdef int wake(Cpu cpu) except -1
 
-cdef class Waiting(IrqController):
+cdef class CpuQueues(IrqController):
     cdef public IrqDesc first
     cdef public IrqDesc last
     cdef public TaskletStruct head
@@ -106,7 +106,7 @@ cdef api class TaskletStruct [object tasklet_struct, type tasklet_struct_type]:
     cdef public int running
     cdef public int count
     cdef readonly Cpu cpu
-    cdef Waiting waiting
+    cdef CpuQueues queues
     cdef TaskletStruct next
 
 cpdef int tasklet_init(TaskletStruct t, object func, object data) except -1

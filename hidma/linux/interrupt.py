@@ -82,9 +82,9 @@ class IrqDesc(LineSink):
         # further lines on the same number
         self.joined: list[Line] = []
         self.actions: list[IrqAction] = []
-        # where it is taken, and the queue that it waits in there; None before somebody requests it
+        # the CPU that takes it, and the queues of that CPU; None before a handler is requested
         self.cpu: Any = None
-        self.waiting: Any = None
+        self.queues: Any = None
         self.depth = 1
         self.pulsed = 0
         self.pending = 0
@@ -127,16 +127,16 @@ class IrqDesc(LineSink):
 
     def line_changed(self, line: Line | None) -> int:
         """Line, mask and pulse decide whether the interrupt is pending on its CPU."""
-        if self.wanted() == self.pending or self.waiting is None:
+        if self.wanted() == self.pending or self.queues is None:
             return 0
         cpu = self.cpu
         if self.pending:
             self.pending = 0
-            self.waiting.remove(self)
+            self.queues.remove(self)
             cpu.npending -= 1
         else:
             self.pending = 1
-            self.waiting.add(self)
+            self.queues.add(self)
             cpu.npending += 1
             if not cpu.hardirq:
                 cpu.rounds_left = 0
@@ -150,10 +150,10 @@ class IrqDesc(LineSink):
             self.update()
         return 0
 
-    def assign(self, cpu: Cpu, waiting: Waiting) -> int:
-        """From now on it is taken on ``cpu``, whose queue ``waiting`` is."""
+    def assign(self, cpu: Cpu, queues: CpuQueues) -> int:
+        """From now on it is taken on ``cpu``, whose queues these are."""
         self.cpu = cpu
-        self.waiting = waiting
+        self.queues = queues
         return 0
 
 
@@ -163,8 +163,8 @@ def wake(cpu: Cpu) -> int:
     return 0
 
 
-class Waiting(IrqController):
-    """What waits for one CPU: interrupts in the order of their turns, and tasklets (``struct tasklet_vec``)."""
+class CpuQueues(IrqController):
+    """The queues of one CPU: pending interrupts in the order of their turns, and tasklets (``struct tasklet_vec``)."""
 
     def __init__(self) -> None:
         self.first: Any = None
@@ -588,7 +588,7 @@ def devm_free_irq(dev: Any, irq: int, dev_id: Any) -> None:
 
 class TaskletStruct:
     """``struct tasklet_struct``: ``state`` is 1 while scheduled, ``running`` while its function runs, ``count`` above 0
-    while disabled; ``cpu`` is where it was scheduled last, and ``waiting`` its queue.
+    while disabled; ``cpu`` is where it was scheduled last, and ``queues`` has the queue of that CPU.
     """
 
     def __init__(self) -> None:
@@ -598,7 +598,7 @@ class TaskletStruct:
         self.running = 0
         self.count = 0
         self.cpu: Any = None
-        self.waiting: Any = None
+        self.queues: Any = None
         self.next: TaskletStruct | None = None
 
 
@@ -627,14 +627,14 @@ def tasklet_queue(t: TaskletStruct) -> int:
     if t.cpu is not cpu:
         tasklet_move(t, cpu)
     t.state = 1
-    t.waiting.add_tasklet(t)
+    t.queues.add_tasklet(t)
     cpu.softirq_pending = 1
     return 0
 
 
 def tasklet_move(t: TaskletStruct, cpu: Cpu) -> int:
     """``t`` was scheduled on another CPU before, or never."""
-    t.waiting = cpu.controller
+    t.queues = cpu.controller
     t.cpu = cpu
     return 0
 

@@ -16,7 +16,7 @@ from greenlet import getcurrent  # type: ignore[import-untyped,unused-ignore]
 from hidma.linux import sched
 from hidma.linux.debugfs import Dentry
 from hidma.linux.fault_inject import FaultInject
-from hidma.linux.interrupt import Gic, Waiting
+from hidma.linux.interrupt import CpuQueues, Gic
 from hidma.linux.kobject import Kobject
 from hidma.linux.printk import LogBuf, LogLine
 from hidma.linux.sched import CLOSED, STOPPED, Cpu, KernelOops, Task, attach, cpu_idle, detach, kill
@@ -72,7 +72,7 @@ class Kernel:
         self.cpus: list[Cpu] = []
         for number in range(cpus):
             cpu = Cpu(self.clock, number if ranks is None else ranks[number], self, number, self.windows, bus.memory)
-            cpu.controller = Waiting()
+            cpu.controller = CpuQueues()
             idle = Task(f"swapper/{number}", cpu, cpu_idle, cpu)
             cpu.idle_task = idle
             cpu.current_task = idle

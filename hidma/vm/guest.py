@@ -25,7 +25,7 @@ from hidma.hw.smmu import Smmu
 from hidma.hw.trace import Trace
 from hidma.linux.errno import EINVAL, ENODEV, EPERM
 from hidma.linux.eventfd import EventfdCtx, eventfd_signal
-from hidma.linux.interrupt import Gic, IrqDesc, Waiting
+from hidma.linux.interrupt import CpuQueues, Gic, IrqDesc
 from hidma.linux.kernel import Kernel
 from hidma.linux.kthread import (
     WaitQueueHead,
@@ -102,20 +102,20 @@ class GuestGic(Gic):
         Gic.__init__(self, kernel)
         self.forwarded: list[Irqfd] = []
         for cpu in kernel.cpus:
-            cpu.controller = GuestWaiting(self.forwarded)
+            cpu.controller = GuestCpuQueues(self.forwarded)
 
 
-class GuestWaiting(Waiting):
+class GuestCpuQueues(CpuQueues):
     """What waits for one CPU of a guest: it reports the end of an interrupt that the host ``forwarded``."""
 
     def __init__(self, forwarded: list[Irqfd]) -> None:
-        Waiting.__init__(self)
+        CpuQueues.__init__(self)
         self.forwarded = forwarded
 
     def handle(self, cpu: Cpu) -> int:
         for irqfd in self.forwarded:
             irqfd.deliver()
-        rc = Waiting.handle(self, cpu)
+        rc = CpuQueues.handle(self, cpu)
         for irqfd in self.forwarded:
             irqfd.ended()
         return rc
