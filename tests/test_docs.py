@@ -606,6 +606,7 @@ def in_frames(site: Site, tmp_path: Path) -> Iterator[InFrames]:
         yield run
 
 
+@pytest.mark.slow
 @browser
 @with_chromium
 def test_search_finds_a_word_on_its_page(in_frames: InFrames) -> None:

@@ -191,6 +191,7 @@ def test_repeated_log_lines_are_no_loop_while_time_passes() -> None:
     assert events[-1] == ["ret", "irq", 1]
 
 
+@pytest.mark.slow
 def test_descriptors_that_two_threads_hold_after_a_termination_are_row_60() -> None:
     with hidma.boot() as machine:
         with pytest.raises(hidma.KernelOops) as oops, machine.running() as kernel:

@@ -291,6 +291,7 @@ def traces_of(hardware: hidma.hw.channel.Channel) -> list[int]:
             for offset in (RING_LOW, RING_LEN, READ_PTR, WRITE_PTR, IRQ_EN)] + [hardware.evca.peek(IRQ_STAT) & ~0x8000]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["clean", "killed", "in the middle of a transfer", "stopped by an Oops"])
 def test_next_guest_finds_nothing_of_the_first(host: hidma.Machine, how: str) -> None:
     hardware = host.registers[0x5C050000]

@@ -446,6 +446,7 @@ def overwrite(hardware: Channel, ram: memoryview, seed: int) -> None:
                 page[RING_LEN >> 2], page[RING_LOW >> 2] = 0x400, 0x40000000 if page is trca else 0x40010000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_words_that_change_while_the_host_reads_them_reach_nothing(host: hidma.Machine, seed: int) -> None:
     """Two guests are hostile at once; HIDMA_ATTACK milliseconds of the host's time, 20 by default."""
