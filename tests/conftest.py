@@ -46,10 +46,6 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 SPREAD = {"test_modes.py", "test_orders.py", "test_soak.py", "test_tour.py"}
 
 
-#: Others that take long.
-LONG = {"test_docs.py", "test_shell.py"}
-
-
 class Scheduling(LoadScopeScheduling):
     """The tests of a file stay together on one worker, as they share fixtures and caches."""
 
@@ -66,8 +62,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Files with slow tests come first, so that all workers are done at about the same time. Slow tests are run where their file or
     their mark is named, or HIDMA_SLOW=1 asks for them."""
     slow = [item for item in items if item.get_closest_marker("slow")]
-    long = LONG | {item.path.name for item in slow}
-    items.sort(key=lambda item: (item.path.name not in SPREAD, item.path.name not in long))
+    long = {item.path for item in slow}
+    items.sort(key=lambda item: (item.path.name not in SPREAD, item.path not in long))
     if not (SLOW or files_named(config) or "slow" in config.option.markexpr):
         for item in slow:
             item.add_marker(pytest.mark.skip("slow: HIDMA_SLOW=1 tools/test runs it, and so does the name of its file"))

@@ -505,8 +505,7 @@ class Channel:
         with self._machine.calling():
             self._may_wait("release()")
             self._machine.settle()
-            busy = any(True for _ in self._lists()) or not self._at_rest()
-            if terminate and busy and self._terminate() and self._hw.waiting:
+            if terminate and (any(True for _ in self._lists()) or not self._at_rest()) and self._terminate() and self._hw.waiting:
                 self._terminate()  # the hardware would go on with what V14 has forgotten
             items = list(self.open)
             called = [item.counter.called for item in items if isinstance(item, Batch)]

@@ -106,7 +106,7 @@ class GuestGic(Gic):
 
 
 class GuestCpuQueues(CpuQueues):
-    """What waits for one CPU of a guest: it reports the end of an interrupt that the host ``forwarded``."""
+    """The queues of one CPU of a guest: they report the end of an interrupt that the host ``forwarded``."""
 
     def __init__(self, forwarded: list[Irqfd]) -> None:
         CpuQueues.__init__(self)
