@@ -53,10 +53,7 @@ cdef inline int writel(unsigned int value, unsigned long long address) except -1
     write_any(<Cpu>cpu, <Window>window, offset, value)
     cpu.rounds_left -= 1
     if cpu.rounds_left < 0:
-        if cpu.npending and cpu.irqs_off and not cpu.hardirq:
-            cpu.rounds_left = 0  # it is taken at the end of the section
-        else:
-            look(sched.this_cpu)
+        look(sched.this_cpu)
     return 0
 
 # the model has no order to relax
